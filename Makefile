@@ -1,0 +1,55 @@
+# The commands of this project; `make run` and `make test` need nothing set up before them.
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+export PORT
+
+.PHONY: run demo test check requirements schema clean
+
+run: $(VENV)/.local  ## Start everything on this machine: PostgreSQL, Valkey, web, worker, beat.
+	@$(BIN)/python -m backend.local run
+
+demo: $(VENV)/.local  ## Tell the story of a session over real HTTP, on a stack of its own or a running one.
+	@$(BIN)/python -m backend.local demo
+
+test: check  ## Set up, then the whole gate.
+
+check: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy .
+	@echo "== deployment checks, migrations, schema"
+	@SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
+	  DATABASE_URL=postgres://db.invalid/app REDIS_URL=redis://redis.invalid ALLOWED_HOSTS=api.example.com \
+	  $(BIN)/python -W error manage.py check --deploy --fail-level WARNING
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file .local/schema.yaml
+	diff -u schema.yaml .local/schema.yaml
+	$(BIN)/python -X dev -m pytest --cov --cov-report=term-missing
+	@echo "== what must also hold on SQLite"
+	DATABASE_URL=sqlite:///.local/test.sqlite3 SECRET_KEY=for-tests-only $(BIN)/python -X dev -m pytest -q -m "not postgresql"
+
+schema: $(VENV)/.test  ## Write schema.yaml anew.
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file schema.yaml
+
+requirements: $(VENV)/.test  ## Compile requirements/*.in to hashed *.txt.
+	@cd requirements && for name in base local test; do \
+	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
+	    $$name.in --output-file $$name.txt || exit 1; \
+	done
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; say which with PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.%: requirements/%.txt | $(VENV)/bin/python
+	@echo "Installing requirements/$*.txt"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+clean:  ## Forget the virtual environment, the local data and every cache.
+	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

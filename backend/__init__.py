@@ -1,0 +1,1 @@
+"""The Django project: wires authx and tasks to servers, and nothing else."""

@@ -1,0 +1,216 @@
+"""Every setting, read from the environment; with nothing set, a SQLite project on this machine."""
+
+import secrets
+from datetime import timedelta
+from pathlib import Path
+
+from environs import FileAwareEnv
+
+from tasks.schedule import beat_schedule
+
+env = FileAwareEnv()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# What a machine without any configuration keeps: its database and the key it made for itself.
+LOCAL_DIR = env.path("LOCAL_DIR", BASE_DIR / ".local")
+
+
+def local_secret(name: str) -> str:
+    """Return a secret made at the first call and kept in LOCAL_DIR for this machine only."""
+    path = LOCAL_DIR / name
+    if not path.exists():
+        LOCAL_DIR.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(64))
+    return path.read_text()
+
+
+DATABASE_URL = env.str("DATABASE_URL", "")
+REDIS_URL = env.str("REDIS_URL", "")
+
+DEBUG = env.bool("DEBUG", default=False)
+
+# A configured database means that other people's sessions hang on this key: no default then.
+SECRET_KEY = env.str("SECRET_KEY") if DATABASE_URL else env.str("SECRET_KEY", "")
+SECRET_KEY = SECRET_KEY or local_secret("secret-key")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", [])
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+
+# --- Servers
+
+DATABASES = {
+    "default": env.dj_db_url(
+        "DATABASE_URL",
+        f"sqlite:///{LOCAL_DIR / 'db.sqlite3'}",
+        conn_max_age=60,
+        conn_health_checks=True,
+    ),
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    LOCAL_DIR.mkdir(parents=True, exist_ok=True)
+    DATABASES["default"]["OPTIONS"] = {
+        # A transaction that reads first and writes later fails at once on a locked SQLite file.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
+    # PgBouncer in transaction mode has no cursor that outlives a statement.
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+    }
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+}
+
+# --- Django
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "knox",
+    "authx",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "backend.urls"
+WSGI_APPLICATION = "backend.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = LOCAL_DIR / "static"
+# The admin's files come from the packages themselves: nothing to collect before a start.
+WHITENOISE_USE_FINDERS = True
+
+AUTHENTICATION_BACKENDS = ["authx.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        # NIST SP 800-63B-4 section 3.1.1.2: fifteen where the password is the only factor.
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 15},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+# --- Transport
+
+# Only a stack on loopback, as `make run` starts it, goes without TLS.
+HTTPS_ONLY = env.bool("HTTPS_ONLY", default=bool(DATABASE_URL))
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+SESSION_COOKIE_SECURE = HTTPS_ONLY
+CSRF_COOKIE_SECURE = HTTPS_ONLY
+SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
+SECURE_HSTS_PRELOAD = HTTPS_ONLY
+# The proxies in front of us, the only ones whose forwarding headers are believed.
+NUM_PROXIES = env.int("NUM_PROXIES", 0)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if NUM_PROXIES else None
+
+# --- The API
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["authx.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["authx.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "authx.handlers.exception_handler",
+    "NUM_PROXIES": NUM_PROXIES,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Device sessions",
+    "DESCRIPTION": "Sign in once on a device, stay signed in safely.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+KNOX_TOKEN_MODEL = "authx.AccessToken"
+# Knox's own migrations would leave an orphan table with a foreign key to users (style trap 8).
+MIGRATION_MODULES = {"knox": None}
+REST_KNOX = {
+    "TOKEN_TTL": env.timedelta("ACCESS_TOKEN_TTL", timedelta(minutes=15)),
+    "AUTO_REFRESH": True,
+    "AUTO_REFRESH_MAX_TTL": env.timedelta("ACCESS_TOKEN_MAX_TTL", timedelta(hours=1)),
+    "MIN_REFRESH_INTERVAL": env.int("ACCESS_TOKEN_MIN_RENEWAL_INTERVAL", 60),
+}
+AUTHX = {
+    "REFRESH_TOKEN_TTL": env.timedelta("REFRESH_TOKEN_TTL", timedelta(days=30)),
+    "SESSION_TTL": env.timedelta("SESSION_TTL", timedelta(days=180)),
+    "STRAGGLER_WINDOW": env.timedelta("STRAGGLER_WINDOW", timedelta(seconds=10)),
+    "RETRY": env.str("RETRY", "until_confirmed"),
+    "DEVICE_LIMIT": env.int("DEVICE_LIMIT", 10),
+    "SWEEP_RETENTION": env.timedelta("SWEEP_RETENTION", timedelta(days=7)),
+    "SWEEP_BATCH_SIZE": env.int("SWEEP_BATCH_SIZE", 1000),
+}
+
+# --- Celery
+
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_SERIALIZER = "json"
+CELERY_RESULT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TIMEZONE = "UTC"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "beat-schedule")
+CELERY_BEAT_SCHEDULE = beat_schedule(
+    sweep_interval=env.timedelta("SWEEP_INTERVAL", timedelta(minutes=5)),
+)
+
+# --- Logs
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.log_level("LOG_LEVEL", "INFO")},
+}

@@ -1,0 +1,14 @@
+"""Deletes what has expired."""
+
+from celery import shared_task
+
+from authx.sessions.sweep import sweep as sweep_expired
+
+# A sweep goes on where a killed one stopped, so cutting a stuck one short loses nothing.
+TIME_LIMIT = 30 * 60
+
+
+@shared_task(name="tasks.cleanup.sweep", ignore_result=True, time_limit=TIME_LIMIT)
+def sweep() -> None:
+    """Delete expired access tokens and ended sessions (see authx.sessions.sweep)."""
+    sweep_expired()
