@@ -34,7 +34,7 @@ DEBUG = env.bool("DEBUG", default=False)
 # A configured database means that other people's sessions hang on this key: no default then.
 SECRET_KEY = env.str("SECRET_KEY") if DATABASE_URL else env.str("SECRET_KEY", "")
 SECRET_KEY = SECRET_KEY or local_secret("secret-key")
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", [])
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 
@@ -119,7 +119,6 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = LOCAL_DIR / "static"
 # The admin's files come from the packages themselves: nothing to collect before a start.
 WHITENOISE_USE_FINDERS = True
 
@@ -171,7 +170,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
 }
 
-KNOX_TOKEN_MODEL = "authx.AccessToken"
+KNOX_TOKEN_MODEL = "authx.AccessToken"  # noqa: S105 -- the name of a model
 # Knox's own migrations would leave an orphan table with a foreign key to users (style trap 8).
 MIGRATION_MODULES = {"knox": None}
 REST_KNOX = {
@@ -212,5 +211,5 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.log_level("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
 }

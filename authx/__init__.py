@@ -1,0 +1,1 @@
+"""Device sessions with rotating refresh tokens for Django REST Framework."""

@@ -1,0 +1,28 @@
+"""The app as Django loads it."""
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import Tags, register
+from django.db.models.signals import post_save, pre_save
+
+
+class AuthxConfig(AppConfig):
+    name = "authx"
+    verbose_name = "Device sessions"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from authx import checks, schema  # noqa: F401, PLC0415 -- models are not loaded before
+        from authx.sessions import credentials  # noqa: PLC0415 -- models are not loaded before
+
+        register(checks.check_settings, Tags.security)
+        pre_save.connect(
+            credentials.follow_hash_upgrade,
+            sender=settings.AUTH_USER_MODEL,
+            dispatch_uid="authx_follow_hash_upgrade",
+        )
+        post_save.connect(
+            credentials.end_sessions_of_inactive,
+            sender=settings.AUTH_USER_MODEL,
+            dispatch_uid="authx_end_sessions_of_inactive",
+        )

@@ -1,0 +1,181 @@
+"""System checks: settings that contradict each other, never end, or undo a promise."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as Caution
+from knox.settings import CONSTANTS, knox_settings
+
+from authx import conf
+from authx.conf import RetryPolicy
+
+LONGEST_ACCESS: Final = timedelta(hours=1)
+LONGEST_WINDOW: Final = timedelta(seconds=60)
+WEAK_HASHES: Final = frozenset({"md5", "sha1"})
+TOKEN68: Final = re.compile(r"[A-Za-z0-9\-._~+/]*")
+
+
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Run every check below; each yields what it finds, in the order of the ids."""
+    unknown = list(_check_names())
+    lifetimes = list(_check_lifetimes())
+    # Whether lifetimes fit each other can only be asked once each of them is one.
+    relations = [] if lifetimes else list(_check_relations())
+    rest = (message for check in OTHER_CHECKS for message in check())
+    return [*unknown, *lifetimes, *relations, *rest]
+
+
+def _error(number: int, text: str, hint: str) -> Error:
+    return Error(text, hint=hint, id=f"authx.E{number:03}")
+
+
+def _check_names() -> Iterator[CheckMessage]:
+    for name in sorted(set(getattr(settings, "AUTHX", {})) - set(conf.DEFAULTS)):
+        yield _error(1, f"AUTHX has no setting {name!r}.", "Correct its spelling or remove it.")
+
+
+def _check_lifetimes() -> Iterator[CheckMessage]:
+    lifetimes = {
+        "REST_KNOX['TOKEN_TTL']": conf.knox("TOKEN_TTL"),
+        "REST_KNOX['AUTO_REFRESH_MAX_TTL']": conf.knox("AUTO_REFRESH_MAX_TTL"),
+        "AUTHX['REFRESH_TOKEN_TTL']": conf.own("REFRESH_TOKEN_TTL"),
+        "AUTHX['SESSION_TTL']": conf.own("SESSION_TTL"),
+    }
+    for name, value in lifetimes.items():
+        if not isinstance(value, timedelta) or value <= timedelta(0):
+            yield _error(2, f"{name} is {value!r}.", "Set a positive timedelta: all things end.")
+    spans = {
+        "AUTHX['STRAGGLER_WINDOW']": conf.own("STRAGGLER_WINDOW"),
+        "AUTHX['SWEEP_RETENTION']": conf.own("SWEEP_RETENTION"),
+    }
+    for name, value in spans.items():
+        if not isinstance(value, timedelta) or value < timedelta(0):
+            yield _error(3, f"{name} is {value!r}.", "Set a timedelta of zero or more.")
+    interval = conf.knox("MIN_REFRESH_INTERVAL")
+    if not isinstance(interval, int | float) or interval < 0:
+        yield _error(
+            4, f"REST_KNOX['MIN_REFRESH_INTERVAL'] is {interval!r}.", "Set a number of seconds."
+        )
+
+
+def _check_relations() -> Iterator[CheckMessage]:
+    ttl, max_ttl = conf.access_token_ttl(), conf.access_token_max_ttl()
+    if not ttl <= max_ttl <= conf.refresh_token_ttl() <= conf.session_ttl():
+        yield _error(
+            5,
+            "The lifetimes contradict each other.",
+            "Keep TOKEN_TTL <= AUTO_REFRESH_MAX_TTL <= REFRESH_TOKEN_TTL <= SESSION_TTL.",
+        )
+    if conf.knox("AUTO_REFRESH") and conf.min_renewal_interval() >= ttl:
+        yield _error(
+            6,
+            "Access tokens would never renew: MIN_REFRESH_INTERVAL reaches TOKEN_TTL.",
+            "Lower REST_KNOX['MIN_REFRESH_INTERVAL'], or switch AUTO_REFRESH off.",
+        )
+    if conf.straggler_window() >= ttl:
+        yield _error(
+            7,
+            "STRAGGLER_WINDOW reaches TOKEN_TTL: a replaced access token would never be cut off.",
+            "Keep the window at seconds.",
+        )
+    elif conf.straggler_window() > LONGEST_WINDOW:
+        yield Caution(
+            "STRAGGLER_WINDOW is longer than a minute.",
+            hint="A thief is overlooked for as long; requests under way need seconds.",
+            id="authx.W001",
+        )
+    if max_ttl > LONGEST_ACCESS:
+        yield Caution(
+            "Access tokens may live longer than an hour.",
+            hint="RFC 6750 section 5.3 asks for one hour at most: lower AUTO_REFRESH_MAX_TTL.",
+            id="authx.W002",
+        )
+
+
+def _check_retry() -> Iterator[CheckMessage]:
+    retry = conf.own("RETRY")
+    if retry not in list(RetryPolicy):
+        known = ", ".join(repr(policy.value) for policy in RetryPolicy)
+        yield _error(8, f"AUTHX['RETRY'] is {retry!r}.", f"Choose one of {known}.")
+
+
+def _check_counts() -> Iterator[CheckMessage]:
+    for name in ("DEVICE_LIMIT", "SWEEP_BATCH_SIZE"):
+        count = conf.own(name)
+        if not isinstance(count, int) or count < 1:
+            yield _error(9, f"AUTHX[{name!r}] is {count!r}.", "Set a whole number from 1.")
+
+
+def _check_prefixes() -> Iterator[CheckMessage]:
+    access, refresh = conf.knox("TOKEN_PREFIX"), conf.own("REFRESH_TOKEN_PREFIX")
+    longest = CONSTANTS.MAXIMUM_TOKEN_PREFIX_LENGTH
+    if access == refresh:
+        yield _error(
+            10,
+            "Access and refresh tokens have the same prefix.",
+            "Let REST_KNOX['TOKEN_PREFIX'] and AUTHX['REFRESH_TOKEN_PREFIX'] differ.",
+        )
+    for prefix in (access, refresh):
+        if len(prefix) > longest or not TOKEN68.fullmatch(prefix):
+            yield _error(
+                11,
+                f"The token prefix {prefix!r} cannot be used.",
+                f"Use at most {longest} letters, digits and -._~+/ (RFC 9110 token68).",
+            )
+
+
+def _check_knox() -> Iterator[CheckMessage]:
+    if getattr(settings, "KNOX_TOKEN_MODEL", "") != "authx.AccessToken":
+        yield _error(
+            12,
+            "Knox does not use the access tokens of authx.",
+            "Set KNOX_TOKEN_MODEL = 'authx.AccessToken'.",
+        )
+    if conf.knox("AUTH_HEADER_PREFIX").lower() != "bearer":
+        yield _error(
+            13,
+            "REST_KNOX['AUTH_HEADER_PREFIX'] is not Bearer, but every pair says it is.",
+            "Remove the setting, or set it to 'Bearer' (RFC 6750 section 2.1).",
+        )
+    algorithm = knox_settings.SECURE_HASH_ALGORITHM().name
+    if algorithm in WEAK_HASHES:
+        yield _error(
+            14,
+            f"REST_KNOX['SECURE_HASH_ALGORITHM'] is {algorithm}.",
+            "Use hashlib.sha256 or better; Knox's own default is hashlib.sha512.",
+        )
+    if getattr(settings, "MIGRATION_MODULES", {}).get("knox", "knox") is not None:
+        yield Caution(
+            "Knox's migrations create a table of tokens that nothing uses.",
+            hint="Set MIGRATION_MODULES = {'knox': None}.",
+            id="authx.W003",
+        )
+
+
+def _check_transactions() -> Iterator[CheckMessage]:
+    for alias, database in settings.DATABASES.items():
+        if database.get("ATOMIC_REQUESTS"):
+            yield _error(
+                15,
+                f"DATABASES[{alias!r}] has ATOMIC_REQUESTS on.",
+                "Remove it: an error answer would roll back what it has to report.",
+            )
+
+
+def _check_clock() -> Iterator[CheckMessage]:
+    if not settings.USE_TZ:
+        yield _error(16, "USE_TZ is off.", "Switch it on: an expiry must mean one instant.")
+
+
+OTHER_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
+    _check_retry,
+    _check_counts,
+    _check_prefixes,
+    _check_knox,
+    _check_transactions,
+    _check_clock,
+)

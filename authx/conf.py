@@ -1,0 +1,93 @@
+"""The settings of authx, their defaults and types; read at each access, never kept."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from django.conf import settings
+
+
+class RetryPolicy(StrEnum):
+    """How long a lost answer may be asked for again."""
+
+    UNTIL_CONFIRMED = "until_confirmed"
+    STRICT = "strict"
+
+
+DEFAULTS: Final[dict[str, Any]] = {
+    # A refresh token that nobody uses for this long is dead.
+    "REFRESH_TOKEN_TTL": timedelta(days=30),
+    # No session lives longer than this, however often it refreshes.
+    "SESSION_TTL": timedelta(days=180),
+    # How long requests already on their way with the previous pair are still answered.
+    "STRAGGLER_WINDOW": timedelta(seconds=10),
+    "RETRY": RetryPolicy.UNTIL_CONFIRMED.value,
+    # Live sessions a person; one more evicts the least recently used.
+    "DEVICE_LIMIT": 10,
+    "REFRESH_TOKEN_PREFIX": "axr_",
+    # The protection space named in WWW-Authenticate (RFC 9110 section 11.5).
+    "REALM": "api",
+    # Ended sessions are kept this long for whoever has to understand what happened.
+    "SWEEP_RETENTION": timedelta(days=7),
+    "SWEEP_BATCH_SIZE": 1000,
+}
+
+# Knox's own settings keep their meaning; where a project sets none, these hold instead of Knox's,
+# which never end (AUTO_REFRESH_MAX_TTL) or last ten hours (TOKEN_TTL).
+KNOX_DEFAULTS: Final[dict[str, Any]] = {
+    "TOKEN_TTL": timedelta(minutes=15),
+    "AUTO_REFRESH": True,
+    "AUTO_REFRESH_MAX_TTL": timedelta(hours=1),
+    "MIN_REFRESH_INTERVAL": 60,
+    "AUTH_HEADER_PREFIX": "Bearer",
+    "TOKEN_PREFIX": "axa_",
+}
+
+
+def own(name: str) -> Any:
+    """Return the setting AUTHX[name], or its default."""
+    return getattr(settings, "AUTHX", {}).get(name, DEFAULTS[name])
+
+
+def knox(name: str) -> Any:
+    """Return the setting REST_KNOX[name], or the default that authx gives it."""
+    return getattr(settings, "REST_KNOX", {}).get(name, KNOX_DEFAULTS[name])
+
+
+def secret_keys() -> list[str | bytes]:
+    """Return the keys that sign: the one in use first, then those still accepted."""
+    return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+
+
+def access_token_ttl() -> timedelta:
+    ttl: timedelta = knox("TOKEN_TTL")
+    return ttl
+
+
+def access_token_max_ttl() -> timedelta:
+    ttl: timedelta = knox("AUTO_REFRESH_MAX_TTL")
+    return ttl
+
+
+def min_renewal_interval() -> timedelta:
+    return timedelta(seconds=knox("MIN_REFRESH_INTERVAL"))
+
+
+def refresh_token_ttl() -> timedelta:
+    ttl: timedelta = own("REFRESH_TOKEN_TTL")
+    return ttl
+
+
+def session_ttl() -> timedelta:
+    ttl: timedelta = own("SESSION_TTL")
+    return ttl
+
+
+def straggler_window() -> timedelta:
+    window: timedelta = own("STRAGGLER_WINDOW")
+    return window
+
+
+def sweep_retention() -> timedelta:
+    retention: timedelta = own("SWEEP_RETENTION")
+    return retention

@@ -1,0 +1,41 @@
+"""What the rules of authx refuse; none of these knows HTTP, one handler maps them to answers."""
+
+
+class AuthxError(Exception):
+    """Root of every refusal; `reason` is for the log, never for the answer."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ForgedTokenError(AuthxError):
+    """Raised for a string that this server never minted as a token of the wanted kind."""
+
+
+class InvalidAccessTokenError(AuthxError):
+    """Raised when an access token is refused: unknown, expired, revoked, or its user is."""
+
+
+class InvalidRefreshTokenError(AuthxError):
+    """Raised when a refresh token is refused, for whatever reason."""
+
+
+class RefreshTokenReusedError(InvalidRefreshTokenError):
+    """Raised when a consumed refresh token came back; its session is revoked by then."""
+
+
+class InvalidCredentialsError(AuthxError):
+    """Raised when a sign-in is refused: unknown name, wrong password, inactive account."""
+
+
+class WrongPasswordError(AuthxError):
+    """Raised when someone signed in does not know the account's present password."""
+
+
+class CredentialsChangedError(AuthxError):
+    """Raised when the password changed between its check and the opening of a session."""
+
+
+class ContentionError(AuthxError):
+    """Raised when other processes kept winning the same row; trying again later is right."""

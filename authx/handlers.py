@@ -1,0 +1,186 @@
+"""Every refusal in one shape: `{"error": code, "error_description": sentence, "fields"?}`.
+
+Maps what the rules raise, what DRF raises and what Django answers by itself to status, code and
+headers (RFC 6749 section 5.2, RFC 6750 section 3).
+"""
+
+import logging
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+from django.core.exceptions import (
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+)
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_exception_handler
+
+from authx.authentication import challenge
+from authx.errors import (
+    ContentionError,
+    InvalidCredentialsError,
+    InvalidRefreshTokenError,
+    WrongPasswordError,
+)
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS: Final = 5
+
+
+class Answer(NamedTuple):
+    """The public side of an error; sentences are ASCII (RFC 6749 section 5.2)."""
+
+    status: HTTPStatus
+    code: str
+    description: str
+
+
+class UnsupportedGrantTypeError(exceptions.APIException):
+    """Raised for a grant other than refresh_token."""
+
+
+INVALID_REQUEST = Answer(HTTPStatus.BAD_REQUEST, "invalid_request", "The request is malformed.")
+SERVER_ERROR = Answer(
+    HTTPStatus.INTERNAL_SERVER_ERROR, "server_error", "Something broke on our side."
+)
+NOT_FOUND = Answer(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
+FORBIDDEN = Answer(HTTPStatus.FORBIDDEN, "forbidden", "You may not do that.")
+UNAVAILABLE = Answer(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "temporarily_unavailable",
+    "The service is briefly unavailable. Keep your tokens and try again.",
+)
+TOO_LARGE = Answer(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", "The request body is too large."
+)
+
+# Ordered: the first class that fits decides.
+ANSWERS: Final[dict[type[Exception], Answer]] = {
+    InvalidCredentialsError: Answer(
+        HTTPStatus.BAD_REQUEST, "invalid_grant", "The user name or the password is wrong."
+    ),
+    # One body for all: whether a token was unknown, expired, revoked or reused is for the log.
+    InvalidRefreshTokenError: Answer(
+        HTTPStatus.BAD_REQUEST, "invalid_grant", "The refresh token is not valid. Sign in again."
+    ),
+    UnsupportedGrantTypeError: Answer(
+        HTTPStatus.BAD_REQUEST,
+        "unsupported_grant_type",
+        "The only grant type here is refresh_token.",
+    ),
+    WrongPasswordError: INVALID_REQUEST,
+    exceptions.ValidationError: INVALID_REQUEST,
+    exceptions.ParseError: INVALID_REQUEST,
+    exceptions.NotAuthenticated: Answer(
+        HTTPStatus.UNAUTHORIZED, "unauthorized", "An access token is needed here."
+    ),
+    exceptions.AuthenticationFailed: Answer(
+        HTTPStatus.UNAUTHORIZED, "invalid_token", "The access token is not valid."
+    ),
+    exceptions.PermissionDenied: FORBIDDEN,
+    PermissionDenied: FORBIDDEN,
+    exceptions.NotFound: NOT_FOUND,
+    Http404: NOT_FOUND,
+    exceptions.MethodNotAllowed: Answer(
+        HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This method is not offered here."
+    ),
+    exceptions.NotAcceptable: Answer(
+        HTTPStatus.NOT_ACCEPTABLE, "not_acceptable", "Answers come as application/json only."
+    ),
+    exceptions.UnsupportedMediaType: Answer(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "This content type is not read here.",
+    ),
+    exceptions.Throttled: Answer(
+        HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", "Too many requests. Wait, then try again."
+    ),
+    RequestDataTooBig: TOO_LARGE,
+    TooManyFieldsSent: TOO_LARGE,
+    SuspiciousOperation: INVALID_REQUEST,
+    ContentionError: UNAVAILABLE,
+    # A database that is away says nothing about a token: apps sign people out on 401.
+    OperationalError: UNAVAILABLE,
+    InterfaceError: UNAVAILABLE,
+}
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer an exception of a DRF view (the setting EXCEPTION_HANDLER)."""
+    answer = next((found for kind, found in ANSWERS.items() if isinstance(error, kind)), None)
+    if answer is None:
+        # DRF's own handler rolls a surrounding transaction back; an unknown one is a 500.
+        response = drf_exception_handler(error, context)
+        if response is None:
+            return None
+        answer = INVALID_REQUEST if response.status_code < 500 else SERVER_ERROR  # noqa: PLR2004
+        answer = answer._replace(status=HTTPStatus(response.status_code))
+    else:
+        response = drf_exception_handler(error, context) or Response()
+    if answer is UNAVAILABLE:
+        logger.error("temporarily unavailable: %s", error)
+    response.status_code = answer.status
+    response.data = body_of(answer, fields=_fields(error))
+    for name, value in _headers(answer):
+        response[name] = value
+    return response
+
+
+def body_of(answer: Answer, fields: dict[str, list[str]] | None = None) -> dict[str, Any]:
+    body: dict[str, Any] = {"error": answer.code, "error_description": answer.description}
+    if fields:
+        body["fields"] = fields
+    return body
+
+
+def _headers(answer: Answer) -> Iterator[tuple[str, str]]:
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        yield "WWW-Authenticate", challenge(answer.code)
+    if answer is UNAVAILABLE:
+        yield "Retry-After", str(RETRY_AFTER_SECONDS)
+
+
+def _fields(error: Exception) -> dict[str, list[str]]:
+    if isinstance(error, WrongPasswordError):
+        return {"current_password": ["This is not the present password."]}
+    if isinstance(error, exceptions.ValidationError):
+        return dict(_flatten("", error.detail))
+    return {}
+
+
+def _flatten(path: str, detail: Any) -> Iterator[tuple[str, list[str]]]:
+    """Yield `device.name` for a field within an object, with the sentences said of it."""
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            yield from _flatten(f"{path}.{name}" if path else str(name), inner)
+    else:
+        yield path or "non_field_errors", [str(sentence) for sentence in detail]
+
+
+def _plain(answer: Answer) -> JsonResponse:
+    return JsonResponse(
+        body_of(answer), status=answer.status, headers={"Cache-Control": "no-store"}
+    )
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
+    return _plain(INVALID_REQUEST)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
+    return _plain(FORBIDDEN)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
+    return _plain(NOT_FOUND)
+
+
+def server_error(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
+    return _plain(SERVER_ERROR)

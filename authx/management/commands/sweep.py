@@ -1,0 +1,25 @@
+"""The sweep by hand, or from cron where there is no Celery."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from authx.sessions.sweep import count_sweepable, sweep
+
+
+class Command(BaseCommand):
+    help = "Delete expired access tokens, and sessions that ended longer ago than the retention."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="only count, delete nothing")
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 -- Django's signature
+        report = count_sweepable() if options["dry_run"] else sweep()
+        if report.stepped_aside:
+            self.stdout.write("Another sweep is running.")
+            return
+        verb = "Would delete" if options["dry_run"] else "Deleted"
+        self.stdout.write(
+            f"{verb} {report.access_tokens} access tokens and {report.sessions} sessions."
+        )

@@ -1,0 +1,72 @@
+"""Reads request bodies, strictly: bounded, one value a name, nothing ambiguous."""
+
+import json
+from collections.abc import Mapping
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from django.core.exceptions import RequestDataTooBig
+from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.parsers import BaseParser, FormParser
+
+if TYPE_CHECKING:
+    from django.http import QueryDict
+
+# The largest honest body is a password and a device; DRF itself reads without any bound.
+MAX_BODY_BYTES: Final = 64 * 1024
+
+
+def _refuse_large(parser_context: Mapping[str, Any] | None) -> None:
+    length = (parser_context or {})["request"].META.get("CONTENT_LENGTH") or 0
+    if int(length) > MAX_BODY_BYTES:
+        raise RequestDataTooBig
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a name is repeated")
+    return members
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+class StrictJSONParser(BaseParser):
+    """JSON whose objects name each member once (RFC 8259 section 4 leaves repetition undefined)."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,  # noqa: ARG002 -- DRF's signature
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        _refuse_large(parser_context)
+        try:
+            return json.loads(
+                stream.read(),
+                object_pairs_hook=_without_repetition,
+                parse_constant=_refuse_constant,
+            )
+        # Deep nesting exhausts the decoder's stack; UnicodeDecodeError is a ValueError too.
+        except (ValueError, RecursionError) as error:
+            raise ParseError from error
+
+
+class StrictFormParser(FormParser):
+    """Form fields, each at most once (RFC 6749 section 3.2)."""
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        _refuse_large(parser_context)
+        fields: QueryDict = super().parse(stream, media_type, parser_context)
+        repeated = [name for name, values in fields.lists() if len(values) > 1]
+        if repeated:
+            raise ValidationError({name: ["This field is repeated."] for name in repeated})
+        return fields

@@ -1,0 +1,146 @@
+"""The shapes that go in and come out."""
+
+import unicodedata
+from typing import Any
+
+from rest_framework import serializers
+
+from authx.models import DeviceSession
+from authx.sessions.values import TokenPair
+
+# Longer ones are no honest token or password: refused before anything is hashed.
+MAX_TOKEN_LENGTH = 512
+MAX_PASSWORD_LENGTH = 1024
+BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class LabelField(serializers.CharField):
+    """Text that people read in a list: no control characters, nothing that reverses the line."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        return "".join(
+            char
+            for char in text
+            if unicodedata.category(char) != "Cc" and char not in BIDI_CONTROLS
+        ).strip()
+
+
+class DeviceSerializer(serializers.Serializer[Any]):
+    installation_id = serializers.CharField(max_length=128, required=False, allow_blank=True)
+    name = LabelField(max_length=100, required=False, allow_blank=True)
+    platform = LabelField(max_length=32, required=False, allow_blank=True)
+    app_version = LabelField(max_length=32, required=False, allow_blank=True)
+
+
+class LoginSerializer(serializers.Serializer[Any]):
+    username = serializers.CharField(max_length=320)
+    # Verified exactly as typed (NIST SP 800-63B-4 section 3.1.1.2).
+    password = serializers.CharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
+    device = DeviceSerializer(required=False)
+
+
+class TokenSerializer(serializers.Serializer[Any]):
+    grant_type = serializers.CharField(max_length=64)
+    refresh_token = serializers.CharField(max_length=MAX_TOKEN_LENGTH)
+
+
+class RevokeSerializer(serializers.Serializer[Any]):
+    token = serializers.CharField(max_length=MAX_TOKEN_LENGTH)
+    # Only a hint (RFC 7009 section 2.1); our tokens say themselves what they are.
+    token_type_hint = serializers.CharField(max_length=64, required=False, allow_blank=True)
+
+
+class LogoutAllSerializer(serializers.Serializer[Any]):
+    keep_current = serializers.BooleanField(default=False)
+
+
+class RevokedSerializer(serializers.Serializer[Any]):
+    revoked = serializers.IntegerField()
+
+
+class PasswordSerializer(serializers.Serializer[Any]):
+    current_password = serializers.CharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
+    new_password = serializers.CharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
+
+
+class RenameSerializer(serializers.Serializer[Any]):
+    name = LabelField(max_length=100)
+
+
+class SessionSerializer(serializers.ModelSerializer[DeviceSession]):
+    """A device session as its owner sees it."""
+
+    current = serializers.SerializerMethodField()
+    last_used_at = serializers.SerializerMethodField()
+
+    class Meta:
+        model = DeviceSession
+        fields = (
+            "id",
+            "installation_id",
+            "name",
+            "platform",
+            "app_version",
+            "created_at",
+            "last_used_at",
+            "last_ip",
+            "current",
+        )
+        read_only_fields = fields
+
+    def get_current(self, session: DeviceSession) -> bool:
+        current: bool = session.pk == self.context["current_id"]
+        return current
+
+    def get_last_used_at(self, session: DeviceSession) -> str:
+        # Annotated where the access tokens' own notes were read with it.
+        used_at = getattr(session, "used_at", session.last_used_at)
+        shown: str = serializers.DateTimeField().to_representation(used_at)
+        return shown
+
+
+class PairSerializer(serializers.Serializer[Any]):
+    """The answer to a sign-in and to a refresh (RFC 6749 section 5.1)."""
+
+    access_token = serializers.CharField()
+    token_type = serializers.CharField()
+    expires_in = serializers.IntegerField()
+    refresh_token = serializers.CharField()
+    refresh_token_expires_in = serializers.IntegerField()
+    session_expires_in = serializers.IntegerField()
+    device = SessionSerializer()
+
+
+class MeSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    username = serializers.CharField()
+    session = SessionSerializer()
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    """The one shape of every refusal."""
+
+    error = serializers.CharField()
+    error_description = serializers.CharField()
+    fields = serializers.DictField(  # type: ignore[assignment]  # the contract's name for it
+        child=serializers.ListField(child=serializers.CharField()), required=False
+    )
+
+
+def session_body(session: DeviceSession, current: DeviceSession) -> dict[str, Any]:
+    return dict(SessionSerializer(session, context={"current_id": current.pk}).data)
+
+
+def pair_body(pair: TokenPair) -> dict[str, Any]:
+    """Return the answer; seconds are whole and rounded down, so that no promise is too long."""
+    session = pair.session
+    return {
+        "access_token": pair.raw_access_token,
+        "token_type": "Bearer",
+        "expires_in": int((pair.access_expires_at - pair.now).total_seconds()),
+        "refresh_token": pair.raw_refresh_token,
+        "refresh_token_expires_in": int((session.idle_expires_at - pair.now).total_seconds()),
+        "session_expires_in": int((session.absolute_expires_at - pair.now).total_seconds()),
+        "device": session_body(session, session),
+    }

@@ -1,0 +1,111 @@
+"""Deletes rows that no longer matter, in bounded batches, while everybody else goes on."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import models, transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from authx import conf
+from authx.models import AccessToken, DeviceSession, SweepLease
+
+logger = logging.getLogger(__name__)
+
+# How long a killed sweep keeps the next one waiting.
+LEASE = timedelta(seconds=60)
+LEASE_ID = 1
+
+
+@dataclass(slots=True)
+class SweepReport:
+    """What a sweep deleted, or would delete; `stepped_aside` if another one was running."""
+
+    access_tokens: int = 0
+    sessions: int = 0
+    stepped_aside: bool = False
+
+
+def sweep() -> SweepReport:
+    """Delete expired access tokens, and sessions that ended longer than the retention ago.
+
+    Each batch is a transaction of two statements, so that nothing waits long for a row and a
+    sweep that is killed anywhere has lost nothing.
+    """
+    now = timezone.now()
+    if not _take_lease(now):
+        logger.info("sweep: another one is running")
+        return SweepReport(stepped_aside=True)
+    report = SweepReport()
+    try:
+        report.access_tokens = _delete_in_batches(_expired_access_tokens(now))
+        report.sessions = _delete_in_batches(_ended_sessions(now, AccessToken.objects.all()))
+        _leases().update(finished_at=timezone.now())
+    finally:
+        _leases().update(leased_until=now)
+    logger.info("sweep: %d access tokens, %d sessions", report.access_tokens, report.sessions)
+    return report
+
+
+def count_sweepable() -> SweepReport:
+    """Return what a sweep would delete now."""
+    now = timezone.now()
+    unexpired = AccessToken.objects.filter(expiry__gt=now)
+    return SweepReport(
+        access_tokens=_expired_access_tokens(now).count(),
+        sessions=_ended_sessions(now, unexpired).count(),
+    )
+
+
+def _expired_access_tokens(now: datetime) -> models.QuerySet[AccessToken]:
+    return AccessToken.objects.filter(expiry__lte=now).order_by("expiry")
+
+
+def _ended_sessions(
+    now: datetime, blocking_tokens: models.QuerySet[AccessToken]
+) -> models.QuerySet[DeviceSession]:
+    """Return the sessions to delete; one that still has such tokens waits for the next sweep."""
+    cutoff = now - conf.sweep_retention()
+    return DeviceSession.objects.filter(
+        Q(idle_expires_at__lte=cutoff) | Q(revoked_at__lte=cutoff),
+        ~Exists(blocking_tokens.filter(session=OuterRef("pk"))),
+    )
+
+
+def _delete_in_batches(rows: models.QuerySet[Any]) -> int:
+    """Delete rows until a batch is not full, and return how many went."""
+    size: int = conf.own("SWEEP_BATCH_SIZE")
+    deleted = 0
+    lease_taken_at = timezone.now()
+    while True:
+        count = _delete_batch(rows, size)
+        deleted += count
+        if count < size:
+            return deleted
+        if timezone.now() > lease_taken_at + LEASE / 2:
+            lease_taken_at = timezone.now()
+            _leases().update(leased_until=lease_taken_at + LEASE)
+
+
+def _delete_batch(rows: models.QuerySet[Any], size: int) -> int:
+    # A row that a request holds is left for the next sweep: nobody waits for anybody.
+    unlocked = rows.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)
+    with transaction.atomic():
+        keys = list(unlocked[:size])
+        if keys:
+            rows.model._default_manager.filter(pk__in=keys).delete()
+    return len(keys)
+
+
+def _leases() -> models.QuerySet[SweepLease]:
+    return SweepLease.objects.filter(pk=LEASE_ID)
+
+
+def _take_lease(now: datetime) -> bool:
+    # A row, not a database lock: those are lost behind PgBouncer in transaction mode.
+    SweepLease.objects.bulk_create(
+        [SweepLease(pk=LEASE_ID, leased_until=now)], ignore_conflicts=True
+    )
+    return bool(_leases().filter(leased_until__lte=now).update(leased_until=now + LEASE))

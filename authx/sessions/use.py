@@ -1,0 +1,85 @@
+"""Use of an access token: one read; a write only when the use confirms a pair or renews a token."""
+
+from datetime import datetime
+
+from django.utils import timezone
+
+from authx import conf, tokens
+from authx.errors import ForgedTokenError, InvalidAccessTokenError
+from authx.models import AccessToken, DeviceSession
+from authx.sessions.access import expiry_of
+from authx.sessions.contention import until_settled
+from authx.sessions.liveness import why_dead
+from authx.tokens import RawToken, TokenDigest, TokenKind
+
+
+def use_access_token(*, raw_token: str) -> AccessToken:
+    """Return the row of a good access token, its session and user loaded.
+
+    Raises InvalidAccessTokenError; a forged token costs no query, a refused one no write.
+    """
+    try:
+        tokens.parse(raw_token, TokenKind.ACCESS)
+    except ForgedTokenError as error:
+        raise InvalidAccessTokenError(error.reason) from error
+    digest = tokens.digest_of(RawToken(raw_token))
+    now = timezone.now()
+    return until_settled(lambda: _use(digest, now))
+
+
+def _use(digest: TokenDigest, now: datetime) -> AccessToken | None:
+    """Return the row; None if its state changed between the read and a write."""
+    # Looked up by its primary key. Knox looks up by a clear-text prefix, loads every token of the
+    # user and deletes the expired ones while it authenticates.
+    token: AccessToken | None = (
+        AccessToken.objects.select_related("session", "user").filter(pk=digest).first()
+    )
+    if token is None:
+        raise InvalidAccessTokenError("unknown")
+    session = token.session
+    session.user = token.user
+    reason = why_dead(session, now) or _why_stale(token, session, now)
+    if reason:
+        raise InvalidAccessTokenError(reason)
+    if token.generation < session.generation:
+        # A straggler: answered to the end of its window, but nothing is confirmed or prolonged.
+        return token
+    settled = _confirm(session, now) and _renew(token, session, now)
+    return token if settled else None
+
+
+def _why_stale(token: AccessToken, session: DeviceSession, now: datetime) -> str:
+    if token.expiry <= now:
+        return "expired"
+    if token.generation == session.generation:
+        return ""
+    overlap = now < session.rotated_at + conf.straggler_window()
+    return "" if overlap and token.generation == session.generation - 1 else "rotated"
+
+
+def _confirm(session: DeviceSession, now: datetime) -> bool:
+    """Note the first use of the newest pair: from now on its predecessor counts as stolen."""
+    if session.confirmed_at is not None:
+        return True
+    confirmed = (
+        DeviceSession.objects.unrevoked()
+        .filter(pk=session.pk, generation=session.generation, confirmed_at__isnull=True)
+        .update(confirmed_at=now, last_used_at=now)
+    )
+    session.confirmed_at = now
+    return bool(confirmed)
+
+
+def _renew(token: AccessToken, session: DeviceSession, now: datetime) -> bool:
+    """Prolong a used token, at most once a MIN_REFRESH_INTERVAL."""
+    if not conf.knox("AUTO_REFRESH"):
+        return True
+    expiry = expiry_of(issued_at=token.created, used_at=now, session=session)
+    if expiry - token.expiry <= conf.min_renewal_interval():
+        return True
+    # Never save(): on a row deleted meanwhile it raises, and a request would fail with a 500.
+    renewed = AccessToken.objects.filter(pk=token.pk, expiry=token.expiry).update(
+        expiry=expiry, last_used_at=now
+    )
+    token.expiry = expiry
+    return bool(renewed)

@@ -1,0 +1,21 @@
+"""What other apps may listen to; sent after commit, and a failing receiver fails no request.
+
+session_opened: session (DeviceSession).
+sessions_revoked: user_id, session_ids (list of UUID, or None for all of the user's), reason
+(RevocationReason), count.
+token_reused: session (DeviceSession), generation (int, the one presented).
+"""
+
+from typing import Any
+
+from django.db import transaction
+from django.dispatch import Signal
+
+session_opened = Signal()
+sessions_revoked = Signal()
+token_reused = Signal()
+
+
+def send_after_commit(signal: Signal, *, sender: Any, **named: Any) -> None:
+    """Send once the present transaction is durable; a receiver's error is logged by Django."""
+    transaction.on_commit(lambda: signal.send_robust(sender=sender, **named))

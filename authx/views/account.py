@@ -1,0 +1,101 @@
+"""The person behind the token: who am I, sign out, change the password."""
+
+from http import HTTPStatus
+
+from django.contrib.auth.signals import user_logged_out
+from django.core.exceptions import ValidationError as DjangoValidationError
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from authx.models import RevocationReason
+from authx.schema import refusals
+from authx.serializers import (
+    LogoutAllSerializer,
+    MeSerializer,
+    PairSerializer,
+    PasswordSerializer,
+    RevokedSerializer,
+    pair_body,
+    session_body,
+)
+from authx.sessions.credentials import change_password
+from authx.sessions.revocation import revoke_all, revoke_session
+from authx.views.base import AuthxView, access_token_of, checked, source_of
+
+
+class MeView(AuthxView):
+    @extend_schema(
+        operation_id="me",
+        summary="Who am I, on which session",
+        responses={200: MeSerializer, **refusals(401, 503)},
+    )
+    def get(self, request: Request) -> Response:
+        access_token = access_token_of(request)
+        return Response(
+            {
+                "id": str(access_token.user.pk),
+                "username": access_token.user.get_username(),
+                "session": session_body(access_token.session, access_token.session),
+            }
+        )
+
+
+class LogoutView(AuthxView):
+    @extend_schema(
+        operation_id="logout",
+        summary="End this session",
+        request=None,
+        responses={204: None, **refusals(401, 503)},
+    )
+    def post(self, request: Request) -> Response:
+        session = access_token_of(request).session
+        revoke_session(session=session, reason=RevocationReason.SIGNED_OUT)
+        _tell_signed_out(request)
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+
+class LogoutAllView(AuthxView):
+    @extend_schema(
+        operation_id="logout_all",
+        summary="End every session, or every other one",
+        request=LogoutAllSerializer,
+        responses={200: RevokedSerializer, **refusals(400, 401, 413, 415, 503)},
+    )
+    def post(self, request: Request) -> Response:
+        session = access_token_of(request).session
+        keep = session.pk if checked(LogoutAllSerializer, request)["keep_current"] else None
+        count = revoke_all(
+            user_id=session.user_id, reason=RevocationReason.SIGNED_OUT_EVERYWHERE, keep=keep
+        )
+        if keep is None:
+            _tell_signed_out(request)
+        return Response({"revoked": count})
+
+
+class PasswordView(AuthxView):
+    @extend_schema(
+        operation_id="change_password",
+        summary="Change the password and end every other session",
+        request=PasswordSerializer,
+        responses={200: PairSerializer, **refusals(400, 401, 413, 415, 503)},
+    )
+    def post(self, request: Request) -> Response:
+        passwords = checked(PasswordSerializer, request)
+        try:
+            pair = change_password(
+                session=access_token_of(request).session,
+                current_password=passwords["current_password"],
+                new_password=passwords["new_password"],
+                source=source_of(request),
+            )
+        except DjangoValidationError as error:
+            raise ValidationError({"new_password": error.messages}) from error
+        return Response(pair_body(pair))
+
+
+def _tell_signed_out(request: Request) -> None:
+    """Tell the project's own listeners, in Django's words; theirs to fail, not the request's."""
+    user = request.user
+    user_logged_out.send_robust(sender=user.__class__, request=request, user=user)

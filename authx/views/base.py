@@ -1,0 +1,86 @@
+"""What all endpoints of authx share."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from django.db import transaction
+from django.utils.decorators import method_decorator
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.settings import api_settings
+from rest_framework.views import APIView
+
+from authx.authentication import TokenAuthentication
+from authx.handlers import exception_handler
+from authx.models import AccessToken
+from authx.parsers import StrictFormParser, StrictJSONParser
+from authx.sessions.values import Source
+
+MAX_USER_AGENT_LENGTH = 256
+
+
+# With ATOMIC_REQUESTS, an error answer would roll back the revocation of a thief.
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
+class AuthxView(APIView):
+    """An endpoint for somebody signed in; sets everything that a project's defaults could loosen.
+
+    Rate limits belong here and in `throttle_classes` of the endpoints.
+    """
+
+    authentication_classes: Sequence[Any] = (TokenAuthentication,)
+    permission_classes: Sequence[Any] = (IsAuthenticated,)
+    parser_classes: Sequence[Any] = (StrictJSONParser,)
+    renderer_classes = (JSONRenderer,)
+    metadata_class = None
+
+    def get_exception_handler(self) -> Any:
+        return exception_handler
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        # Tokens and what is known of people stay out of every cache (RFC 6749 section 5.1).
+        response["Cache-Control"] = "no-store"
+        response["Pragma"] = "no-cache"
+        return response
+
+
+class PublicView(AuthxView):
+    """An endpoint that no header can spoil: a stale bearer token must not turn a sign-in away."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    parser_classes = (StrictJSONParser, StrictFormParser)
+
+
+def checked(serializer_class: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """Return the validated body; raises DRF's ValidationError."""
+    serializer = serializer_class(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    checked: dict[str, Any] = serializer.validated_data
+    return checked
+
+
+def access_token_of(request: Request) -> AccessToken:
+    return cast("AccessToken", request.auth)
+
+
+def source_of(request: Request) -> Source:
+    """Return where a request came from; forwarding headers count only from our own proxies."""
+    return Source(
+        ip=_client_ip(request),
+        user_agent=request.headers.get("User-Agent", "")[:MAX_USER_AGENT_LENGTH],
+    )
+
+
+def _client_ip(request: Request) -> str | None:
+    proxies = api_settings.NUM_PROXIES
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    if proxies and forwarded:
+        addresses = forwarded.split(",")
+        return addresses[-min(proxies, len(addresses))].strip()
+    return request.META.get("REMOTE_ADDR") or None

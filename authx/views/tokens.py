@@ -1,0 +1,75 @@
+"""Pairs: sign in, refresh, revoke."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from authx.handlers import UnsupportedGrantTypeError
+from authx.schema import refusals
+from authx.serializers import (
+    LoginSerializer,
+    PairSerializer,
+    RevokeSerializer,
+    TokenSerializer,
+    pair_body,
+)
+from authx.sessions.credentials import sign_in
+from authx.sessions.revocation import revoke_by_token
+from authx.sessions.rotation import rotate_session
+from authx.sessions.values import Device
+from authx.views.base import PublicView, checked, source_of
+
+
+class LoginView(PublicView):
+    @extend_schema(
+        operation_id="login",
+        summary="Sign in on a device",
+        request=LoginSerializer,
+        responses={200: PairSerializer, **refusals(400, 413, 415, 503)},
+        auth=[],
+    )
+    def post(self, request: Request) -> Response:
+        credentials = checked(LoginSerializer, request)
+        pair = sign_in(
+            request=request._request,  # backends expect Django's own
+            username=credentials["username"],
+            password=credentials["password"],
+            device=Device(**credentials.get("device", {})),
+            source=source_of(request),
+        )
+        return Response(pair_body(pair))
+
+
+class TokenView(PublicView):
+    """RFC 6749 section 6."""
+
+    @extend_schema(
+        operation_id="refresh",
+        summary="Exchange a refresh token for the next pair",
+        request=TokenSerializer,
+        responses={200: PairSerializer, **refusals(400, 413, 415, 503)},
+        auth=[],
+    )
+    def post(self, request: Request) -> Response:
+        body = request.data if isinstance(request.data, dict) else {}
+        # Asked for first: with another grant, other fields than ours would be missing.
+        if body.get("grant_type") not in ("refresh_token", None, ""):
+            raise UnsupportedGrantTypeError
+        grant = checked(TokenSerializer, request)
+        pair = rotate_session(raw_token=grant["refresh_token"], source=source_of(request))
+        return Response(pair_body(pair))
+
+
+class RevokeView(PublicView):
+    """RFC 7009; the same answer whether or not there was anything to revoke."""
+
+    @extend_schema(
+        operation_id="revoke",
+        summary="End the session of a token",
+        request=RevokeSerializer,
+        responses={200: {"type": "object"}, **refusals(400, 413, 415, 503)},
+        auth=[],
+    )
+    def post(self, request: Request) -> Response:
+        revoke_by_token(raw_token=checked(RevokeSerializer, request)["token"])
+        return Response({})

@@ -1,0 +1,104 @@
+"""What every test may ask for."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tests.phone import PASSWORD, Phone
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Say, rather than pretend, that SQLite judges no race."""
+    if connection.vendor != "postgresql":
+        skip = pytest.mark.skip(reason="only PostgreSQL shows it")
+        for item in items:
+            if item.get_closest_marker("postgresql"):
+                item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _quick_hasher(settings: pytest.FixtureRequest) -> None:
+    settings.PASSWORD_HASHERS = [  # type: ignore[attr-defined]
+        "django.contrib.auth.hashers.MD5PasswordHasher",
+        "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    ]
+
+
+@pytest.fixture
+def new_user(db: None) -> Callable[[str], User]:
+    def make(username: str) -> User:
+        user: User = get_user_model().objects.create_user(username, password=PASSWORD)
+        return user
+
+    return make
+
+
+@pytest.fixture
+def alice(new_user: Callable[[str], User]) -> User:
+    return new_user("alice")
+
+
+@pytest.fixture
+def bob(new_user: Callable[[str], User]) -> User:
+    return new_user("bob")
+
+
+@pytest.fixture
+def phone(alice: User) -> Phone:
+    """Alice's phone, signed in."""
+    return Phone(alice.username, {"name": "phone", "installation_id": "phone"}).sign_in()
+
+
+@pytest.fixture
+def tablet(alice: User) -> Phone:
+    """Alice's tablet, signed in."""
+    return Phone(alice.username, {"name": "tablet", "installation_id": "tablet"}).sign_in()
+
+
+class Clock:
+    """The time of day, which a test moves by hand."""
+
+    def __init__(self, traveller: time_machine.Traveller) -> None:
+        self._traveller = traveller
+
+    def forward(self, **span: float) -> None:
+        """Move on by a span, in the words of timedelta."""
+        self._traveller.shift(timedelta(**span))
+
+
+@pytest.fixture
+def clock() -> "Clock":  # type: ignore[misc]
+    """Stop the clock at noon; ask for it before anything that signs in."""
+    with time_machine.travel(NOON, tick=False) as traveller:
+        yield Clock(traveller)
+
+
+class Statements(CaptureQueriesContext):
+    """SQL of a block, without what opens and closes transactions."""
+
+    CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
+
+    @property
+    def sql(self) -> list[str]:
+        found = [query["sql"] for query in self.captured_queries]
+        return [sql for sql in found if not sql.startswith(self.CONTROL)]
+
+    @property
+    def writes(self) -> list[str]:
+        return [sql for sql in self.sql if not sql.startswith("SELECT")]
+
+    def __len__(self) -> int:
+        return len(self.sql)
+
+
+@pytest.fixture
+def statements() -> Callable[[], Statements]:
+    return lambda: Statements(connection)

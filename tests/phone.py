@@ -1,0 +1,90 @@
+"""An app on a phone, as tests see it: holds a pair, sends requests, does what it is told."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpResponse
+from django.test import Client
+
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass
+class Phone:
+    """One installation of the app; `pair` is what it stored last."""
+
+    username: str = "alice"
+    device: dict[str, str] = field(default_factory=lambda: {"name": "phone"})
+    pair: dict[str, Any] = field(default_factory=dict)
+    client: Client = field(default_factory=lambda: Client(raise_request_exception=False))
+
+    @property
+    def access_token(self) -> str:
+        token: str = self.pair["access_token"]
+        return token
+
+    @property
+    def refresh_token(self) -> str:
+        token: str = self.pair["refresh_token"]
+        return token
+
+    def send(self, method: str, path: str, body: Any = None, **options: Any) -> HttpResponse:
+        """Send JSON with the stored access token."""
+        headers = {"authorization": f"Bearer {self.access_token}"} if self.pair else {}
+        data = "" if body is None else json.dumps(body)
+        return self.client.generic(
+            method,
+            f"/users/{path}",
+            data,
+            content_type="application/json",
+            headers=headers | options.pop("headers", {}),
+            **options,
+        )
+
+    def try_sign_in(self, password: str = PASSWORD, **extra: Any) -> HttpResponse:
+        body = {"username": self.username, "password": password, "device": self.device} | extra
+        return self.client.post("/users/login", body, content_type="application/json")
+
+    def sign_in(self, password: str = PASSWORD) -> "Phone":
+        """Sign in and store the pair."""
+        self.pair = _ok(self.try_sign_in(password))
+        return self
+
+    def try_refresh(self, refresh_token: str | None = None) -> HttpResponse:
+        """Present a refresh token, the stored one unless told, and store nothing."""
+        token = self.refresh_token if refresh_token is None else refresh_token
+        body = {"grant_type": "refresh_token", "refresh_token": token}
+        return self.client.post("/users/token", body, content_type="application/json")
+
+    def refresh(self) -> "Phone":
+        """Refresh and store the new pair."""
+        self.pair = _ok(self.try_refresh())
+        return self
+
+    def call(self) -> HttpResponse:
+        """Use the access token."""
+        return self.send("GET", "me")
+
+    @property
+    def is_signed_in(self) -> bool:
+        return self.call().status_code == 200
+
+    @property
+    def session_id(self) -> str:
+        session_id: str = self.pair["device"]["id"]
+        return session_id
+
+
+def _ok(response: HttpResponse) -> dict[str, Any]:
+    assert response.status_code == 200, response.content
+    pair: dict[str, Any] = json.loads(response.content)
+    return pair
+
+
+def error_of(response: HttpResponse) -> tuple[int, str]:
+    """Return status and code of a refusal, after checking its shape."""
+    body = json.loads(response.content)
+    assert set(body) <= {"error", "error_description", "fields"}
+    assert response.headers["Content-Type"] == "application/json"
+    return response.status_code, body["error"]
