@@ -9,6 +9,9 @@ from django.test import Client
 
 PASSWORD = "correct horse battery staple"
 
+# One for all phones: each would load the middleware anew, and none keeps cookies.
+CLIENT = Client(raise_request_exception=False)
+
 
 @dataclass
 class Phone:
@@ -17,7 +20,7 @@ class Phone:
     username: str = "alice"
     device: dict[str, str] = field(default_factory=lambda: {"name": "phone"})
     pair: dict[str, Any] = field(default_factory=dict)
-    client: Client = field(default_factory=lambda: Client(raise_request_exception=False))
+    client: Client = field(default=CLIENT, repr=False)
 
     @property
     def access_token(self) -> str:

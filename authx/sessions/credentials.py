@@ -99,7 +99,6 @@ def change_password(
     if not known:
         raise WrongPasswordError
     validate_password(new_password, user)
-    now = timezone.now()
     with transaction.atomic():
         try:
             user = lock_user(user)
@@ -108,6 +107,7 @@ def change_password(
         user.set_password(new_password)
         user.save(update_fields=["password"])
         revoke_all(user_id=user.pk, reason=RevocationReason.PASSWORD_CHANGED)
+        now = timezone.now()
         device = Device(
             session.installation_id, session.name, session.platform, session.app_version
         )

@@ -29,9 +29,10 @@ def open_session(*, user: "User", device: Device, source: Source) -> TokenPair:
     recently used first. Raises CredentialsChangedError if the password is no longer the one that
     was checked.
     """
-    now = timezone.now()
     with transaction.atomic():
         user = lock_user(user)
+        # Read under the lock, so that sessions of a person are as old as their order says.
+        now = timezone.now()
         make_room(user=user, installation_id=device.installation_id, now=now)
         return insert_session(user=user, device=device, source=source, now=now)
 

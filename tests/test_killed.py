@@ -1,0 +1,81 @@
+"""A server killed in the middle of a refresh: the app asks again and is never signed out."""
+
+import pytest
+from django.db import connection
+
+from authx.models import AccessToken, DeviceSession
+from authx.views import tokens as views
+from tests.crew import die, exit_code_of
+from tests.phone import Phone
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+
+KILLED = -9
+STATEMENTS_OF_A_REFRESH = 4
+
+
+def refresh_killed_before_statement(number: int, token: str) -> None:
+    seen = []
+
+    def count(execute, sql, params, many, context):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        seen.append(sql)
+        if len(seen) == number:
+            die()
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(count):
+        Phone().try_refresh(token)
+
+
+def refresh_killed_before_commit(token: str) -> None:
+    connection.commit = die  # type: ignore[method-assign]
+    Phone().try_refresh(token)
+
+
+def refresh_killed_before_answer(token: str) -> None:
+    views.pair_body = lambda _: die()  # type: ignore[assignment, return-value]
+    Phone().try_refresh(token)
+
+
+def assert_recovers(phone: Phone) -> None:
+    """Expect the app to get on with the token it still has, by one rotation in all."""
+    phone.refresh()
+    assert DeviceSession.objects.get().generation == 1
+    assert phone.is_signed_in
+    assert phone.refresh().is_signed_in
+
+
+@pytest.mark.parametrize("number", range(1, STATEMENTS_OF_A_REFRESH + 1))
+def test_killed_before_any_statement_the_token_still_works(phone: Phone, number: int) -> None:
+    killed = exit_code_of(refresh_killed_before_statement, number, phone.refresh_token)
+    assert killed == KILLED
+    assert DeviceSession.objects.get().generation == 0
+    assert_recovers(phone)
+
+
+def test_there_is_no_statement_beyond_those(phone: Phone) -> None:
+    beyond = STATEMENTS_OF_A_REFRESH + 1
+    assert exit_code_of(refresh_killed_before_statement, beyond, phone.refresh_token) == 0
+
+
+def test_killed_before_the_commit_the_token_still_works(phone: Phone) -> None:
+    assert exit_code_of(refresh_killed_before_commit, phone.refresh_token) == KILLED
+    assert DeviceSession.objects.get().generation == 0
+    assert_recovers(phone)
+
+
+def test_killed_between_commit_and_answer_the_token_still_works(phone: Phone) -> None:
+    assert exit_code_of(refresh_killed_before_answer, phone.refresh_token) == KILLED
+    assert DeviceSession.objects.get().generation == 1
+    assert_recovers(phone)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_killed_in_a_retry_that_needs_a_fresh_access_token_the_token_still_works(
+    phone: Phone, number: int
+) -> None:
+    phone.try_refresh()
+    AccessToken.objects.update(expiry="2026-01-01T00:00Z")
+    killed = exit_code_of(refresh_killed_before_statement, number, phone.refresh_token)
+    assert killed == KILLED
+    assert_recovers(phone)

@@ -1,0 +1,158 @@
+"""What ends sessions, racing what prolongs them: nothing survives that should not, no 5xx.
+
+Each race is run 200 times by processes against PostgreSQL.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from authx.models import AccessToken, DeviceSession
+from authx.sessions.sweep import sweep
+from tests.crew import Crew
+from tests.phone import PASSWORD, Phone
+
+pytestmark = [
+    pytest.mark.postgresql,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(240),
+]
+
+ROUNDS = 200
+NEW_PASSWORD = "another horse entirely, honest"
+
+
+def refresh(token: str) -> tuple[int, dict[str, Any]]:
+    response = Phone().try_refresh(token)
+    return response.status_code, response.json()
+
+
+def send(pair: dict[str, Any], method: str, path: str, body: Any = None) -> int:
+    return Phone(pair=pair).send(method, path, body).status_code
+
+
+def deactivate(user_id: int) -> int:
+    user = User.objects.get(pk=user_id)
+    user.is_active = False
+    user.save()
+    return 200
+
+
+def sign_in(username: str, installation_id: str) -> int:
+    return Phone(username, {"installation_id": installation_id}).try_sign_in().status_code
+
+
+def sweep_now() -> int:
+    sweep()
+    return 200
+
+
+@pytest.fixture
+def crew(settings: Any) -> Iterator[Crew]:
+    # What ends is swept at once; set before the fork, which takes the settings along.
+    settings.AUTHX = settings.AUTHX | {"SWEEP_RETENTION": timedelta(0)}
+    with Crew(2) as crew:
+        yield crew
+
+
+@pytest.fixture
+def race(
+    crew: Crew, new_user: Callable[[str], User]
+) -> Callable[[int, Callable[[User, Phone, Phone], Any], int], None]:
+    """Return a function that runs one round: a phone refreshes while something else happens."""
+
+    def run(number: int, rival: Callable[[User, Phone, Phone], Any], succeeds: int) -> None:
+        user = new_user(f"person {number}")
+        # The phone is the least recently used of the two.
+        phone = Phone(user.username, {"installation_id": "phone"}).sign_in()
+        tablet = Phone(user.username, {"installation_id": "tablet"}).sign_in()
+        (refreshed, pair), ended = crew.together(
+            [(refresh, (phone.refresh_token,)), rival(user, phone, tablet)]
+        )
+        assert ended == succeeds
+        assert refreshed in (200, 400)
+        survivor = Phone(pair=pair) if refreshed == 200 else phone
+        assert_signed_out(survivor)
+
+    return run
+
+
+def assert_signed_out(phone: Phone) -> None:
+    assert phone.call().status_code == 401
+    assert phone.try_refresh().status_code == 400
+
+
+@pytest.mark.parametrize("path", ["logout", "logout-all"])
+def test_nothing_of_a_refresh_survives_a_logout_beside_it(race: Any, path: str) -> None:
+    done = {"logout": 204, "logout-all": 200}[path]
+    for number in range(ROUNDS):
+        race(number, lambda _, phone, __: (send, (phone.pair, "POST", path, {})), done)
+
+
+def test_nothing_of_a_refresh_survives_a_logout_all_from_another_device(race: Any) -> None:
+    for number in range(ROUNDS):
+        race(number, lambda _, __, tablet: (send, (tablet.pair, "POST", "logout-all", {})), 200)
+
+
+def test_nothing_of_a_refresh_survives_a_password_change_on_another_device(race: Any) -> None:
+    body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    for number in range(ROUNDS):
+        race(number, lambda _, __, tablet: (send, (tablet.pair, "POST", "password", body)), 200)
+
+
+def test_nothing_of_a_refresh_survives_a_deactivation(race: Any) -> None:
+    for number in range(ROUNDS):
+        race(number, lambda user, _, __: (deactivate, (user.pk,)), 200)
+
+
+def test_nothing_of_a_refresh_survives_its_replacement_by_the_same_installation(race: Any) -> None:
+    for number in range(ROUNDS):
+        race(number, lambda user, _, __: (sign_in, (user.username, "phone")), 200)
+
+
+def test_nothing_of_a_refresh_survives_its_eviction(
+    new_user: Callable[[str], User], settings: Any
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"DEVICE_LIMIT": 1}
+    with Crew(2) as crew:
+        for number in range(ROUNDS):
+            phone = Phone(new_user(f"person {number}").username).sign_in()
+            (refreshed, pair), entered = crew.together(
+                [(refresh, (phone.refresh_token,)), (sign_in, (phone.username, "watch"))]
+            )
+            assert (refreshed in (200, 400), entered) == (True, 200)
+            assert_signed_out(Phone(pair=pair) if refreshed == 200 else phone)
+
+
+def test_a_sweep_beside_a_refresh_deletes_no_session_that_was_prolonged(
+    crew: Crew, alice: User, settings: Any
+) -> None:
+    for _ in range(ROUNDS):
+        phone = Phone().sign_in()
+        about_now = timezone.now() + timedelta(milliseconds=4)
+        DeviceSession.objects.filter(pk=phone.session_id).update(idle_expires_at=about_now)
+        AccessToken.objects.filter(session=phone.session_id).delete()
+        (status, pair), _ = crew.together([(refresh, (phone.refresh_token,)), (sweep_now, ())])
+        assert status in (200, 400)
+        survivor = Phone(pair=pair if status == 200 else phone.pair)
+        assert survivor.is_signed_in == (status == 200)
+
+
+def test_a_request_beside_a_logout_is_answered_or_refused_but_never_fails(
+    crew: Crew, alice: User, settings: Any
+) -> None:
+    for _ in range(ROUNDS):
+        phone = Phone().sign_in()
+        used, ended = crew.together(
+            [
+                (send, (phone.pair, "GET", "me")),
+                (send, (phone.pair, "POST", "logout")),
+            ]
+        )
+        assert used in (200, 401)
+        assert ended == 204
+        assert_signed_out(phone)
