@@ -128,9 +128,8 @@ class DeviceSession(models.Model):
 class AccessToken(AbstractAuthToken):
     """A short-lived bearer token of a session: Knox's row, tied to one generation of a lineage."""
 
-    # Nothing cascades from here: the sweep deletes a session only when its tokens are gone.
     session = models.ForeignKey(
-        DeviceSession, on_delete=models.DO_NOTHING, related_name="access_tokens"
+        DeviceSession, on_delete=models.CASCADE, related_name="access_tokens"
     )
     generation = models.PositiveIntegerField()
     nonce = models.BinaryField(max_length=NONCE_SIZE)

@@ -168,6 +168,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": ["authx.schema.without_trailing_slash"],
 }
 
 KNOX_TOKEN_MODEL = "authx.AccessToken"  # noqa: S105 -- the name of a model

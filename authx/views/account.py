@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.models import RevocationReason
-from authx.schema import refusals
+from authx.schema import BEARER, BODY, refusals
 from authx.serializers import (
     LogoutAllSerializer,
     MeSerializer,
@@ -29,7 +29,7 @@ class MeView(AuthxView):
     @extend_schema(
         operation_id="me",
         summary="Who am I, on which session",
-        responses={200: MeSerializer, **refusals(401, 503)},
+        responses={200: MeSerializer, **refusals(*BEARER)},
     )
     def get(self, request: Request) -> Response:
         access_token = access_token_of(request)
@@ -47,7 +47,7 @@ class LogoutView(AuthxView):
         operation_id="logout",
         summary="End this session",
         request=None,
-        responses={204: None, **refusals(401, 503)},
+        responses={204: None, **refusals(*BEARER)},
     )
     def post(self, request: Request) -> Response:
         session = access_token_of(request).session
@@ -61,7 +61,7 @@ class LogoutAllView(AuthxView):
         operation_id="logout_all",
         summary="End every session, or every other one",
         request=LogoutAllSerializer,
-        responses={200: RevokedSerializer, **refusals(400, 401, 413, 415, 503)},
+        responses={200: RevokedSerializer, **refusals(*BODY, *BEARER)},
     )
     def post(self, request: Request) -> Response:
         session = access_token_of(request).session
@@ -79,7 +79,7 @@ class PasswordView(AuthxView):
         operation_id="change_password",
         summary="Change the password and end every other session",
         request=PasswordSerializer,
-        responses={200: PairSerializer, **refusals(400, 401, 413, 415, 503)},
+        responses={200: PairSerializer, **refusals(*BODY, *BEARER)},
     )
     def post(self, request: Request) -> Response:
         passwords = checked(PasswordSerializer, request)

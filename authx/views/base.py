@@ -25,10 +25,9 @@ MAX_USER_AGENT_LENGTH = 256
 # With ATOMIC_REQUESTS, an error answer would roll back the revocation of a thief.
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
 class AuthxView(APIView):
-    """An endpoint for somebody signed in; sets everything that a project's defaults could loosen.
-
-    Rate limits belong here and in `throttle_classes` of the endpoints.
-    """
+    # An endpoint for somebody signed in; sets everything that a project's defaults could loosen.
+    # (Comments, because the API description shows docstrings.) Rate limits belong here and in
+    # `throttle_classes` of the endpoints.
 
     authentication_classes: Sequence[Any] = (TokenAuthentication,)
     permission_classes: Sequence[Any] = (IsAuthenticated,)
@@ -50,7 +49,7 @@ class AuthxView(APIView):
 
 
 class PublicView(AuthxView):
-    """An endpoint that no header can spoil: a stale bearer token must not turn a sign-in away."""
+    # An endpoint that no header can spoil: a stale bearer token must not turn a sign-in away.
 
     authentication_classes = ()
     permission_classes = (AllowAny,)

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.models import DeviceSession, DeviceSessionQuerySet, RevocationReason
-from authx.schema import refusals
+from authx.schema import BEARER, BODY, refusals
 from authx.serializers import RenameSerializer, SessionSerializer, session_body
 from authx.sessions.naming import rename_session
 from authx.sessions.revocation import revoke_session
@@ -25,7 +25,7 @@ class DevicesView(AuthxView):
     @extend_schema(
         operation_id="devices",
         summary="My live sessions, newest use first",
-        responses={200: SessionSerializer(many=True), **refusals(401, 503)},
+        responses={200: SessionSerializer(many=True), **refusals(*BEARER)},
     )
     def get(self, request: Request) -> Response:
         current = access_token_of(request).session
@@ -38,7 +38,7 @@ class DeviceView(AuthxView):
         operation_id="device",
         summary="One of my sessions",
         parameters=[DEVICE_ID],
-        responses={200: SessionSerializer, **refusals(401, 404, 503)},
+        responses={200: SessionSerializer, **refusals("not_found", *BEARER)},
     )
     def get(self, request: Request, **path: Any) -> Response:
         session = _own_session(request, path["id"])
@@ -49,7 +49,7 @@ class DeviceView(AuthxView):
         summary="Rename one of my devices",
         parameters=[DEVICE_ID],
         request=RenameSerializer,
-        responses={200: SessionSerializer, **refusals(400, 401, 404, 413, 415, 503)},
+        responses={200: SessionSerializer, **refusals("not_found", *BODY, *BEARER)},
     )
     def patch(self, request: Request, **path: Any) -> Response:
         session = _own_session(request, path["id"])
@@ -60,7 +60,7 @@ class DeviceView(AuthxView):
         operation_id="end_device",
         summary="End one of my sessions",
         parameters=[DEVICE_ID],
-        responses={204: None, **refusals(401, 404, 503)},
+        responses={204: None, **refusals("not_found", *BEARER)},
     )
     def delete(self, request: Request, **path: Any) -> Response:
         session = _own_session(request, path["id"])

@@ -5,7 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.handlers import UnsupportedGrantTypeError
-from authx.schema import refusals
+from authx.schema import BODY, refusals
 from authx.serializers import (
     LoginSerializer,
     PairSerializer,
@@ -25,7 +25,7 @@ class LoginView(PublicView):
         operation_id="login",
         summary="Sign in on a device",
         request=LoginSerializer,
-        responses={200: PairSerializer, **refusals(400, 413, 415, 503)},
+        responses={200: PairSerializer, **refusals("invalid_grant", *BODY)},
         auth=[],
     )
     def post(self, request: Request) -> Response:
@@ -41,13 +41,16 @@ class LoginView(PublicView):
 
 
 class TokenView(PublicView):
-    """RFC 6749 section 6."""
+    # RFC 6749 section 6.
 
     @extend_schema(
         operation_id="refresh",
         summary="Exchange a refresh token for the next pair",
         request=TokenSerializer,
-        responses={200: PairSerializer, **refusals(400, 413, 415, 503)},
+        responses={
+            200: PairSerializer,
+            **refusals("invalid_grant", "unsupported_grant_type", *BODY),
+        },
         auth=[],
     )
     def post(self, request: Request) -> Response:
@@ -61,13 +64,13 @@ class TokenView(PublicView):
 
 
 class RevokeView(PublicView):
-    """RFC 7009; the same answer whether or not there was anything to revoke."""
+    # RFC 7009; the same answer whether or not there was anything to revoke.
 
     @extend_schema(
         operation_id="revoke",
         summary="End the session of a token",
         request=RevokeSerializer,
-        responses={200: {"type": "object"}, **refusals(400, 413, 415, 503)},
+        responses={200: {"type": "object"}, **refusals(*BODY)},
         auth=[],
     )
     def post(self, request: Request) -> Response:

@@ -1,0 +1,1 @@
+"""One file a promise; phone.py and crew.py are what they are written with."""

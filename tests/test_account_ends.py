@@ -1,0 +1,103 @@
+"""What happens to an account ends its sessions at once, whoever does it and wherever."""
+
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import User
+
+from authx.models import DeviceSession
+from tests.phone import PASSWORD, Phone, error_of
+
+pytestmark = pytest.mark.django_db
+
+NEW_PASSWORD = "another horse entirely, honest"
+
+
+def assert_refused(phone: Phone) -> None:
+    assert error_of(phone.call()) == (HTTPStatus.UNAUTHORIZED, "invalid_token")
+    assert error_of(phone.try_refresh()) == (HTTPStatus.BAD_REQUEST, "invalid_grant")
+
+
+def test_a_password_set_anywhere_ends_every_session(
+    alice: User, phone: Phone, tablet: Phone
+) -> None:
+    alice.set_password(NEW_PASSWORD)
+    alice.save()
+    assert_refused(phone)
+    assert_refused(tablet)
+    assert Phone().sign_in(NEW_PASSWORD).is_signed_in
+
+
+def test_a_password_hash_written_without_any_signal_ends_every_session(
+    alice: User, phone: Phone
+) -> None:
+    User.objects.filter(pk=alice.pk).update(password=make_password(NEW_PASSWORD))
+    assert_refused(phone)
+
+
+def test_a_saved_deactivation_ends_sessions_and_reactivation_revives_none(
+    alice: User, phone: Phone
+) -> None:
+    alice.is_active = False
+    alice.save()
+    assert_refused(phone)
+    alice.is_active = True
+    alice.save()
+    assert_refused(phone)
+    assert DeviceSession.objects.get().revoked_reason == "deactivated"
+
+
+def test_a_deactivation_in_the_admin_ends_sessions_and_reactivation_revives_none(
+    alice: User, phone: Phone, admin_client: Any
+) -> None:
+    page = f"/admin/auth/user/{alice.pk}/change/"
+    joined = {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
+    form = {"username": alice.username, **joined}
+    assert admin_client.post(page, form).status_code == HTTPStatus.FOUND
+    assert_refused(phone)
+    assert admin_client.post(page, form | {"is_active": "on"}).status_code == HTTPStatus.FOUND
+    assert Phone().sign_in().is_signed_in
+    assert_refused(phone)
+
+
+def test_a_bulk_deactivation_refuses_while_it_lasts(alice: User, phone: Phone) -> None:
+    User.objects.update(is_active=False)
+    assert_refused(phone)
+
+
+def test_a_deleted_person_is_refused_never_an_error(alice: User, phone: Phone) -> None:
+    alice.delete()
+    assert_refused(phone)
+    assert DeviceSession.objects.count() == 0
+
+
+def test_saving_a_person_otherwise_ends_nothing(alice: User, phone: Phone) -> None:
+    alice.first_name = "Alice"
+    alice.save()
+    alice.save(update_fields=["last_name"])
+    assert phone.is_signed_in
+
+
+def test_saving_other_fields_of_somebody_inactive_asks_nothing_of_sessions(
+    alice: User, phone: Phone
+) -> None:
+    User.objects.update(is_active=False)
+    alice.refresh_from_db()
+    alice.save(update_fields=["last_name"])
+    assert DeviceSession.objects.get().revoked_at is None
+
+
+def test_an_upgraded_password_hash_ends_no_session(
+    alice: User, phone: Phone, tablet: Phone
+) -> None:
+    outdated = make_password(PASSWORD, hasher="pbkdf2_sha256")
+    User.objects.filter(pk=alice.pk).update(password=outdated)
+    alice.refresh_from_db()
+    DeviceSession.objects.update(auth_hash=alice.get_session_auth_hash())
+    assert Phone(device={}).sign_in().is_signed_in
+    alice.refresh_from_db()
+    assert alice.password.startswith("md5$")
+    assert phone.is_signed_in
+    assert tablet.refresh().is_signed_in

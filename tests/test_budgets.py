@@ -1,0 +1,188 @@
+"""What an operation may cost in SQL statements, however many sessions there are (design 9)."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models.signals import post_init
+from django.utils import timezone
+
+from authx.models import AccessToken, DeviceSession
+from authx.sessions.sweep import sweep
+from tests.conftest import Clock, Statements
+from tests.phone import Phone
+
+pytestmark = pytest.mark.django_db
+
+Measure = Callable[[], Statements]
+
+
+@pytest.fixture(params=[0, 1000], ids=["alone", "beside 1000 sessions"])
+def crowd(request: Any, clock: Clock, alice: User, settings: Any) -> int:
+    """Give Alice so many other live sessions, each with an access token."""
+    settings.AUTHX = settings.AUTHX | {"DEVICE_LIMIT": 5000}
+    now = timezone.now()
+    ends = now + timedelta(days=30)
+    hashed = alice.get_session_auth_hash()
+    sessions = DeviceSession.objects.bulk_create(
+        DeviceSession(
+            user=alice,
+            digest=f"digest {number}",
+            nonce=b"",
+            auth_hash=hashed,
+            idle_expires_at=ends,
+            absolute_expires_at=ends,
+        )
+        for number in range(request.param)
+    )
+    AccessToken.objects.bulk_create(
+        AccessToken(
+            digest=str(uuid4()), user=alice, session=session, generation=0, nonce=b"", expiry=ends
+        )
+        for session in sessions
+    )
+    count: int = request.param
+    return count
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_request_costs_one_statement(phone: Phone, statements: Measure) -> None:
+    with statements() as cost:
+        assert phone.is_signed_in
+    assert len(cost) == 1
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_request_that_confirms_costs_one_more(phone: Phone, statements: Measure) -> None:
+    phone.refresh()
+    with statements() as cost:
+        assert phone.is_signed_in
+    assert len(cost) == 2
+    with statements() as cost:
+        assert phone.is_signed_in
+    assert len(cost) == 1
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_request_that_renews_costs_one_more(
+    clock: Clock, phone: Phone, statements: Measure
+) -> None:
+    clock.forward(seconds=61)
+    with statements() as cost:
+        assert phone.is_signed_in
+    assert len(cost) == 2
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_request_loads_no_other_row_of_the_person(phone: Phone, statements: Measure) -> None:
+    loaded = []
+
+    def count(sender: Any, **_: Any) -> None:
+        loaded.append(sender)
+
+    post_init.connect(count, sender=AccessToken)
+    try:
+        assert phone.is_signed_in
+    finally:
+        post_init.disconnect(count, sender=AccessToken)
+    assert len(loaded) == 1
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_refresh_costs_four_statements(phone: Phone, statements: Measure) -> None:
+    with statements() as cost:
+        phone.refresh()
+    assert len(cost) == 4
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_retry_costs_one_read(phone: Phone, statements: Measure) -> None:
+    phone.try_refresh()
+    with statements() as cost:
+        phone.refresh()
+    assert (len(cost), cost.writes) == (1, [])
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_retry_that_needs_a_fresh_access_token_costs_three(
+    clock: Clock, phone: Phone, statements: Measure
+) -> None:
+    phone.try_refresh()
+    clock.forward(days=1)
+    with statements() as cost:
+        phone.refresh()
+    assert len(cost) == 3
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_reuse_costs_two_statements(phone: Phone, statements: Measure) -> None:
+    stolen = phone.refresh_token
+    phone.refresh().refresh()
+    with statements() as cost:
+        phone.try_refresh(stolen)
+    assert len(cost) == 2
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_login_costs_six_statements_beside_the_password_check(
+    phone: Phone, statements: Measure
+) -> None:
+    with statements() as cost:
+        phone.sign_in()
+    password_check = [sql for sql in cost.sql if '"username" = ' in sql]
+    assert len(password_check) == 1
+    assert len(cost) - len(password_check) == 6
+
+
+@pytest.mark.usefixtures("crowd")
+@pytest.mark.parametrize(
+    ("method", "path", "body", "most"),
+    [
+        ("POST", "logout", None, 3),
+        ("POST", "logout-all", {}, 3),
+        ("GET", "devices", None, 2),
+    ],
+)
+def test_an_endpoint_keeps_to_its_budget(  # noqa: PLR0913, PLR0917 -- a table
+    phone: Phone, statements: Measure, method: str, path: str, body: Any, most: int
+) -> None:
+    with statements() as cost:
+        assert phone.send(method, path, body).status_code < 300
+    assert len(cost) <= most
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_revocation_by_token_costs_at_most_three(phone: Phone, statements: Measure) -> None:
+    body = {"token": phone.refresh_token}
+    with statements() as cost:
+        phone.client.post("/users/revoke", body, content_type="application/json")
+    assert len(cost) <= 3
+
+
+def test_a_sweep_costs_two_statements_a_batch(
+    clock: Clock, phone: Phone, statements: Measure, settings: Any
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"SWEEP_BATCH_SIZE": 2}
+    for _ in range(5):
+        Phone(device={}).sign_in()
+    clock.forward(days=40)
+    with statements() as cost:
+        sweep()
+    of_rows = [sql for sql in cost.sql if "sweeplease" not in sql]
+    # Six tokens and six sessions in full batches of two, then an empty look at each.
+    assert len(of_rows) == 2 * (6 // 2) * 2 + 2
+
+
+def test_a_thousand_refreshes_of_one_device_leave_no_more_rows_than_one(
+    clock: Clock, phone: Phone
+) -> None:
+    phone.refresh()
+    after_one = DeviceSession.objects.count(), AccessToken.objects.count()
+    for _ in range(999):
+        clock.forward(minutes=10)
+        phone.refresh()
+    assert DeviceSession.objects.get().generation == 1000
+    assert (DeviceSession.objects.count(), AccessToken.objects.count()) == after_one
