@@ -33,7 +33,8 @@ class AuthxView(APIView):
     permission_classes: Sequence[Any] = (IsAuthenticated,)
     parser_classes: Sequence[Any] = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
-    metadata_class = None
+    # No OPTIONS: what it tells stands in the API description, for those who may read that.
+    http_method_names = ("get", "post", "patch", "delete", "head")
 
     def get_exception_handler(self) -> Any:
         return exception_handler

@@ -1,0 +1,59 @@
+"""A refresh token on the counter, and what the database knows of its session."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import OuterRef, Subquery
+
+from authx.errors import InvalidRefreshTokenError
+from authx.models import AccessToken, DeviceSession
+from authx.sessions.liveness import why_dead
+from authx.sessions.values import Source
+from authx.tokens import Token, TokenDigest
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A refresh token that was handed in: what it says, when, and from where."""
+
+    token: Token
+    digest: TokenDigest
+    now: datetime
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A session as a refresh reads it, with its newest access token, if that one has a row."""
+
+    session: DeviceSession
+    access_digest: str | None
+    access_nonce: bytes | None
+    access_expires_at: datetime | None
+
+
+def find_session(presented: Presented) -> Found:
+    """Read what decides in one statement; raises InvalidRefreshTokenError for a dead session."""
+    newest = AccessToken.objects.filter(
+        session=OuterRef("pk"), generation=OuterRef("generation")
+    ).order_by()
+    session = (
+        DeviceSession.objects.select_related("user")
+        .annotate(
+            access_digest=Subquery(newest.values("digest")),
+            access_nonce=Subquery(newest.values("nonce")),
+            access_expires_at=Subquery(newest.values("expiry")),
+        )
+        .filter(pk=presented.token.session_id)
+        .first()
+    )
+    reason = "gone" if session is None else why_dead(session, presented.now)
+    if session is None or reason:
+        raise InvalidRefreshTokenError(reason)
+    return Found(
+        session,
+        # Annotations, which no checker sees.
+        access_digest=getattr(session, "access_digest", None),
+        access_nonce=getattr(session, "access_nonce", None),
+        access_expires_at=getattr(session, "access_expires_at", None),
+    )
