@@ -26,6 +26,7 @@ class DeviceSessionAdmin(SessionAdmin):
 
     actions = ("end_sessions",)
     date_hierarchy = "created_at"
+    ordering = ("-last_used_at",)
     list_display = ("user", "label", "live", "last_used_at", "last_ip", "revoked_reason")
     list_filter = ("revoked_reason", "platform")
     list_select_related = ("user",)
@@ -70,7 +71,7 @@ class DeviceSessionAdmin(SessionAdmin):
         line = gettext("generation {}, issued {}, expires {}<br>")
         return format_html_join("", line, lines()) or "-"
 
-    @admin.action(description=_("End the selected sessions"), permissions=["view"])
+    @admin.action(description=_("End the selected sessions"), permissions=["revoke"])
     def end_sessions(self, request: HttpRequest, sessions: QuerySet[DeviceSession]) -> None:
         ended = [
             session
@@ -81,6 +82,9 @@ class DeviceSessionAdmin(SessionAdmin):
             self.log_change(request, session, "Ended.")
         sentence = ngettext("%d session ended.", "%d sessions ended.", len(ended)) % len(ended)
         self.message_user(request, sentence, messages.SUCCESS)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("authx.revoke_devicesession")
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         return False

@@ -88,6 +88,7 @@ class DeviceSession(models.Model):
     class Meta:
         verbose_name = _("device session")
         verbose_name_plural = _("device sessions")
+        permissions: ClassVar = [("revoke_devicesession", "Can end device sessions")]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["user", "installation_id"],

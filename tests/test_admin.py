@@ -1,0 +1,200 @@
+"""Operators see and end sessions; no page and no printed object shows what must stay secret."""
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from authx import tokens
+from authx.models import AccessToken, DeviceSession
+from authx.sessions.rotation import rotate_session
+from authx.sessions.values import Source
+from tests.phone import Phone, error_of
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+
+LIST = "/admin/authx/devicesession/"
+DELETE_CONFIRMED = {"post": "yes"}
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    """Return a browser in which a superuser is signed in."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("operator"))
+    return client
+
+
+def page_of(phone: Phone, action: str = "change") -> str:
+    return f"{LIST}{phone.session_id}/{action}/"
+
+
+def end(operator: Client, *phones: Phone) -> "Answer":
+    chosen = {"action": "end_sessions", "_selected_action": [one.session_id for one in phones]}
+    return operator.post(LIST, chosen, follow=True)
+
+
+def secrets_of(phone: Phone) -> list[str]:
+    """Return everything about a phone's session that nobody may read anywhere."""
+    session = DeviceSession.objects.get(pk=phone.session_id)
+    rows: list[Any] = [session, *session.access_tokens.all()]
+    stored = [row.digest for row in rows] + [bytes(row.nonce).hex() for row in rows]
+    held = [phone.access_token, phone.refresh_token]
+    return [*stored, *held, session.previous_digest, session.auth_hash, session.user.password]
+
+
+@pytest.mark.parametrize("query", ["", "?q=phone", "?revoked_reason=", "?platform="])
+def test_list_shows_the_sessions_and_no_secret(
+    operator: Client, phone: Phone, tablet: Phone, query: str
+) -> None:
+    phone.refresh()
+    response = operator.get(LIST + query)
+    html = response.content.decode()
+    assert response.status_code == HTTPStatus.OK
+    assert page_of(phone) in html
+    assert [secret for secret in secrets_of(phone) if secret in html] == []
+
+
+def test_detail_shows_the_session_and_no_secret(operator: Client, phone: Phone) -> None:
+    phone.refresh().call()
+    response = operator.get(page_of(phone))
+    html = response.content.decode()
+    assert response.status_code == HTTPStatus.OK
+    assert "generation 1, issued" in html
+    assert [secret for secret in secrets_of(phone) if secret in html] == []
+
+
+def test_detail_escapes_what_a_phone_says_of_itself(operator: Client, alice: User) -> None:
+    script = "<script>alert(1)</script>"
+    phone = Phone(device={"name": script, "installation_id": script}).sign_in()
+    assert script not in operator.get(page_of(phone)).content.decode()
+    assert script not in operator.get(LIST).content.decode()
+
+
+def test_detail_of_a_swept_session_still_answers(operator: Client, phone: Phone) -> None:
+    AccessToken.objects.all().delete()
+    assert operator.get(page_of(phone)).status_code == HTTPStatus.OK
+
+
+def test_nothing_is_added_by_hand(operator: Client) -> None:
+    assert operator.get(f"{LIST}add/").status_code == HTTPStatus.FORBIDDEN
+    assert operator.post(f"{LIST}add/", {"name": "x"}).status_code == HTTPStatus.FORBIDDEN
+    assert not DeviceSession.objects.exists()
+
+
+def test_nothing_is_changed_by_hand(operator: Client, phone: Phone) -> None:
+    response = operator.post(page_of(phone), {"name": "x", "generation": 7})
+    assert response.status_code == HTTPStatus.FORBIDDEN
+    assert DeviceSession.objects.values_list("name", "generation").get() == ("phone", 0)
+
+
+def test_nothing_is_deleted_by_hand(operator: Client, phone: Phone) -> None:
+    chosen = {"action": "delete_selected", "_selected_action": phone.session_id}
+    operator.post(LIST, chosen | DELETE_CONFIRMED)
+    response = operator.post(page_of(phone, "delete"), DELETE_CONFIRMED)
+    assert response.status_code == HTTPStatus.FORBIDDEN
+    assert phone.is_signed_in
+
+
+def test_the_action_ends_the_chosen_sessions_and_says_who_did_it(
+    operator: Client, phone: Phone, tablet: Phone
+) -> None:
+    response = end(operator, phone)
+    assert "1 session ended." in response.content.decode()
+    assert error_of(phone.call()) == (401, "invalid_token")
+    assert error_of(phone.try_refresh()) == (400, "invalid_grant")
+    assert tablet.refresh().is_signed_in
+    ended = DeviceSession.objects.get(pk=phone.session_id)
+    assert ended.revoked_reason == "ended_by_operator"
+    who_and_what = LogEntry.objects.values_list("user__username", "object_id").get()
+    assert who_and_what == ("operator", phone.session_id)
+
+
+def test_the_action_counts_and_logs_only_what_it_ended(
+    operator: Client, phone: Phone, tablet: Phone
+) -> None:
+    phone.send("POST", "logout")
+    response = end(operator, phone, tablet)
+    assert "1 session ended." in response.content.decode()
+    assert DeviceSession.objects.get(pk=phone.session_id).revoked_reason == "signed_out"
+    assert LogEntry.objects.get().object_id == tablet.session_id
+
+
+def test_staff_without_permission_sees_and_ends_nothing(phone: Phone) -> None:
+    client = Client()
+    client.force_login(User.objects.create_user("clerk", is_staff=True))
+    assert client.get(LIST).status_code == HTTPStatus.FORBIDDEN
+    assert end(client, phone).status_code == HTTPStatus.FORBIDDEN
+    assert phone.is_signed_in
+
+
+def test_staff_with_permission_to_look_ends_nothing(phone: Phone) -> None:
+    clerk, client = User.objects.create_user("clerk", is_staff=True), Client()
+    clerk.user_permissions.add(Permission.objects.get(codename="view_devicesession"))
+    client.force_login(clerk)
+    assert client.get(LIST).status_code == HTTPStatus.OK
+    end(client, phone)
+    assert phone.is_signed_in
+
+
+def test_a_user_with_sessions_can_be_deleted(
+    operator: Client, phone: Phone, alice: User, bob: User
+) -> None:
+    of_bob = Phone("bob").sign_in()
+    response = operator.post(f"/admin/auth/user/{alice.pk}/delete/", DELETE_CONFIRMED)
+    assert response.status_code == HTTPStatus.FOUND
+    assert not User.objects.filter(pk=alice.pk).exists()
+    assert DeviceSession.objects.get().pk == UUID(of_bob.session_id)
+    assert error_of(phone.call()) == (401, "invalid_token")
+    assert error_of(phone.try_refresh()) == (400, "invalid_grant")
+
+
+def test_deactivating_in_the_admin_ends_the_sessions_for_good(
+    operator: Client, phone: Phone, alice: User
+) -> None:
+    joined = {"date_joined_0": "2026-01-05", "date_joined_1": "12:00:00"}
+    response = operator.post(
+        f"/admin/auth/user/{alice.pk}/change/", {"username": "alice", **joined}
+    )
+    assert response.status_code == HTTPStatus.FOUND
+    assert DeviceSession.objects.get().revoked_reason == "deactivated"
+    User.objects.update(is_active=True)
+    assert not phone.is_signed_in
+
+
+def test_access_tokens_have_no_pages_of_their_own() -> None:
+    assert DeviceSession in admin.site._registry
+    assert AccessToken not in admin.site._registry
+
+
+@pytest.mark.parametrize("show", [str, repr, "{:}".format, "%s".__mod__])
+def test_no_printed_object_holds_a_secret(phone: Phone, show: Any) -> None:
+    pair = rotate_session(raw_token=phone.refresh_token, source=Source())
+    phone.pair |= {"access_token": pair.raw_access_token, "refresh_token": pair.raw_refresh_token}
+    token = tokens.parse(pair.raw_refresh_token, tokens.TokenKind.REFRESH)
+    printed = "\n".join(
+        show(one) for one in [pair, token, DeviceSession.objects.get(), *AccessToken.objects.all()]
+    )
+    assert phone.session_id in printed
+    assert [secret for secret in secrets_of(phone) if secret in printed] == []
+    assert token.secret.hex() not in printed
+    assert repr(token.secret) not in printed
+
+
+def test_no_log_line_holds_a_secret(phone: Phone, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    stolen = phone.refresh_token
+    phone.refresh().refresh()
+    phone.call()
+    phone.try_refresh("axr_forged")
+    phone.try_refresh(stolen)
+    logged = caplog.text
+    assert "reused" in logged
+    assert [secret for secret in [stolen, *secrets_of(phone)] if secret in logged] == []
