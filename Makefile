@@ -10,6 +10,8 @@ export PORT
 run: $(VENV)/.local  ## Start everything on this machine: PostgreSQL, Valkey, web, worker, beat.
 	@$(BIN)/python -m backend.local run
 
+demo: export DEMO_URL ?= $(URL)
+demo: export DEMO_PASSWORD ?= $(PASSWORD)
 demo: $(VENV)/.local  ## Tell the story of a session over real HTTP, on a stack of its own or a running one.
 	@$(BIN)/python -m backend.local demo
 

@@ -1,0 +1,5 @@
+"""What can go wrong on this machine, said in one line."""
+
+
+class StackError(Exception):
+    """Raised with a sentence for the person at the terminal."""

@@ -1,0 +1,52 @@
+"""Where the local stack keeps what outlives a start, and who may use it at a time."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from environs import FileAwareEnv
+
+from backend.local.errors import StackError
+
+env = FileAwareEnv()
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+# The same place as in backend.settings, which cannot be imported before its servers are chosen.
+LOCAL_DIR = env.path("LOCAL_DIR", BASE_DIR / ".local").resolve()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that its owner alone can read, whole or not at all."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    fresh.replace(path)
+
+
+def kept_secret(name: str, *, length: int) -> str:
+    """Return a secret made at the first call and kept in LOCAL_DIR for this machine only."""
+    path = LOCAL_DIR / name
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(length))
+    return path.read_text()
+
+
+def demo_password() -> str:
+    return kept_secret("demo-password", length=16)
+
+
+@contextmanager
+def only_stack() -> Iterator[None]:
+    """Keep LOCAL_DIR to the caller; raise StackError when another stack has it."""
+    LOCAL_DIR.mkdir(parents=True, exist_ok=True)
+    with (LOCAL_DIR / "lock").open("w") as lock:
+        try:
+            # The kernel lets go of it with the process: no stale file stops the next start.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError(f"A stack already runs in {LOCAL_DIR}: stop it first.") from None
+        yield
