@@ -1,7 +1,6 @@
 """The app as Django loads it."""
 
 from django.apps import AppConfig
-from django.conf import settings
 from django.core.checks import Tags, register
 from django.db.models.signals import post_save, pre_save
 
@@ -16,13 +15,12 @@ class AuthxConfig(AppConfig):
         from authx.sessions import credentials  # noqa: PLC0415 -- models are not loaded before
 
         register(checks.check_settings, Tags.security)
+        # From any sender: a person may be saved through a proxy of the user model.
         pre_save.connect(
             credentials.follow_hash_upgrade,
-            sender=settings.AUTH_USER_MODEL,
             dispatch_uid="authx_follow_hash_upgrade",
         )
         post_save.connect(
             credentials.end_sessions_of_inactive,
-            sender=settings.AUTH_USER_MODEL,
             dispatch_uid="authx_end_sessions_of_inactive",
         )

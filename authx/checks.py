@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from math import inf
 from typing import Any, Final
 
 from django.conf import settings
@@ -56,7 +57,7 @@ def _check_lifetimes() -> Iterator[CheckMessage]:
         if not isinstance(value, timedelta) or value < timedelta(0):
             yield _error(3, f"{name} is {value!r}.", "Set a timedelta of zero or more.")
     interval = conf.knox("MIN_REFRESH_INTERVAL")
-    if not isinstance(interval, int | float) or interval < 0:
+    if type(interval) not in {int, float} or not 0 <= interval < inf:
         yield _error(
             4, f"REST_KNOX['MIN_REFRESH_INTERVAL'] is {interval!r}.", "Set a number of seconds."
         )
@@ -106,7 +107,7 @@ def _check_retry() -> Iterator[CheckMessage]:
 def _check_counts() -> Iterator[CheckMessage]:
     for name in ("DEVICE_LIMIT", "SWEEP_BATCH_SIZE"):
         count = conf.own(name)
-        if not isinstance(count, int) or count < 1:
+        if type(count) is not int or count < 1:
             yield _error(9, f"AUTHX[{name!r}] is {count!r}.", "Set a whole number from 1.")
 
 
@@ -120,7 +121,7 @@ def _check_prefixes() -> Iterator[CheckMessage]:
             "Let REST_KNOX['TOKEN_PREFIX'] and AUTHX['REFRESH_TOKEN_PREFIX'] differ.",
         )
     for prefix in (access, refresh):
-        if len(prefix) > longest or not TOKEN68.fullmatch(prefix):
+        if not isinstance(prefix, str) or not TOKEN68.fullmatch(prefix) or len(prefix) > longest:
             yield _error(
                 11,
                 f"The token prefix {prefix!r} cannot be used.",
@@ -135,7 +136,7 @@ def _check_knox() -> Iterator[CheckMessage]:
             "Knox does not use the access tokens of authx.",
             "Set KNOX_TOKEN_MODEL = 'authx.AccessToken'.",
         )
-    if conf.knox("AUTH_HEADER_PREFIX").lower() != "bearer":
+    if str(conf.knox("AUTH_HEADER_PREFIX")).lower() != "bearer":
         yield _error(
             13,
             "REST_KNOX['AUTH_HEADER_PREFIX'] is not Bearer, but every pair says it is.",

@@ -91,9 +91,6 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
     exceptions.MethodNotAllowed: Answer(
         HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This method is not offered here."
     ),
-    exceptions.NotAcceptable: Answer(
-        HTTPStatus.NOT_ACCEPTABLE, "not_acceptable", "Answers come as application/json only."
-    ),
     exceptions.UnsupportedMediaType: Answer(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media_type",
@@ -110,6 +107,8 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
     OperationalError: UNAVAILABLE,
     InterfaceError: UNAVAILABLE,
 }
+
+ERROR_CODES: Final = sorted({answer.code for answer in (*ANSWERS.values(), SERVER_ERROR)})
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

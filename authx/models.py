@@ -135,7 +135,8 @@ class AccessToken(AbstractAuthToken):
     generation = models.PositiveIntegerField()
     nonce = models.BinaryField(max_length=NONCE_SIZE)
     last_used_at = models.DateTimeField(default=timezone.now)
-    # Knox allows none, which would never end.
+    # Knox sets the one by a clock of its own, and allows no other, which would never end.
+    created = models.DateTimeField(default=timezone.now)
     expiry = models.DateTimeField()
 
     class Meta:

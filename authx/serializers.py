@@ -5,13 +5,19 @@ from typing import Any
 
 from rest_framework import serializers
 
+from authx.handlers import ERROR_CODES
 from authx.models import DeviceSession
 from authx.sessions.values import TokenPair
 
 # Longer ones are no honest token or password: refused before anything is hashed.
 MAX_TOKEN_LENGTH = 512
 MAX_PASSWORD_LENGTH = 1024
-BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# All that has Unicode's property Bidi_Control.
+BIDI_CONTROLS = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+# Control characters, line and paragraph separators.
+UNSEEN = frozenset({"Cc", "Zl", "Zp"})
 
 
 class LabelField(serializers.CharField):
@@ -19,15 +25,15 @@ class LabelField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
-        return "".join(
-            char
-            for char in text
-            if unicodedata.category(char) != "Cc" and char not in BIDI_CONTROLS
-        ).strip()
+        seen = (char for char in text if unicodedata.category(char) not in UNSEEN)
+        label = "".join(char for char in seen if char not in BIDI_CONTROLS).strip()
+        if not label and not self.allow_blank:
+            self.fail("blank")
+        return label
 
 
 class DeviceSerializer(serializers.Serializer[Any]):
-    installation_id = serializers.CharField(max_length=128, required=False, allow_blank=True)
+    installation_id = LabelField(max_length=128, required=False, allow_blank=True)
     name = LabelField(max_length=100, required=False, allow_blank=True)
     platform = LabelField(max_length=32, required=False, allow_blank=True)
     app_version = LabelField(max_length=32, required=False, allow_blank=True)
@@ -121,7 +127,7 @@ class MeSerializer(serializers.Serializer[Any]):
 class ErrorSerializer(serializers.Serializer[Any]):
     """The one shape of every refusal."""
 
-    error = serializers.CharField()
+    error = serializers.ChoiceField(choices=ERROR_CODES)
     error_description = serializers.CharField()
     fields = serializers.DictField(  # type: ignore[assignment]  # the contract's name for it
         child=serializers.ListField(child=serializers.CharField()), required=False

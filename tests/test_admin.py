@@ -135,13 +135,23 @@ def test_staff_without_permission_sees_and_ends_nothing(phone: Phone) -> None:
     assert phone.is_signed_in
 
 
-def test_staff_with_permission_to_look_ends_nothing(phone: Phone) -> None:
+@pytest.mark.parametrize(
+    ("permissions", "still_in"),
+    [
+        (["view_devicesession"], True),
+        (["view_devicesession", "change_devicesession", "delete_devicesession"], True),
+        (["view_devicesession", "revoke_devicesession"], False),
+    ],
+)
+def test_staff_ends_sessions_by_permission_to_revoke_only(
+    phone: Phone, permissions: list[str], *, still_in: bool
+) -> None:
     clerk, client = User.objects.create_user("clerk", is_staff=True), Client()
-    clerk.user_permissions.add(Permission.objects.get(codename="view_devicesession"))
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     client.force_login(clerk)
     assert client.get(LIST).status_code == HTTPStatus.OK
     end(client, phone)
-    assert phone.is_signed_in
+    assert phone.is_signed_in is still_in
 
 
 def test_a_user_with_sessions_can_be_deleted(

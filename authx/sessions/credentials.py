@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.contrib.auth import authenticate
+from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.signals import user_logged_in
 from django.db import transaction
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -18,9 +19,6 @@ from authx.sessions.contention import until_settled
 from authx.sessions.opening import insert_session, lock_user, open_session
 from authx.sessions.revocation import revoke_all
 from authx.sessions.values import Device, Source, TokenPair
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
 
 _checking_password: ContextVar[bool] = ContextVar("authx_checking_password", default=False)
 
@@ -41,18 +39,19 @@ def hash_upgrades_followed() -> Iterator[None]:
 
 
 def follow_hash_upgrade(
-    sender: "type[User]",
-    instance: "User",
+    sender: type[Model],  # noqa: ARG001 -- the signal's signature
+    instance: Model,
     update_fields: frozenset[str] | None = None,
     **_: Any,
 ) -> None:
     """Move sessions to the new hash of an unchanged password (pre_save of the user model)."""
+    users = get_user_model()
     if not _checking_password.get() or update_fields != frozenset({"password"}):
         return
+    if not isinstance(instance, users):
+        return
     # Locked, so that of two sign-ins that upgrade at once the second sees what the first stored.
-    stored = sender._default_manager.select_for_update(no_key=True, of=("self",)).get(
-        pk=instance.pk
-    )
+    stored = users._default_manager.select_for_update(no_key=True, of=("self",)).get(pk=instance.pk)
     DeviceSession.objects.unrevoked().filter(
         user_id=instance.pk, auth_hash__in=auth_hashes(stored)
     ).update(auth_hash=instance.get_session_auth_hash())
@@ -116,12 +115,12 @@ def change_password(
 
 
 def end_sessions_of_inactive(
-    sender: "type[User]",  # noqa: ARG001 -- the signal's signature
-    instance: "User",
+    sender: type[Model],  # noqa: ARG001 -- the signal's signature
+    instance: Model,
     update_fields: frozenset[str] | None = None,
     **_: Any,
 ) -> None:
     """Revoke on deactivation (post_save of the user model), so that reactivation revives none."""
     saved = update_fields is None or "is_active" in update_fields
-    if saved and not instance.is_active:
+    if saved and isinstance(instance, get_user_model()) and not instance.is_active:
         revoke_all(user_id=instance.pk, reason=RevocationReason.DEACTIVATED)

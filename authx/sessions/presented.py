@@ -1,6 +1,6 @@
 """A refresh token on the counter, and what the database knows of its session."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db.models import OuterRef, Subquery
@@ -17,7 +17,7 @@ class Presented:
     """A refresh token that was handed in: what it says, when, and from where."""
 
     token: Token
-    digest: TokenDigest
+    digest: TokenDigest = field(repr=False)
     now: datetime
     source: Source
 
@@ -27,8 +27,8 @@ class Found:
     """A session as a refresh reads it, with its newest access token, if that one has a row."""
 
     session: DeviceSession
-    access_digest: str | None
-    access_nonce: bytes | None
+    access_digest: str | None = field(repr=False)
+    access_nonce: bytes | None = field(repr=False)
     access_expires_at: datetime | None
 
 

@@ -44,7 +44,8 @@ def _use(digest: TokenDigest, now: datetime) -> AccessToken | None:
     if token.generation < session.generation:
         # A straggler: answered to the end of its window, but nothing is confirmed or prolonged.
         return token
-    settled = _confirm(session, now) and _renew(token, session, now)
+    settled = _confirm(session, now) and _note_use(token, session, now)
+    session.last_used_at = max(session.last_used_at, token.last_used_at)
     return token if settled else None
 
 
@@ -70,16 +71,18 @@ def _confirm(session: DeviceSession, now: datetime) -> bool:
     return bool(confirmed)
 
 
-def _renew(token: AccessToken, session: DeviceSession, now: datetime) -> bool:
-    """Prolong a used token, at most once a MIN_REFRESH_INTERVAL."""
-    if not conf.knox("AUTO_REFRESH"):
+def _note_use(token: AccessToken, session: DeviceSession, now: datetime) -> bool:
+    """Note that a token was used, and renew it by that, at most once a MIN_REFRESH_INTERVAL."""
+    if now - token.last_used_at <= conf.min_renewal_interval():
         return True
-    expiry = expiry_of(issued_at=token.created, used_at=now, session=session)
-    if expiry - token.expiry <= conf.min_renewal_interval():
-        return True
+    expiry = token.expiry
+    if conf.knox("AUTO_REFRESH"):
+        renewed = expiry_of(issued_at=token.created, used_at=now, session=session)
+        # Never less than was promised, should a lifetime be set shorter meanwhile.
+        expiry = max(expiry, renewed)
     # Never save(): on a row deleted meanwhile it raises, and a request would fail with a 500.
-    renewed = AccessToken.objects.filter(pk=token.pk, expiry=token.expiry).update(
+    noted = AccessToken.objects.filter(pk=token.pk, last_used_at=token.last_used_at).update(
         expiry=expiry, last_used_at=now
     )
-    token.expiry = expiry
-    return bool(renewed)
+    token.expiry, token.last_used_at = expiry, now
+    return bool(noted)

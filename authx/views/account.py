@@ -98,4 +98,4 @@ class PasswordView(AuthxView):
 def _tell_signed_out(request: Request) -> None:
     """Tell the project's own listeners, in Django's words; theirs to fail, not the request's."""
     user = request.user
-    user_logged_out.send_robust(sender=user.__class__, request=request, user=user)
+    user_logged_out.send_robust(sender=user.__class__, request=request._request, user=user)

@@ -1,10 +1,13 @@
 """What all endpoints of authx share."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
 from typing import Any, cast
 
 from django.db import transaction
 from django.utils.decorators import method_decorator
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -22,6 +25,18 @@ from authx.sessions.values import Source
 MAX_USER_AGENT_LENGTH = 256
 
 
+class AlwaysJSON(DefaultContentNegotiation):
+    # Whatever Accept asks for: a refusal to answer would help nobody (RFC 9110 section 12.5.1).
+    def select_renderer(
+        self,
+        request: Request,  # noqa: ARG002 -- DRF's signature
+        renderers: Iterable[Any],
+        format_suffix: str | None = None,  # noqa: ARG002
+    ) -> Any:
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type
+
+
 # With ATOMIC_REQUESTS, an error answer would roll back the revocation of a thief.
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
 class AuthxView(APIView):
@@ -33,6 +48,7 @@ class AuthxView(APIView):
     permission_classes: Sequence[Any] = (IsAuthenticated,)
     parser_classes: Sequence[Any] = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
+    content_negotiation_class = AlwaysJSON
     # No OPTIONS: what it tells stands in the API description, for those who may read that.
     http_method_names = ("get", "post", "patch", "delete", "head")
 
@@ -82,5 +98,15 @@ def _client_ip(request: Request) -> str | None:
     forwarded = request.headers.get("X-Forwarded-For", "")
     if proxies and forwarded:
         addresses = forwarded.split(",")
-        return addresses[-min(proxies, len(addresses))].strip()
-    return request.META.get("REMOTE_ADDR") or None
+        return _address_in(addresses[-min(proxies, len(addresses))])
+    return _address_in(request.META.get("REMOTE_ADDR", ""))
+
+
+def _address_in(text: str) -> str | None:
+    """Return an address without port, brackets and zone; None for what is none (RFC 7239 6)."""
+    bracketed = re.fullmatch(r"\[(.+)\](:\d+)?|([\d.]+)(:\d+)?", text.strip())
+    host = (bracketed[1] or bracketed[3]) if bracketed else text.strip()
+    try:
+        return str(ip_address(host.partition("%")[0]))
+    except ValueError:
+        return None

@@ -1,0 +1,134 @@
+"""The commands that an operator types at night."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from authx.models import AccessToken, DeviceSession, SweepLease
+from tests.conftest import Clock
+from tests.phone import Phone
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run() -> Run:
+    """Return a function that runs a command and returns what it said."""
+
+    def run_command(*words: str) -> str:
+        out = StringIO()
+        call_command(*words, stdout=out)
+        return out.getvalue().strip()
+
+    return run_command
+
+
+def counts() -> tuple[int, int]:
+    return AccessToken.objects.count(), DeviceSession.objects.count()
+
+
+def test_sweep_deletes_what_is_over_and_nothing_else(
+    clock: Clock, phone: Phone, tablet: Phone, run: Run
+) -> None:
+    phone.send("POST", "logout")
+    clock.forward(days=7)
+    tablet.refresh()
+    assert counts() == (3, 2)
+    assert run("sweep") == "Deleted 2 access tokens and 1 sessions."
+    assert counts() == (1, 1)
+    assert tablet.refresh().is_signed_in
+
+
+def test_sweep_keeps_ended_sessions_for_the_retention(clock: Clock, phone: Phone, run: Run) -> None:
+    phone.send("POST", "logout")
+    clock.forward(days=7, seconds=-1)
+    assert run("sweep") == "Deleted 1 access tokens and 0 sessions."
+    clock.forward(seconds=1)
+    assert run("sweep") == "Deleted 0 access tokens and 1 sessions."
+
+
+def test_sweep_with_nothing_to_do_deletes_nothing(phone: Phone, run: Run) -> None:
+    assert run("sweep") == "Deleted 0 access tokens and 0 sessions."
+    assert phone.refresh().is_signed_in
+
+
+def test_dry_run_counts_what_a_sweep_would_delete_and_deletes_nothing(
+    clock: Clock, phone: Phone, tablet: Phone, run: Run
+) -> None:
+    phone.send("POST", "logout")
+    clock.forward(days=7)
+    tablet.refresh()
+    assert run("sweep", "--dry-run") == "Would delete 2 access tokens and 1 sessions."
+    assert counts() == (3, 2)
+    assert run("sweep") == "Deleted 2 access tokens and 1 sessions."
+
+
+def test_a_second_sweep_steps_aside(clock: Clock, phone: Phone, run: Run) -> None:
+    clock.forward(hours=1)
+    SweepLease.objects.create(pk=1, leased_until=timezone.now() + timedelta(seconds=1))
+    assert run("sweep") == "Another sweep is running."
+    assert counts() == (1, 1)
+    clock.forward(seconds=1)
+    assert run("sweep") == "Deleted 1 access tokens and 0 sessions."
+
+
+def test_dry_run_needs_not_step_aside(clock: Clock, phone: Phone, run: Run) -> None:
+    clock.forward(hours=1)
+    SweepLease.objects.create(pk=1, leased_until=timezone.now() + timedelta(seconds=1))
+    assert run("sweep", "--dry-run") == "Would delete 1 access tokens and 0 sessions."
+
+
+def test_revoking_one_persons_sessions_leaves_everybody_else_in(
+    phone: Phone, tablet: Phone, bob: User, run: Run
+) -> None:
+    of_bob = Phone("bob").sign_in()
+    assert run("revoke_sessions", "--user", "alice") == "Ended 2 sessions."
+    assert [phone.is_signed_in, tablet.is_signed_in, of_bob.is_signed_in] == [False, False, True]
+    assert set(DeviceSession.objects.values_list("user__username", "revoked_reason")) == {
+        ("alice", "ended_by_operator"),
+        ("bob", ""),
+    }
+
+
+def test_revoking_all_ends_everybodys_sessions(phone: Phone, bob: User, run: Run) -> None:
+    of_bob = Phone("bob").sign_in()
+    assert run("revoke_sessions", "--all") == "Ended 2 sessions."
+    assert [phone.is_signed_in, of_bob.is_signed_in] == [False, False]
+    assert run("revoke_sessions", "--all") == "Ended 0 sessions."
+
+
+def test_revoking_does_not_touch_what_had_ended_before(phone: Phone, run: Run) -> None:
+    phone.send("POST", "logout")
+    assert run("revoke_sessions", "--user", "alice") == "Ended 0 sessions."
+    assert DeviceSession.objects.get().revoked_reason == "signed_out"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--user", "nobody"], "There is no user 'nobody'"),
+        (["--user", "Alice"], "There is no user 'Alice'"),
+        ([], "required"),
+        (["--user", "alice", "--all"], "not allowed with"),
+        (["--user"], "expected one argument"),
+    ],
+)
+def test_a_wrong_command_line_ends_nothing(
+    phone: Phone, run: Run, words: list[Any], complaint: str
+) -> None:
+    with pytest.raises(CommandError, match=complaint):
+        run("revoke_sessions", *words)
+    assert phone.is_signed_in
+
+
+def test_an_empty_user_name_is_nobody_and_not_everybody(phone: Phone, run: Run) -> None:
+    with pytest.raises(CommandError):
+        run("revoke_sessions", "--user", "")
+    assert phone.is_signed_in

@@ -1,0 +1,219 @@
+"""Rules of the house that a review would otherwise have to remember; each rule has its own test."""
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from authx import conf
+from tests.test_checks import ids_in
+
+ROOT = Path(__file__).resolve().parent.parent
+AUTHX = [path for path in sorted(ROOT.glob("authx/**/*.py")) if path.parent.name != "migrations"]
+TASKS = sorted(ROOT.glob("tasks/**/*.py"))
+BACKEND = sorted(ROOT.glob("backend/**/*.py"))
+EVERYTHING = [*AUTHX, *TASKS, *BACKEND]
+
+SECRET = re.compile(r"raw_|digest")
+OF_SESSIONS = re.compile(r"DeviceSession|AccessToken|SweepLease|session|token")
+WRITES = frozenset(
+    [
+        *("save", "create", "update", "delete", "bulk_create", "bulk_update"),
+        *("get_or_create", "update_or_create", "asave", "acreate", "aupdate", "adelete"),
+        *("abulk_create", "abulk_update", "aget_or_create", "aupdate_or_create", "_raw_delete"),
+    ]
+)
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def calls_in(node: ast.AST) -> Iterator[ast.Call]:
+    return (inner for inner in ast.walk(node) if isinstance(inner, ast.Call))
+
+
+def functions_in(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return (inner for inner in ast.walk(node) if isinstance(inner, kinds))
+
+
+def names_in(*nodes: ast.AST) -> Iterator[str]:
+    for node in nodes:
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name):
+                yield inner.id
+            if isinstance(inner, ast.Attribute):
+                yield inner.attr
+
+
+def told_secrets(source: str) -> list[str]:
+    """Return the names of secrets that log calls and printed forms mention."""
+    tree = ast.parse(source)
+    calls = [call for call in calls_in(tree) if re.match("log", ast.unparse(call.func))]
+    arguments = [part for call in calls for part in [*call.args, *call.keywords]]
+    printed = [one for one in functions_in(tree) if one.name in {"__str__", "__repr__"}]
+    return [name for name in names_in(*arguments, *printed) if SECRET.search(name)]
+
+
+def writes(source: str) -> list[str]:
+    """Return what the source writes to the database through."""
+    return [
+        ast.unparse(call.func)
+        for call in calls_in(ast.parse(source))
+        if isinstance(call.func, ast.Attribute) and call.func.attr in WRITES
+    ]
+
+
+def local_imports(source: str) -> list[str]:
+    """Return the functions that import."""
+    return [
+        function.name
+        for function in functions_in(ast.parse(source))
+        if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
+    ]
+
+
+def careless_locks(source: str) -> list[str]:
+    """Return the row locks that say neither `no_key=` nor `skip_locked=`."""
+    return [
+        ast.unparse(call)
+        for call in calls_in(ast.parse(source))
+        if ast.unparse(call.func).endswith("select_for_update")
+        and not {"no_key", "skip_locked"} & {word.arg for word in call.keywords}
+    ]
+
+
+def settings_read(source: str) -> set[str]:
+    """Return the settings of AUTHX that the source asks for by name."""
+    return {
+        ast.literal_eval(call.args[0])
+        for call in calls_in(ast.parse(source))
+        if re.fullmatch(r"(conf\.)?own", ast.unparse(call.func))
+        and isinstance(call.args[0], ast.Constant)
+    }
+
+
+def error_codes(source: str) -> set[str]:
+    """Return the codes of all `Answer(status, code, description)` of a source."""
+    calls = [call for call in calls_in(ast.parse(source)) if ast.unparse(call.func) == "Answer"]
+    return {ast.literal_eval(call.args[1]) for call in calls}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("logger.info('%s', raw_token)", ["raw_token"]),
+        ("logger.info('x', extra={'a': row.digest})", ["digest"]),
+        ("logging.error(f'{self.previous_digest}')", ["previous_digest"]),
+        ("log(digest_of(x))", ["digest_of"]),
+        ("class A:\n def __str__(self): return self.digest", ["digest"]),
+        ("class A:\n def __repr__(self): return f'{self.raw_token}'", ["raw_token"]),
+        ("logger.info('the digest of %s', session.pk)\ndigest = raw_token", []),
+    ],
+)
+def test_the_rule_on_secrets_sees_them(source: str, expected: list[str]) -> None:
+    assert told_secrets(source) == expected
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=named)
+def test_no_log_call_and_no_printed_form_mentions_a_secret(path: Path) -> None:
+    assert told_secrets(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("DeviceSession.objects.filter(pk=1).update(a=1)", 1),
+        ("AccessToken.objects.create()", 1),
+        ("AccessToken.objects.bulk_create([x], ignore_conflicts=True)", 1),
+        ("session.save()\nsession.delete()", 2),
+        ("DeviceSession.objects.filter(pk=1)\ndef delete(self): ...", 0),
+    ],
+)
+def test_the_rule_on_writes_sees_them(source: str, expected: int) -> None:
+    assert len(writes(source)) == expected
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in [*AUTHX, *TASKS] if path.parent.name != "sessions"], ids=named
+)
+def test_only_the_sessions_room_writes(path: Path) -> None:
+    assert writes(path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", BACKEND, ids=named)
+def test_the_backend_writes_no_session(path: Path) -> None:
+    assert [target for target in writes(path.read_text()) if OF_SESSIONS.search(target)] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("def f():\n import os", ["f"]),
+        ("class A:\n def g(self):\n  if x:\n   from a import b", ["g"]),
+        ("import os\ndef f(): ...", []),
+    ],
+)
+def test_the_rule_on_local_imports_sees_them(source: str, expected: list[str]) -> None:
+    assert local_imports(source) == expected
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=named)
+def test_no_function_imports_except_ready_of_apps(path: Path) -> None:
+    allowed = ["ready"] if named(path) == "authx/apps.py" else []
+    assert local_imports(path.read_text()) == allowed
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("rows.select_for_update()", ["rows.select_for_update()"]),
+        ("a.b.select_for_update(of=('self',)).get()", ["a.b.select_for_update(of=('self',))"]),
+        ("rows.select_for_update(no_key=True)\nrows.select_for_update(skip_locked=True)", []),
+    ],
+)
+def test_the_rule_on_locks_sees_them(source: str, expected: list[str]) -> None:
+    assert careless_locks(source) == expected
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=named)
+def test_every_row_lock_says_how_it_waits(path: Path) -> None:
+    assert careless_locks(path.read_text()) == []
+
+
+def test_the_rule_on_settings_sees_them() -> None:
+    source = "conf.own('A')\nown('B')\nconf.own(name)\nconf.knox('C')\n{'D': 1}"
+    assert settings_read(source) == {"A", "B"}
+
+
+def test_every_setting_is_used_and_every_used_one_has_a_default() -> None:
+    # That a check looks at a setting does not mean that anything obeys it.
+    sources = [path.read_text() for path in AUTHX if path.name != "checks.py"]
+    assert set().union(*map(settings_read, sources)) == set(conf.DEFAULTS)
+
+
+@pytest.mark.parametrize("name", conf.DEFAULTS)
+def test_every_setting_is_documented(name: str) -> None:
+    assert re.search(rf"\b{name}\b", (ROOT / "README.md").read_text())
+
+
+def test_ids_of_checks_are_unique_in_all_of_the_code() -> None:
+    ids = sum((ids_in(path.read_text()) for path in EVERYTHING), Counter())
+    assert ids.total() >= 19
+    assert [name for name, count in ids.items() if count > 1] == []
+
+
+def test_the_rule_on_error_codes_sees_them() -> None:
+    assert error_codes("A = Answer(S.X, 'gone', 'Text.')\nf({E: Answer(1, 'b', 'T')})") == {
+        "gone",
+        "b",
+    }
+
+
+@pytest.mark.parametrize("code", sorted(error_codes((ROOT / "authx/handlers.py").read_text())))
+def test_every_error_code_is_in_the_schema(code: str) -> None:
+    assert re.search(rf"\b{code}\b", (ROOT / "schema.yaml").read_text())
