@@ -1,8 +1,9 @@
 """The app as Django loads it."""
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.core.checks import Tags, register
-from django.db.models.signals import post_save, pre_save
+from django.db.models.signals import post_save, pre_delete, pre_save
 
 
 class AuthxConfig(AppConfig):
@@ -12,15 +13,15 @@ class AuthxConfig(AppConfig):
 
     def ready(self) -> None:
         from authx import checks, schema  # noqa: F401, PLC0415 -- models are not loaded before
-        from authx.sessions import credentials  # noqa: PLC0415 -- models are not loaded before
+        from authx.sessions import hash_upgrades, people  # noqa: PLC0415 -- the same
 
         register(checks.check_settings, Tags.security)
-        # From any sender: a person may be saved through a proxy of the user model.
-        pre_save.connect(
-            credentials.follow_hash_upgrade,
-            dispatch_uid="authx_follow_hash_upgrade",
-        )
-        post_save.connect(
-            credentials.end_sessions_of_inactive,
-            dispatch_uid="authx_end_sessions_of_inactive",
+        # Saves from any sender: a person may be saved through a proxy of the user model.
+        pre_save.connect(hash_upgrades.follow_hash_upgrade, dispatch_uid="authx_hash_upgrade")
+        post_save.connect(people.end_sessions_of_inactive, dispatch_uid="authx_inactive")
+        # Deletions from this one: a listener to all would switch Django's fast deletes off.
+        pre_delete.connect(
+            people.end_sessions_of_deleted,
+            sender=settings.AUTH_USER_MODEL,
+            dispatch_uid="authx_deleted",
         )

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth import backends
 from django.http import HttpRequest
 
-from authx.sessions.credentials import hash_upgrades_followed
+from authx.sessions.hash_upgrades import hash_upgrades_followed
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -23,3 +24,13 @@ class ModelBackend(backends.ModelBackend):
     ) -> "User | None":
         with hash_upgrades_followed():
             return super().authenticate(request, username=username, password=password, **kwargs)
+
+    async def aauthenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **kwargs: Any,
+    ) -> "User | None":
+        check = sync_to_async(self.authenticate)
+        return await check(request, username=username, password=password, **kwargs)

@@ -157,6 +157,15 @@ def _check_knox() -> Iterator[CheckMessage]:
         )
 
 
+def _check_keys() -> Iterator[CheckMessage]:
+    if not all(conf.secret_keys()):
+        yield _error(
+            17,
+            "An empty key is accepted: anybody can sign with it.",
+            "Remove the blank from SECRET_KEY or SECRET_KEY_FALLBACKS.",
+        )
+
+
 def _check_transactions() -> Iterator[CheckMessage]:
     for alias, database in settings.DATABASES.items():
         if database.get("ATOMIC_REQUESTS"):
@@ -179,4 +188,5 @@ OTHER_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_knox,
     _check_transactions,
     _check_clock,
+    _check_keys,
 )

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 from django.core.exceptions import (
     PermissionDenied,
@@ -15,6 +16,7 @@ from django.core.exceptions import (
     SuspiciousOperation,
     TooManyFieldsSent,
 )
+from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
@@ -23,6 +25,7 @@ from rest_framework.views import exception_handler as drf_exception_handler
 
 from authx.authentication import challenge
 from authx.errors import (
+    AuthxError,
     ContentionError,
     InvalidCredentialsError,
     InvalidRefreshTokenError,
@@ -111,25 +114,38 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
 ERROR_CODES: Final = sorted({answer.code for answer in (*ANSWERS.values(), SERVER_ERROR)})
 
 
-def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """Answer an exception of a DRF view (the setting EXCEPTION_HANDLER)."""
     answer = next((found for kind, found in ANSWERS.items() if isinstance(error, kind)), None)
-    if answer is None:
-        # DRF's own handler rolls a surrounding transaction back; an unknown one is a 500.
-        response = drf_exception_handler(error, context)
-        if response is None:
-            return None
-        answer = INVALID_REQUEST if response.status_code < 500 else SERVER_ERROR  # noqa: PLR2004
-        answer = answer._replace(status=HTTPStatus(response.status_code))
-    else:
-        response = drf_exception_handler(error, context) or Response()
-    if answer is UNAVAILABLE:
-        logger.error("temporarily unavailable: %s", error)
+    # DRF's own handler rolls a surrounding transaction back, and knows headers of its errors.
+    response = drf_exception_handler(error, context) or Response()
+    if answer is None and isinstance(error, exceptions.APIException):
+        answer = Answer(HTTPStatus(error.status_code), error.default_code, str(error.detail))
+    answer = answer or _unforeseen(error, context)
+    _log(error, answer)
     response.status_code = answer.status
     response.data = body_of(answer, fields=_fields(error))
     for name, value in _headers(answer):
         response[name] = value
     return response
+
+
+def _unforeseen(error: Exception, context: dict[str, Any]) -> Answer:
+    """Answer what no rule foresaw with a number to find it by, and tell the error reporters."""
+    request_id = uuid4().hex
+    logger.error("request %s failed", request_id, exc_info=error)
+    got_request_exception.send(sender=None, request=context["request"]._request)
+    sentence = f"{SERVER_ERROR.description} Its number is {request_id}."
+    return SERVER_ERROR._replace(description=sentence)
+
+
+def _log(error: Exception, answer: Answer) -> None:
+    """Keep the reason that the answer does not tell."""
+    if answer is UNAVAILABLE:
+        logger.error("temporarily unavailable", exc_info=error)
+    refusal = error.__cause__ if isinstance(error, exceptions.AuthenticationFailed) else error
+    if isinstance(refusal, AuthxError) and refusal.reason:
+        logger.info("refused, %s: %s", answer.code, refusal.reason)
 
 
 def body_of(answer: Answer, fields: dict[str, list[str]] | None = None) -> dict[str, Any]:

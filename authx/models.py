@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.conf import settings
-from django.db import models
+from django.db import models, router
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from knox.models import AbstractAuthToken
+from knox.models import AbstractAuthToken, AuthTokenManager
 from knox.settings import CONSTANTS
 
 from authx.tokens import NONCE_SIZE
@@ -30,6 +30,7 @@ class RevocationReason(models.TextChoices):
     EVICTED = "evicted", _("evicted by the device limit")
     PASSWORD_CHANGED = "password_changed", _("password changed")
     DEACTIVATED = "deactivated", _("account deactivated")
+    DELETED = "deleted", _("account deleted")
     REUSE_DETECTED = "reuse_detected", _("refresh token used twice")
     ENDED_BY_OPERATOR = "ended_by_operator", _("ended by an operator")
 
@@ -47,6 +48,24 @@ class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
             .filter(user=user, idle_expires_at__gt=now, auth_hash__in=auth_hashes(user))
             .annotate(used_at=last_use())
         )
+
+
+SessionManager = models.Manager.from_queryset(DeviceSessionQuerySet)
+
+
+class PrimarySessionManager(SessionManager["DeviceSession"]):
+    """Reads where writes go: a replica that lags behind would sign people out."""
+
+    def get_queryset(self) -> DeviceSessionQuerySet:
+        return DeviceSessionQuerySet(self.model, using=router.db_for_write(self.model))
+
+
+class PrimaryTokenManager(AuthTokenManager):
+    """Reads where writes go, as for sessions."""
+
+    def get_queryset(self) -> models.QuerySet["AccessToken"]:
+        tokens: models.QuerySet[AccessToken] = super().get_queryset()
+        return tokens.using(router.db_for_write(self.model))
 
 
 class DeviceSession(models.Model):
@@ -83,7 +102,7 @@ class DeviceSession(models.Model):
     last_ip = models.GenericIPAddressField(null=True, blank=True)
     last_user_agent = models.CharField(max_length=256, blank=True)
 
-    objects = DeviceSessionQuerySet.as_manager()
+    objects = PrimarySessionManager()
 
     class Meta:
         verbose_name = _("device session")
@@ -135,9 +154,12 @@ class AccessToken(AbstractAuthToken):
     generation = models.PositiveIntegerField()
     nonce = models.BinaryField(max_length=NONCE_SIZE)
     last_used_at = models.DateTimeField(default=timezone.now)
-    # Knox sets the one by a clock of its own, and allows no other, which would never end.
+    # Knox would set it by a clock of its own.
     created = models.DateTimeField(default=timezone.now)
+    # Knox allows none, and such a token would never end.
     expiry = models.DateTimeField()
+
+    objects = PrimaryTokenManager()  # type: ignore[misc]  # untyped in Knox
 
     class Meta:
         verbose_name = _("access token")
@@ -157,7 +179,6 @@ class SweepLease(models.Model):
     """The one row that says which sweep runs; a second one steps aside."""
 
     leased_until = models.DateTimeField()
-    finished_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [

@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, Any, Final
 
 from django.core.exceptions import RequestDataTooBig
+from django.http import QueryDict
 from rest_framework.exceptions import ParseError, ValidationError
-from rest_framework.parsers import BaseParser, FormParser
-
-if TYPE_CHECKING:
-    from django.http import QueryDict
+from rest_framework.parsers import BaseParser
 
 # The largest honest body is a password and a device; DRF itself reads without any bound.
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -55,17 +53,20 @@ class StrictJSONParser(BaseParser):
             raise ParseError from error
 
 
-class StrictFormParser(FormParser):
+class StrictFormParser(BaseParser):
     """Form fields, each at most once (RFC 6749 section 3.2)."""
+
+    media_type = "application/x-www-form-urlencoded"
 
     def parse(
         self,
         stream: IO[Any],
-        media_type: str | None = None,
+        media_type: str | None = None,  # noqa: ARG002 -- DRF's signature
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         _refuse_large(parser_context)
-        fields: QueryDict = super().parse(stream, media_type, parser_context)
+        # UTF-8 whatever a client claims: exotic encodings bring in what UTF-8 cannot carry.
+        fields = QueryDict(stream.read(), encoding="utf-8")
         repeated = [name for name, values in fields.lists() if len(values) > 1]
         if repeated:
             raise ValidationError({name: ["This field is repeated."] for name in repeated})

@@ -3,7 +3,7 @@
 session_opened: session (DeviceSession).
 sessions_revoked: user_id, session_ids (list of UUID, or None for all of the user's), reason
 (RevocationReason), count.
-token_reused: session (DeviceSession), generation (int, the one presented).
+token_reused: session_id (UUID), generation (int, the one presented).
 """
 
 from typing import Any

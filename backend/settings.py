@@ -1,9 +1,13 @@
 """Every setting, read from the environment; with nothing set, a SQLite project on this machine."""
 
+import os
 import secrets
+import tempfile
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv
 
 from tasks.schedule import beat_schedule
@@ -19,10 +23,12 @@ LOCAL_DIR = env.path("LOCAL_DIR", BASE_DIR / ".local")
 def local_secret(name: str) -> str:
     """Return a secret made at the first call and kept in LOCAL_DIR for this machine only."""
     path = LOCAL_DIR / name
-    if not path.exists():
-        LOCAL_DIR.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(64))
+    LOCAL_DIR.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError), tempfile.NamedTemporaryFile("w", dir=LOCAL_DIR) as fresh:
+        fresh.write(secrets.token_urlsafe(64))
+        fresh.flush()
+        # Whole or not at all: of two first starts at once, both keep what the first one linked.
+        os.link(fresh.name, path)
     return path.read_text()
 
 
@@ -32,9 +38,10 @@ REDIS_URL = env.str("REDIS_URL", "")
 DEBUG = env.bool("DEBUG", default=False)
 
 # A configured database means that other people's sessions hang on this key: no default then.
-SECRET_KEY = env.str("SECRET_KEY") if DATABASE_URL else env.str("SECRET_KEY", "")
-SECRET_KEY = SECRET_KEY or local_secret("secret-key")
-SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
+SECRET_KEY = env.str("SECRET_KEY", "") or ("" if DATABASE_URL else local_secret("secret-key"))
+if not SECRET_KEY:
+    raise ImproperlyConfigured("SECRET_KEY has to be set where DATABASE_URL is.")
+SECRET_KEY_FALLBACKS = [key for key in env.str("SECRET_KEY_FALLBACKS", "").split(",") if key]
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 

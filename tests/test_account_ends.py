@@ -80,13 +80,13 @@ def test_saving_a_person_otherwise_ends_nothing(alice: User, phone: Phone) -> No
     assert phone.is_signed_in
 
 
-def test_saving_other_fields_of_somebody_inactive_asks_nothing_of_sessions(
-    alice: User, phone: Phone
-) -> None:
+def test_any_save_of_somebody_inactive_ends_sessions_for_good(alice: User, phone: Phone) -> None:
+    # `is_active` may be a property of any other field.
     User.objects.update(is_active=False)
     alice.refresh_from_db()
     alice.save(update_fields=["last_name"])
-    assert DeviceSession.objects.get().revoked_at is None
+    User.objects.update(is_active=True)
+    assert_refused(phone)
 
 
 def test_an_upgraded_password_hash_ends_no_session(

@@ -63,6 +63,7 @@ KNOX = [
 DJANGO = [
     ("authx.E012", "KNOX_TOKEN_MODEL", "knox.AuthToken"),
     ("authx.E016", "USE_TZ", False),
+    ("authx.E017", "SECRET_KEY_FALLBACKS", ["older", ""]),
     ("authx.W003", "MIGRATION_MODULES", {}),
 ]
 

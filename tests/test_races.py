@@ -156,3 +156,42 @@ def test_a_request_beside_a_logout_is_answered_or_refused_but_never_fails(
         assert used in (200, 401)
         assert ended == 204
         assert_signed_out(phone)
+
+
+def test_two_people_signing_out_everywhere_beside_refreshes_do_not_deadlock(alice: User) -> None:
+    with Crew(6) as crew:
+        for _ in range(ROUNDS // 4):
+            phones = [Phone(device={}).sign_in() for _ in range(4)]
+            answers = crew.together(
+                [
+                    *[(send, (phone.pair, "POST", "logout-all", {})) for phone in phones[:2]],
+                    *[(refresh, (phone.refresh_token,)) for phone in phones],
+                ]
+            )
+            assert set(answers[:2]) <= {200, 401}
+            assert {status for status, _ in answers[2:]} <= {200, 400}
+            assert not any(DeviceSession.objects.unrevoked())
+
+
+def delete_person(user_id: int) -> int:
+    User.objects.get(pk=user_id).delete()
+    return 200
+
+
+@pytest.mark.parametrize("retries", [False, True])
+def test_a_person_is_deleted_beside_a_refresh_and_nothing_fails(
+    crew: Crew, new_user: Callable[[str], User], retries: bool
+) -> None:
+    for number in range(ROUNDS // 2):
+        user = new_user(f"person {number}")
+        phone = Phone(user.username).sign_in()
+        if retries:
+            # The retry has to write a fresh access token.
+            phone.try_refresh()
+            AccessToken.objects.filter(user=user).delete()
+        (refreshed, _), deleted = crew.together(
+            [(refresh, (phone.refresh_token,)), (delete_person, (user.pk,))]
+        )
+        assert (refreshed in (200, 400), deleted) == (True, 200)
+        assert not User.objects.filter(pk=user.pk).exists()
+        assert_signed_out(phone)

@@ -80,10 +80,10 @@ ENDING = [
     refresh_token,
     access_token,
     expired_access_token,
-    swept_access_token,
     unconfirmed_predecessor,
 ]
 ENDING_NOTHING = [
+    swept_access_token,
     unknown,
     already_revoked,
     forged,

@@ -14,7 +14,6 @@ from uuid import UUID, uuid4
 
 import pytest
 import time_machine
-from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.test import override_settings
 from django.utils import timezone
@@ -29,14 +28,12 @@ from tests.phone import Phone, error_of
 
 WINDOW, IDLE, ABSOLUTE = timedelta(seconds=10), timedelta(days=30), timedelta(days=180)
 ACCESS_TTL, ACCESS_MAX_TTL = timedelta(minutes=15), timedelta(hours=1)
-MOMENTS = st.sampled_from([timedelta(seconds=n) for n in (0, 1, 5, 9, 10, 11, 15)])
+MOMENTS = st.sampled_from([timedelta(seconds=n) for n in (0, 1, 9, 10, 10, 15)])
 SPANS = MOMENTS | st.sampled_from([timedelta(minutes=n) for n in (10, 15, 60, 1440, 41760, 43200)])
-RETRY = ["until_confirmed", "until_confirmed", "strict"]
 LONG_RUN = int(os.environ.get("LONG_RUN", "0"))
-RUN = settings(max_examples=LONG_RUN or 70, stateful_step_count=40, derandomize=not LONG_RUN)
+RUN = settings(max_examples=LONG_RUN or 40, stateful_step_count=40, derandomize=not LONG_RUN)
 RUN = settings(RUN, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# Which session: mostly the last one again. Which of its tokens: how many have followed it.
-PICK, BACK, WHO = st.integers(0, 9), st.integers(0, 3), st.integers(0, 1)
+PICK, BACK, LATE = st.integers(0, 9), st.integers(0, 3), st.sampled_from([1, 1, 1, 2, 3, 0])
 ENDS = ["log_out", "log_out_all", "end_device", "revoke", "change_password", "deactivate"]
 
 
@@ -108,9 +105,9 @@ class Session:
         self.is_shared |= self.held < self.newest
         if self.confirmed_at is None:
             self.confirmed_at = self.used_at = now
-        expires_at = min(now + ACCESS_TTL, row.issued_at + ACCESS_MAX_TTL, self.idle_ends_at)
-        if expires_at - row.expires_at > timedelta(seconds=60):
-            row.expires_at, row.used_at = expires_at, now
+        if now - row.used_at > timedelta(seconds=60):
+            renewed = min(now + ACCESS_TTL, row.issued_at + ACCESS_MAX_TTL, self.idle_ends_at)
+            row.expires_at, row.used_at = max(row.expires_at, renewed), now
         return True
 
     def assert_is_newest(self, pair: dict[str, Any], now: datetime) -> None:
@@ -127,17 +124,18 @@ def body_of(response: Any) -> Any:
 
 
 class Devices(stateful.RuleBasedStateMachine):
-    @stateful.initialize(retry=st.sampled_from(RETRY), retention=st.sampled_from([0, 7]))
-    def begin(self, retry: str, retention: int) -> None:
-        self.strict, self.retention = retry == "strict", timedelta(days=retention)
-        own = {"RETRY": retry, "SWEEP_RETENTION": self.retention, "DEVICE_LIMIT": 3}
+    retry = "until_confirmed"
+
+    @stateful.initialize(retention=st.sampled_from([0, 7]))
+    def begin(self, retention: int) -> None:
+        self.retention = timedelta(days=retention)
+        own = {"RETRY": self.retry, "SWEEP_RETENTION": self.retention, "DEVICE_LIMIT": 3}
         self.world = ExitStack()
-        self.world.enter_context(override_settings(AUTHX=django_settings.AUTHX | own))
+        self.world.enter_context(override_settings(AUTHX=own))
         self.clock = self.world.enter_context(time_machine.travel(NOON, tick=False))
         self.users = [User.objects.create_user(uuid4().hex, password="first") for _ in range(2)]
         self.passwords, self.all = ["first", "first"], list[Session]()
-        for who, installation in ((0, "one"), (0, ""), (1, "one")):
-            self.sign_in(who, installation)
+        self.sign_in(who=False, installation="one")
 
     def teardown(self) -> None:
         self.world.close()
@@ -153,8 +151,8 @@ class Devices(stateful.RuleBasedStateMachine):
             self.last: Session = (live or self.all)[pick % len(live or self.all)]
         return self.last
 
-    @stateful.rule(who=WHO, installation=st.sampled_from(["", "one", "two"]))
-    def sign_in(self, who: int, installation: str) -> None:
+    @stateful.rule(who=st.booleans(), installation=st.sampled_from(["", "one", "two"]))
+    def sign_in(self, who: bool, installation: str) -> None:
         self.clock.shift(timedelta(microseconds=1))  # never two sign-ins at one instant
         user, now = self.users[who], timezone.now()
         phone = Phone(user.username, {"installation_id": installation})
@@ -177,13 +175,13 @@ class Devices(stateful.RuleBasedStateMachine):
         now, newest = timezone.now(), session.newest
         session.is_shared |= generation != session.held
         response = Phone().try_refresh(session.raw_refresh_tokens[generation])
-        since = session.rotated_at if self.strict else session.confirmed_at
+        since = session.rotated_at if self.retry == "strict" else session.confirmed_at
         may_retry = generation == newest - 1 and (since is None or now < since + WINDOW)
         if session.is_dead(now) or (generation != newest and not may_retry):
             assert error_of(response) == (HTTPStatus.BAD_REQUEST, "invalid_grant")
             if not session.is_dead(now):
                 # The only refusal without an end before it: never for what the phone did alone.
-                assert session.is_shared or self.strict
+                assert session.is_shared or self.retry == "strict"
                 session.end("reuse_detected", now)
             return False
         pair, row = body_of(response), session.rows.get(newest)
@@ -199,7 +197,7 @@ class Devices(stateful.RuleBasedStateMachine):
         session = self.picked(pick)
         lost = [self.present(session, session.held) for _ in range(losses)]
         self.clock.shift(span if lost else timedelta(0))  # then perhaps comes back
-        may_fail = self.strict or session.is_shared or session.is_dead(timezone.now())
+        may_fail = self.retry == "strict" or session.is_shared or session.is_dead(timezone.now())
         generation = session.newest
         if returns and self.present(session, session.held):
             session.held = session.newest
@@ -207,9 +205,11 @@ class Devices(stateful.RuleBasedStateMachine):
         elif returns:
             assert may_fail
 
-    @stateful.rule(pick=PICK, confirms=st.booleans(), span=MOMENTS, back=BACK)
+    @stateful.rule(pick=PICK, confirms=st.booleans(), span=MOMENTS, back=LATE)
     def be_late(self, pick: int, confirms: bool, span: timedelta, back: int) -> None:
         session = self.picked(pick)
+        if self.present(session, session.held):
+            session.held = session.newest
         _ = confirms and self.send(session, 0, "GET", "me")
         self.clock.shift(span)
         self.send(session, 1, "GET", "me")
@@ -219,10 +219,9 @@ class Devices(stateful.RuleBasedStateMachine):
         """Use one of the last access tokens; None if it is refused, as foretold."""
         raw_token = session.raw_access_tokens[max(len(session.raw_access_tokens) - 1 - back, 0)]
         response = Phone(pair={"access_token": raw_token}).send(*request)
-        if session.use(raw_token, timezone.now()):
-            return response
-        assert error_of(response) == (HTTPStatus.UNAUTHORIZED, "invalid_token")
-        return None
+        is_good = session.use(raw_token, timezone.now())
+        assert is_good or error_of(response) == (HTTPStatus.UNAUTHORIZED, "invalid_token")
+        return response if is_good else None
 
     @stateful.rule(pick=PICK, back=BACK)
     def use(self, pick: int, back: int) -> None:
@@ -235,8 +234,7 @@ class Devices(stateful.RuleBasedStateMachine):
         getattr(self, how)(self.picked(pick), detail)
 
     def log_out(self, session: Session, _: int) -> None:
-        if response := self.send(session, 0, "POST", "logout"):
-            assert response.status_code == HTTPStatus.NO_CONTENT
+        if self.send(session, 0, "POST", "logout"):
             session.end("signed_out", timezone.now())
 
     def log_out_all(self, session: Session, keep: int) -> None:
@@ -255,18 +253,19 @@ class Devices(stateful.RuleBasedStateMachine):
     def revoke(self, session: Session, back: int) -> None:
         token = [*session.raw_access_tokens, *session.raw_refresh_tokens][-1 - back :][0]
         assert body_of(Phone().send("POST", "revoke", {"token": token})) == {}
-        session.end("signed_out", timezone.now())
+        # An access token that has no row any more may lie about in a log: it ends nothing.
+        if token in [*session.raw_refresh_tokens, *(it.raw_token for it in session.rows.values())]:
+            session.end("signed_out", timezone.now())
 
     def change_password(self, session: Session, _: int) -> None:
         raw_password = self.passwords[self.users.index(session.user)] = uuid4().hex
         session.user.set_password(raw_password)
         session.user.save()
 
-    def deactivate(self, session: Session, _: int) -> None:
+    def deactivate(self, session: Session, _detail: int) -> None:
         session.user.is_active = False
         session.user.save()
-        for own in self.own(session.user):
-            own.end("deactivated", timezone.now())
+        _ = [own.end("deactivated", timezone.now()) for own in self.own(session.user)]
 
     @stateful.rule(span=SPANS)
     def sweep(self, span: timedelta) -> None:
@@ -283,10 +282,9 @@ class Devices(stateful.RuleBasedStateMachine):
     @stateful.invariant()
     def the_database_agrees(self) -> None:
         kept = [session for session in self.all if not session.is_swept]
-        found = set(DeviceSession.objects.values_list("pk", "generation", "digest"))
-        assert found == {(it.id, it.newest, digest_of(it.raw_refresh_tokens[-1])) for it in kept}
-        ends = set(DeviceSession.objects.values_list("pk", "idle_expires_at", "revoked_reason"))
-        assert ends == {(it.id, it.idle_ends_at, it.reason) for it in kept}
+        names = "pk", "generation", "confirmed_at", "idle_expires_at", "revoked_reason"
+        ends = {(it.id, it.newest, it.confirmed_at, it.idle_ends_at, it.reason) for it in kept}
+        assert set(DeviceSession.objects.values_list(*names)) == ends
         held = set(AccessToken.objects.values_list("session", "generation", "digest", "expiry"))
         rows = [(it.id, n, row) for it in kept for n, row in it.rows.items()]
         assert held == {(pk, n, digest_of(row.raw_token), row.expires_at) for pk, n, row in rows}
@@ -295,5 +293,7 @@ class Devices(stateful.RuleBasedStateMachine):
 
 @pytest.mark.timeout(0 if LONG_RUN else 300)
 @pytest.mark.django_db(transaction=True)
-def test_nothing_that_happens_to_devices_breaks_a_promise() -> None:
+@pytest.mark.parametrize("retry", ["until_confirmed", "strict"])
+def test_no_order_of_events_breaks_a_promise(retry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Devices, "retry", retry)
     stateful.run_state_machine_as_test(Devices, settings=RUN)

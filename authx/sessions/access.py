@@ -22,9 +22,9 @@ def expiry_of(*, issued_at: datetime, used_at: datetime, session: DeviceSession)
 
 
 def access_token_row(
-    *, raw_token: RawToken, session: DeviceSession, generation: int, nonce: bytes, now: datetime
+    *, raw_token: RawToken, session: DeviceSession, nonce: bytes, now: datetime
 ) -> AccessToken:
-    """Return the unsaved row of a token issued now.
+    """Return the unsaved row of a token issued now for the newest generation.
 
     Knox's manager is not used: it would make up a random token of its own.
     """
@@ -33,7 +33,7 @@ def access_token_row(
         token_key=raw_token[: CONSTANTS.TOKEN_KEY_LENGTH],
         user_id=session.user_id,
         session=session,
-        generation=generation,
+        generation=session.generation,
         nonce=nonce,
         created=now,
         last_used_at=now,

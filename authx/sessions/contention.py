@@ -7,8 +7,7 @@ from authx.errors import ContentionError
 
 T = TypeVar("T")
 
-# A loss means that somebody else moved the row on, and a session has few ways to go: two rounds
-# are common under load, more than three were never seen.
+# A loss means that somebody else moved the row on, and a session has few ways to go.
 ATTEMPTS = 10
 
 

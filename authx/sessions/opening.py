@@ -5,15 +5,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Case, Value, When
 from django.utils import timezone
 
 from authx import conf, tokens
-from authx.errors import CredentialsChangedError
 from authx.models import DeviceSession, RevocationReason, auth_hashes, last_use
 from authx.sessions.access import access_token_row
+from authx.sessions.people import lock_unchanged
 from authx.sessions.values import Device, Source, TokenPair
 from authx.signals import send_after_commit, session_opened, sessions_revoked
 from authx.tokens import Token, TokenKind
@@ -26,39 +25,20 @@ def open_session(*, user: "User", device: Device, source: Source) -> TokenPair:
     """Return the first pair of a new session of a person whose credentials were just checked.
 
     Replaces the session of the same installation and evicts what exceeds the device limit, least
-    recently used first. Raises CredentialsChangedError if the password is no longer the one that
-    was checked.
+    recently used first. Raises what `lock_unchanged` does.
     """
     with transaction.atomic():
-        user = lock_user(user)
+        user = lock_unchanged(user)
         # Read under the lock, so that sessions of a person are as old as their order says.
         now = timezone.now()
         make_room(user=user, installation_id=device.installation_id, now=now)
         return insert_session(user=user, device=device, source=source, now=now)
 
 
-def lock_user(user: "User") -> "User":
-    """Return the person's row as it is now, held until the transaction ends.
-
-    Raises CredentialsChangedError if the person is gone, inactive, or has another password.
-    """
-    # NO KEY UPDATE: a plain FOR UPDATE would wait for the KEY SHARE lock that the insert of an
-    # access token takes on its user, and deadlock against that rotation.
-    locked: User | None = (
-        get_user_model()
-        ._default_manager.select_for_update(no_key=True, of=("self",))
-        .filter(pk=user.pk)
-        .first()
-    )
-    if locked is None or not locked.is_active or locked.password != user.password:
-        raise CredentialsChangedError
-    return locked
-
-
 def make_room(*, user: "User", installation_id: str, now: datetime) -> None:
     """Revoke the session of the same installation and the least recently used beyond the limit.
 
-    Exact only under the lock of `lock_user`.
+    Exact only under the lock of `lock_unchanged`.
     """
     replaced, live = [], []
     hashes = auth_hashes(user)
@@ -127,7 +107,7 @@ def insert_session(*, user: "User", device: Device, source: Source, now: datetim
         app_version=device.app_version,
     )
     access_token = access_token_row(
-        raw_token=raw_access_token, session=session, generation=0, nonce=tokens.new_nonce(), now=now
+        raw_token=raw_access_token, session=session, nonce=tokens.new_nonce(), now=now
     )
     access_token.save(force_insert=True)
     send_after_commit(session_opened, sender=DeviceSession, session=session)

@@ -23,12 +23,11 @@ def may_retry(session: DeviceSession, now: datetime) -> bool:
 
 
 def repeat_pair(found: Found, presented: Presented) -> TokenPair | None:
-    """Derive the pair that was handed out before; None once its access token is issued afresh."""
+    """Derive the pair that was handed out before; None if a parallel retry was faster."""
     session, token, now = found.session, presented.token, presented.now
     raw_refresh_token = _handed_out(tokens.successors(token, bytes(session.nonce)), session.digest)
     if not found.access_nonce or not found.access_expires_at or found.access_expires_at <= now:
-        _reissue_access_token(found, presented)
-        return None
+        return _with_fresh_access_token(found, presented, raw_refresh_token)
     raw_access_token = _handed_out(
         tokens.access_tokens(token, bytes(found.access_nonce)), found.access_digest
     )
@@ -42,27 +41,41 @@ def _handed_out(candidates: Iterator[RawToken], digest: str | None) -> RawToken:
     raise InvalidRefreshTokenError("its key is no longer accepted")
 
 
-def _reissue_access_token(found: Found, presented: Presented) -> None:
-    """Give the newest generation a fresh access token for the one that expired unused.
-
-    Whoever loses this to a parallel retry reads the winner's: there is one row a generation.
-    """
-    nonce = tokens.new_nonce()
-    access_token = access_token_row(
-        raw_token=next(tokens.access_tokens(presented.token, nonce)),
-        session=found.session,
-        generation=found.session.generation,
-        nonce=nonce,
-        now=presented.now,
+def _with_fresh_access_token(
+    found: Found, presented: Presented, raw_refresh_token: RawToken
+) -> TokenPair | None:
+    """Answer with a fresh access token for the one that expired unused."""
+    session, now = found.session, presented.now
+    # Held to the end: who deletes the person would not see a row that comes in beside them.
+    unchanged = DeviceSession.objects.unrevoked().filter(
+        pk=session.pk, generation=session.generation
     )
-    if found.access_digest is None:
-        AccessToken.objects.bulk_create([access_token], ignore_conflicts=True)
-        return
-    AccessToken.objects.filter(pk=found.access_digest, expiry__lte=presented.now).update(
+    if not list(unchanged.select_for_update(no_key=True, of=("self",)).values_list("pk")):
+        return None
+    nonce = tokens.new_nonce()
+    raw_access_token = next(tokens.access_tokens(presented.token, nonce))
+    access_token = access_token_row(
+        raw_token=raw_access_token, session=session, nonce=nonce, now=now
+    )
+    if not _store(access_token, in_place_of=found.access_digest, now=now):
+        return None
+    return TokenPair(session, raw_access_token, raw_refresh_token, access_token.expiry, now)
+
+
+def _store(access_token: AccessToken, *, in_place_of: str | None, now: datetime) -> bool:
+    """Say whether this process stored it; there is one row a generation.
+
+    Raises IntegrityError where a parallel retry inserted the first.
+    """
+    if in_place_of is None:
+        access_token.save(force_insert=True)
+        return True
+    stored = AccessToken.objects.filter(pk=in_place_of, expiry__lte=now).update(
         digest=access_token.digest,
         token_key=access_token.token_key,
-        nonce=nonce,
-        created=presented.now,
-        last_used_at=presented.now,
+        nonce=access_token.nonce,
+        created=now,
+        last_used_at=now,
         expiry=access_token.expiry,
     )
+    return bool(stored)

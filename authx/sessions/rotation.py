@@ -5,11 +5,12 @@ cannot be computed in SQL, and so a refusal writes nothing. Who loses the UPDATE
 """
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from authx import conf, tokens
@@ -46,13 +47,21 @@ def rotate_session(*, raw_token: str, source: Source) -> TokenPair:
     except ForgedTokenError as error:
         raise InvalidRefreshTokenError(error.reason) from error
     presented = Presented(token, tokens.digest_of(RawToken(raw_token)), timezone.now(), source)
-    # Durable: inside somebody else's transaction, the revocation of a thief could be rolled back.
-    with transaction.atomic(durable=True):
-        outcome = cast("TokenPair | Reuse", until_settled(partial(_answer, presented)))
+    outcome = cast("TokenPair | Reuse", until_settled(partial(_decide, presented)))
     if isinstance(outcome, Reuse):
-        # Raised outside the block on purpose: inside, it would roll the revocation back.
+        # Raised outside the transaction: inside, it would roll the revocation back.
         raise RefreshTokenReusedError("reuse")
     return outcome
+
+
+def _decide(presented: Presented) -> TokenPair | Reuse | None:
+    """Answer in one transaction; None if it came to nothing because something else was faster."""
+    # Durable: inside somebody else's transaction, the revocation of a thief could be rolled back.
+    # An IntegrityError means that a parallel retry stored its access token first, or that the
+    # person is being deleted: the next read says which.
+    with suppress(IntegrityError), transaction.atomic(durable=True):
+        return _answer(presented)
+    return None
 
 
 def _answer(presented: Presented) -> TokenPair | Reuse | None:
@@ -82,7 +91,6 @@ def _advance(session: DeviceSession, presented: Presented) -> TokenPair | None:
     access_token = access_token_row(
         raw_token=raw_access_token,
         session=session,
-        generation=session.generation,
         nonce=access_nonce,
         now=now,
     )
@@ -129,7 +137,7 @@ def _revoke_reused(session: DeviceSession, presented: Presented) -> Reuse:
     generation = presented.token.generation
     if revoke_session(session=session, reason=RevocationReason.REUSE_DETECTED):
         send_after_commit(
-            token_reused, sender=DeviceSession, session=session, generation=generation
+            token_reused, sender=DeviceSession, session_id=session.pk, generation=generation
         )
         logger.critical(
             "refresh token of generation %d reused, session %s ended at generation %d, from %s",

@@ -42,7 +42,6 @@ def sweep() -> SweepReport:
     try:
         report.access_tokens = _delete_in_batches(_expired_access_tokens(now))
         report.sessions = _delete_in_batches(_ended_sessions(now, AccessToken.objects.all()))
-        _leases().update(finished_at=timezone.now())
     finally:
         _leases().update(leased_until=now)
     logger.info("sweep: %d access tokens, %d sessions", report.access_tokens, report.sessions)

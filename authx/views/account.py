@@ -1,6 +1,7 @@
 """The person behind the token: who am I, sign out, change the password."""
 
 from http import HTTPStatus
+from typing import Any
 
 from django.contrib.auth.signals import user_logged_out
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -31,7 +32,7 @@ class MeView(AuthxView):
         summary="Who am I, on which session",
         responses={200: MeSerializer, **refusals(*BEARER)},
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request, **_: Any) -> Response:
         access_token = access_token_of(request)
         return Response(
             {
@@ -49,7 +50,7 @@ class LogoutView(AuthxView):
         request=None,
         responses={204: None, **refusals(*BEARER)},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, **_: Any) -> Response:
         session = access_token_of(request).session
         revoke_session(session=session, reason=RevocationReason.SIGNED_OUT)
         _tell_signed_out(request)
@@ -63,7 +64,7 @@ class LogoutAllView(AuthxView):
         request=LogoutAllSerializer,
         responses={200: RevokedSerializer, **refusals(*BODY, *BEARER)},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, **_: Any) -> Response:
         session = access_token_of(request).session
         keep = session.pk if checked(LogoutAllSerializer, request)["keep_current"] else None
         count = revoke_all(
@@ -81,7 +82,7 @@ class PasswordView(AuthxView):
         request=PasswordSerializer,
         responses={200: PairSerializer, **refusals(*BODY, *BEARER)},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, **_: Any) -> Response:
         passwords = checked(PasswordSerializer, request)
         try:
             pair = change_password(

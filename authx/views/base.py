@@ -49,6 +49,7 @@ class AuthxView(APIView):
     parser_classes: Sequence[Any] = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = AlwaysJSON
+    versioning_class = None
     # No OPTIONS: what it tells stands in the API description, for those who may read that.
     http_method_names = ("get", "post", "patch", "delete", "head")
 
@@ -87,9 +88,10 @@ def access_token_of(request: Request) -> AccessToken:
 
 def source_of(request: Request) -> Source:
     """Return where a request came from; forwarding headers count only from our own proxies."""
+    user_agent = request.headers.get("User-Agent", "")
     return Source(
         ip=_client_ip(request),
-        user_agent=request.headers.get("User-Agent", "")[:MAX_USER_AGENT_LENGTH],
+        user_agent="".join(filter(str.isprintable, user_agent))[:MAX_USER_AGENT_LENGTH],
     )
 
 

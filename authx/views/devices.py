@@ -27,7 +27,7 @@ class DevicesView(AuthxView):
         summary="My live sessions, newest use first",
         responses={200: SessionSerializer(many=True), **refusals(*BEARER)},
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request, **_: Any) -> Response:
         current = access_token_of(request).session
         sessions = _own_live(request).order_by("-used_at", "-created_at")
         return Response([session_body(session, current) for session in sessions])

@@ -1,5 +1,7 @@
 """Pairs: sign in, refresh, revoke."""
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -28,7 +30,7 @@ class LoginView(PublicView):
         responses={200: PairSerializer, **refusals("invalid_grant", *BODY)},
         auth=[],
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, **_: Any) -> Response:
         credentials = checked(LoginSerializer, request)
         pair = sign_in(
             request=request._request,  # backends expect Django's own
@@ -53,7 +55,7 @@ class TokenView(PublicView):
         },
         auth=[],
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, **_: Any) -> Response:
         body = request.data if isinstance(request.data, dict) else {}
         # Asked for first: with another grant, other fields than ours would be missing.
         if body.get("grant_type") not in ("refresh_token", None, ""):
@@ -73,6 +75,6 @@ class RevokeView(PublicView):
         responses={200: {"type": "object"}, **refusals(*BODY)},
         auth=[],
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, **_: Any) -> Response:
         revoke_by_token(raw_token=checked(RevokeSerializer, request)["token"])
         return Response({})

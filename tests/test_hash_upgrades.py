@@ -1,0 +1,123 @@
+"""A password hash that a sign-in upgrades is no password change; a new password is one."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+from unittest import mock
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth import authenticate
+from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
+from django.contrib.auth.models import User
+from django.db import connection, connections, transaction
+
+from authx.backends import ModelBackend
+from authx.models import DeviceSession
+from tests.phone import PASSWORD, Phone, error_of
+
+pytestmark = pytest.mark.django_db
+
+NEW_PASSWORD = "another horse entirely, honest"
+
+
+@pytest.fixture
+def outdated(alice: User, phone: Phone) -> User:
+    """Alice, signed in on her phone, with a hash that the next check upgrades."""
+    alice.password = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
+    User.objects.filter(pk=alice.pk).update(password=alice.password)
+    DeviceSession.objects.update(auth_hash=alice.get_session_auth_hash())
+    return alice
+
+
+def test_the_upgrade_is_known_although_the_model_saves_more_fields(
+    outdated: User, phone: Phone
+) -> None:
+    plain = User.save
+
+    def save(user: User, *, update_fields: Any = None, **named: Any) -> None:
+        more = None if update_fields is None else {*update_fields, "first_name"}
+        plain(user, update_fields=more, **named)
+
+    with mock.patch.object(User, "save", save):
+        Phone(device={}).sign_in()
+    assert phone.is_signed_in
+
+
+def test_a_password_that_a_backend_brings_in_at_sign_in_ends_other_sessions(
+    alice: User, phone: Phone
+) -> None:
+    def bring_in(_: Any, request: Any, username: str, password: str) -> User:
+        user = User.objects.get(username=username)
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        return user
+
+    with mock.patch("django.contrib.auth.backends.ModelBackend.authenticate", bring_in):
+        assert Phone(device={}).sign_in(NEW_PASSWORD).is_signed_in
+    assert not phone.is_signed_in
+
+
+def test_no_transaction_is_open_while_a_password_is_hashed(
+    transactional_db: None, alice: User
+) -> None:
+    seen = []
+
+    def note(*arguments: Any) -> bool:
+        seen.append(connection.in_atomic_block)
+        return True
+
+    with mock.patch.object(User, "check_password", note):
+        assert authenticate(username="alice", password=PASSWORD) == alice
+    assert seen == [False]
+
+
+def test_an_upgrade_that_fails_to_be_stored_moves_no_session(outdated: User, phone: Phone) -> None:
+    with (
+        mock.patch.object(User, "save_base", side_effect=ZeroDivisionError),
+        pytest.raises(ZeroDivisionError),
+        transaction.atomic(),
+    ):
+        authenticate(username="alice", password=PASSWORD)
+    assert phone.is_signed_in
+
+
+def test_a_sign_in_of_an_asynchronous_view_ends_no_session(
+    transactional_db: None, outdated: User, phone: Phone
+) -> None:
+    async def sign_in() -> User | None:
+        user = await ModelBackend().aauthenticate(None, username="alice", password=PASSWORD)
+        await sync_to_async(connections.close_all)()
+        return user
+
+    assert asyncio.run(sign_in()) == outdated
+    assert not User.objects.get().password.startswith("pbkdf2")
+    assert phone.is_signed_in
+
+
+def test_a_password_change_beside_an_upgrade_is_not_refused(outdated: User, phone: Phone) -> None:
+    checked = []
+
+    def upgrade_once(_: str, user: User) -> None:
+        # Another device's sign-in, between the check of the password and the lock.
+        if not checked:
+            User.objects.filter(pk=user.pk).update(password=make_password(PASSWORD))
+        checked.append(user)
+
+    body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    with mock.patch("authx.sessions.credentials.validate_password", upgrade_once):
+        response = phone.send("POST", "password", body)
+    assert response.status_code == HTTPStatus.OK
+    assert len(checked) == 2
+    assert Phone(pair=response.json()).is_signed_in
+
+
+def test_a_person_deleted_during_a_password_change_is_refused(phone: Phone) -> None:
+    def delete_meanwhile(*_: Any) -> None:
+        User.objects.all().delete()
+
+    body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    with mock.patch("authx.sessions.credentials.validate_password", delete_meanwhile):
+        response = phone.send("POST", "password", body)
+    assert response.status_code == HTTPStatus.BAD_REQUEST
+    assert error_of(phone.call())[1] == "invalid_token"
