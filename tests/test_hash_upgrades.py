@@ -96,7 +96,7 @@ def test_a_sign_in_of_an_asynchronous_view_ends_no_session(
 
 
 def test_a_password_change_beside_an_upgrade_is_not_refused(outdated: User, phone: Phone) -> None:
-    checked = []
+    checked: list[User] = []
 
     def upgrade_once(_: str, user: User) -> None:
         # Another device's sign-in, between the check of the password and the lock.
