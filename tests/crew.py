@@ -7,6 +7,7 @@ process with a database connection of its own.
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
@@ -53,6 +54,8 @@ class Crew:
 
 
 def _work(pipe: Connection, barrier: Barrier) -> None:
+    # Coverage measures the test run's own process; here it would only slow the race down.
+    sys.settrace(None)
     while (job := pipe.recv()) is not None:
         function, arguments = job
         barrier.wait()

@@ -10,7 +10,7 @@ from authx.models import DeviceSession
 from tests.crew import Crew
 from tests.phone import PASSWORD, Phone
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.no_cover, pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
 PROCESSES = 8
 ROUNDS = 20

@@ -17,6 +17,7 @@ from tests.crew import Crew
 from tests.phone import PASSWORD, Phone
 
 pytestmark = [
+    pytest.mark.no_cover,
     pytest.mark.postgresql,
     pytest.mark.django_db(transaction=True),
     pytest.mark.timeout(240),

@@ -32,9 +32,6 @@ logger = logging.getLogger(__name__)
 class Reuse:
     """The outcome when a consumed token came back."""
 
-    session_id: str
-    generation: int
-
 
 def rotate_session(*, raw_token: str, source: Source) -> TokenPair:
     """Consume a refresh token and return its session's next pair (RFC 9700 section 4.14.2).
@@ -146,4 +143,4 @@ def _revoke_reused(session: DeviceSession, presented: Presented) -> Reuse:
             session.generation,
             presented.source.ip,
         )
-    return Reuse(str(session.pk), generation)
+    return Reuse()

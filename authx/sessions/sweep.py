@@ -28,6 +28,19 @@ class SweepReport:
     stepped_aside: bool = False
 
 
+@dataclass(slots=True)
+class Lease:
+    """The right to be the one sweep that runs, prolonged while it does."""
+
+    taken_at: datetime
+
+    def keep(self) -> None:
+        now = timezone.now()
+        if now > self.taken_at + LEASE / 2:
+            self.taken_at = now
+            _leases().update(leased_until=now + LEASE)
+
+
 def sweep() -> SweepReport:
     """Delete expired access tokens, and sessions that ended longer than the retention ago.
 
@@ -38,10 +51,11 @@ def sweep() -> SweepReport:
     if not _take_lease(now):
         logger.info("sweep: another one is running")
         return SweepReport(stepped_aside=True)
-    report = SweepReport()
+    report, lease = SweepReport(), Lease(taken_at=now)
     try:
-        report.access_tokens = _delete_in_batches(_expired_access_tokens(now))
-        report.sessions = _delete_in_batches(_ended_sessions(now, AccessToken.objects.all()))
+        report.access_tokens = _delete_in_batches(_expired_access_tokens(now), lease)
+        ended = _ended_sessions(now, AccessToken.objects.all())
+        report.sessions = _delete_in_batches(ended, lease)
     finally:
         _leases().update(leased_until=now)
     logger.info("sweep: %d access tokens, %d sessions", report.access_tokens, report.sessions)
@@ -73,19 +87,16 @@ def _ended_sessions(
     )
 
 
-def _delete_in_batches(rows: models.QuerySet[Any]) -> int:
+def _delete_in_batches(rows: models.QuerySet[Any], lease: Lease) -> int:
     """Delete rows until a batch is not full, and return how many went."""
     size: int = conf.own("SWEEP_BATCH_SIZE")
     deleted = 0
-    lease_taken_at = timezone.now()
     while True:
         count = _delete_batch(rows, size)
+        lease.keep()
         deleted += count
         if count < size:
             return deleted
-        if timezone.now() > lease_taken_at + LEASE / 2:
-            lease_taken_at = timezone.now()
-            _leases().update(leased_until=lease_taken_at + LEASE)
 
 
 def _delete_batch(rows: models.QuerySet[Any], size: int) -> int:

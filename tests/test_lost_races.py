@@ -1,0 +1,148 @@
+"""What is done by a process that lost a race: shown step by step, without a rival.
+
+That rivals really meet is shown by processes in test_races.py and test_parallel_refresh.py.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.contrib.auth import authenticate
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.contrib.auth.models import User
+from django.test import RequestFactory
+from django.utils import timezone
+
+from authx import handlers
+from authx.errors import CredentialsChangedError
+from authx.models import AccessToken, DeviceSession, SweepLease
+from authx.sessions import credentials, opening, rotation, sweep
+from authx.sessions import presented as presented_module
+from authx.sessions.presented import Found
+from tests.conftest import Clock
+from tests.phone import PASSWORD, Phone, error_of
+
+pytestmark = pytest.mark.django_db
+
+REFUSED = (HTTPStatus.BAD_REQUEST, "invalid_grant")
+
+
+@contextmanager
+def outdated_first(change: Callable[[Found], Found]) -> Iterator[list[Found]]:
+    """Let the first read of a refresh be out of date, as if a rival had been faster."""
+    reads: list[Found] = []
+
+    def find(presented: Any) -> Found:
+        reads.append(presented_module.find_session(presented))
+        return change(reads[0]) if len(reads) == 1 else reads[-1]
+
+    with mock.patch.object(rotation, "find_session", find):
+        yield reads
+
+
+def with_session(found: Found, **changes: Any) -> Found:
+    for name, value in changes.items():
+        setattr(found.session, name, value)
+    return found
+
+
+def test_a_refresh_that_lost_its_update_reads_again(phone: Phone) -> None:
+    with outdated_first(lambda found: with_session(found, auth_hash="another")) as reads:
+        phone.refresh()
+    assert len(reads) == 2
+    assert DeviceSession.objects.get().generation == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: with_session(found, generation=2),
+        lambda found: replace(found, access_digest="another"),
+        lambda found: replace(found, access_digest=None),
+    ],
+    ids=["the session moved on", "its token was replaced", "its token was stored"],
+)
+def test_a_retry_that_lost_storing_its_access_token_reads_again(
+    clock: Clock, phone: Phone, change: Callable[[Found], Found]
+) -> None:
+    lost = phone.try_refresh().json()
+    clock.forward(days=1)
+    with outdated_first(change) as reads:
+        phone.refresh()
+    assert len(reads) == 2
+    assert phone.refresh_token == lost["refresh_token"]
+    assert phone.is_signed_in
+    assert AccessToken.objects.filter(generation=1).count() == 1
+
+
+def test_a_successor_that_cannot_be_derived_is_refused_without_an_alarm(phone: Phone) -> None:
+    phone.try_refresh()
+    DeviceSession.objects.update(nonce=b"another")
+    assert error_of(phone.try_refresh()) == REFUSED
+    assert DeviceSession.objects.get().revoked_at is None
+
+
+def test_a_reuse_that_somebody_else_ended_first_is_not_told_twice(
+    phone: Phone, caplog: Any
+) -> None:
+    stolen = phone.refresh_token
+    phone.refresh().refresh()
+    with mock.patch.object(rotation, "revoke_session", return_value=False):
+        assert error_of(phone.try_refresh(stolen)) == REFUSED
+    assert "reused" not in caplog.text
+
+
+def test_a_sign_in_whose_password_changed_after_its_check_checks_again(alice: User) -> None:
+    opened = [CredentialsChangedError, mock.DEFAULT]
+    with mock.patch.object(
+        credentials, "open_session", wraps=opening.open_session, side_effect=opened
+    ) as opening:
+        phone = Phone().sign_in()
+    assert opening.call_count == 2
+    assert phone.is_signed_in
+
+
+def test_an_upgrade_for_somebody_just_deleted_moves_nothing(alice: User, phone: Phone) -> None:
+    before = DeviceSession.objects.get().auth_hash
+    outdated = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
+    User.objects.update(password=outdated)
+    with mock.patch("authx.sessions.hash_upgrades.lock_person", return_value=None):
+        assert authenticate(username="alice", password=PASSWORD) == alice
+    assert DeviceSession.objects.get().auth_hash == before
+
+
+def test_a_long_sweep_keeps_its_lease(clock: Clock, phone: Phone, settings: Any) -> None:
+    settings.AUTHX = settings.AUTHX | {"SWEEP_BATCH_SIZE": 1}
+    clock.forward(days=1)
+    real, leases = sweep._delete_batch, []
+
+    def slow(*arguments: Any) -> int:
+        clock.forward(seconds=31)
+        leases.append(SweepLease.objects.get().leased_until - timezone.now())
+        return real(*arguments)
+
+    with mock.patch.object(sweep, "_delete_batch", slow):
+        sweep.sweep()
+    assert min(leases) > timedelta(seconds=20)
+
+
+def test_rows_of_other_apps_go_with_the_session_they_hang_on(clock: Clock, phone: Phone) -> None:
+    clock.forward(days=40)
+    with mock.patch.object(sweep, "_has_dependants", return_value=True):
+        report = sweep.sweep()
+    assert (report.access_tokens, report.sessions) == (1, 1)
+    assert DeviceSession.objects.count() == 0
+
+
+def test_the_last_resort_of_django_answers_in_json_too() -> None:
+    response = handlers.server_error(RequestFactory().get("/"))
+    assert error_of(response) == (500, "server_error")  # type: ignore[arg-type]
+
+
+def test_a_lease_says_until_when_it_holds() -> None:
+    assert "2026" in str(SweepLease(leased_until=timezone.now().replace(year=2026)))
