@@ -101,9 +101,9 @@ def test_a_sign_in_whose_password_changed_after_its_check_checks_again(alice: Us
     opened = [CredentialsChangedError, mock.DEFAULT]
     with mock.patch.object(
         credentials, "open_session", wraps=opening.open_session, side_effect=opened
-    ) as opening:
+    ) as door:
         phone = Phone().sign_in()
-    assert opening.call_count == 2
+    assert door.call_count == 2
     assert phone.is_signed_in
 
 
