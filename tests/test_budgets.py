@@ -15,7 +15,8 @@ from authx.sessions.sweep import sweep
 from tests.conftest import Clock, Statements
 from tests.phone import Phone
 
-pytestmark = pytest.mark.django_db
+# Budgets are counted where production runs.
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 Measure = Callable[[], Statements]
 
@@ -176,7 +177,6 @@ def test_a_sweep_costs_two_statements_a_batch(
     assert len(of_rows) == 2 * (6 // 2) * 2 + 2
 
 
-@pytest.mark.postgresql
 @pytest.mark.no_cover
 def test_a_thousand_refreshes_of_one_device_leave_no_more_rows_than_one(
     clock: Clock, phone: Phone

@@ -13,7 +13,7 @@ from tests.phone import PASSWORD, Phone
 pytestmark = [pytest.mark.no_cover, pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
 PROCESSES = 8
-ROUNDS = 20
+ROUNDS = 10
 
 
 def sign_in(installation_id: str) -> tuple[int, dict[str, Any]]:
