@@ -42,7 +42,7 @@ schema: $(VENV)/.test  ## Write schema.yaml anew.
 
 requirements: $(VENV)/.test  ## Compile requirements/*.in to hashed *.txt.
 	@cd requirements && for name in base local test; do \
-	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 	    $$name.in --output-file $$name.txt || exit 1; \
 	done
