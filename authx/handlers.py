@@ -24,6 +24,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from authx.authentication import challenge
+from authx.context import current_source
 from authx.errors import (
     AuthxError,
     ContentionError,
@@ -132,7 +133,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 
 def _unforeseen(error: Exception, context: dict[str, Any]) -> Answer:
     """Answer what no rule foresaw with a number to find it by, and tell the error reporters."""
-    request_id = uuid4().hex
+    request_id = current_source().request_id or uuid4().hex
     logger.error("request %s failed", request_id, exc_info=error)
     got_request_exception.send(sender=None, request=context["request"]._request)
     sentence = f"{SERVER_ERROR.description} Its number is {request_id}."

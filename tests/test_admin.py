@@ -12,9 +12,9 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from authx import tokens
+from authx.context import Source
 from authx.models import AccessToken, DeviceSession
 from authx.sessions.rotation import rotate_session
-from authx.sessions.values import Source
 from tests.phone import Phone, error_of
 
 if TYPE_CHECKING:

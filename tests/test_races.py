@@ -11,11 +11,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from authx.context import Source
 from authx.models import AccessToken, DeviceSession
 from authx.serializers import pair_body
 from authx.sessions.opening import open_session
 from authx.sessions.sweep import sweep
-from authx.sessions.values import Device, Source
+from authx.sessions.values import Device
 from tests.crew import Crew
 from tests.phone import PASSWORD, Phone
 

@@ -7,10 +7,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
+from authx.context import Source
 from authx.models import DeviceSession
 from authx.sessions.rotation import rotate_session
 from authx.sessions.sweep import sweep
-from authx.sessions.values import Source
 from tests.conftest import Clock
 from tests.phone import Phone, error_of
 

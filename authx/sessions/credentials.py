@@ -10,6 +10,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
+from authx.context import Source
 from authx.errors import CredentialsChangedError, InvalidCredentialsError, WrongPasswordError
 from authx.models import DeviceSession, RevocationReason
 from authx.sessions.contention import until_settled
@@ -17,7 +18,7 @@ from authx.sessions.hash_upgrades import hash_upgrades_followed
 from authx.sessions.opening import insert_session, open_session
 from authx.sessions.people import lock_unchanged
 from authx.sessions.revocation import revoke_all
-from authx.sessions.values import Device, Source, TokenPair
+from authx.sessions.values import Device, TokenPair
 
 
 def sign_in(

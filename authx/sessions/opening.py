@@ -10,10 +10,11 @@ from django.db.models import Case, Value, When
 from django.utils import timezone
 
 from authx import conf, tokens
+from authx.context import Source
 from authx.models import DeviceSession, RevocationReason, auth_hashes, last_use
 from authx.sessions.access import access_token_row
 from authx.sessions.people import lock_unchanged
-from authx.sessions.values import Device, Source, TokenPair
+from authx.sessions.values import Device, TokenPair
 from authx.signals import send_after_commit, session_opened, sessions_revoked
 from authx.tokens import Token, TokenKind
 

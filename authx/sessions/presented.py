@@ -5,10 +5,10 @@ from datetime import datetime
 
 from django.db.models import OuterRef, Subquery
 
+from authx.context import Source
 from authx.errors import InvalidRefreshTokenError
 from authx.models import AccessToken, DeviceSession
 from authx.sessions.liveness import why_dead
-from authx.sessions.values import Source
 from authx.tokens import Token, TokenDigest
 
 

@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from authx import conf, tokens
+from authx.context import Source
 from authx.errors import ForgedTokenError, InvalidRefreshTokenError, RefreshTokenReusedError
 from authx.models import AccessToken, DeviceSession, RevocationReason
 from authx.sessions.access import access_token_row
@@ -21,7 +22,7 @@ from authx.sessions.contention import until_settled
 from authx.sessions.presented import Presented, find_session
 from authx.sessions.retry import may_retry, repeat_pair
 from authx.sessions.revocation import revoke_session
-from authx.sessions.values import Source, TokenPair
+from authx.sessions.values import TokenPair
 from authx.signals import send_after_commit, token_reused
 from authx.tokens import RawToken, TokenDigest, TokenKind
 

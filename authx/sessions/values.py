@@ -18,14 +18,6 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where a request came from, as far as the network tells."""
-
-    ip: str | None = None
-    user_agent: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class TokenPair:
     """An access and a refresh token issued together; `now` is the clock of the operation."""
 

@@ -10,6 +10,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from authx.context import current_source
 from authx.models import RevocationReason
 from authx.schema import BEARER, BODY, refusals
 from authx.serializers import (
@@ -23,7 +24,7 @@ from authx.serializers import (
 )
 from authx.sessions.credentials import change_password
 from authx.sessions.revocation import revoke_all, revoke_session
-from authx.views.base import AuthxView, access_token_of, checked, source_of
+from authx.views.base import AuthxView, access_token_of, checked
 
 
 class MeView(AuthxView):
@@ -89,7 +90,7 @@ class PasswordView(AuthxView):
                 session=access_token_of(request).session,
                 current_password=passwords["current_password"],
                 new_password=passwords["new_password"],
-                source=source_of(request),
+                source=current_source(),
             )
         except DjangoValidationError as error:
             raise ValidationError({"new_password": error.messages}) from error

@@ -1,8 +1,6 @@
 """What all endpoints of authx share."""
 
-import re
 from collections.abc import Iterable, Sequence
-from ipaddress import ip_address
 from typing import Any, cast
 
 from django.db import transaction
@@ -13,16 +11,12 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
-from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from authx.authentication import TokenAuthentication
 from authx.handlers import exception_handler
 from authx.models import AccessToken
 from authx.parsers import StrictFormParser, StrictJSONParser
-from authx.sessions.values import Source
-
-MAX_USER_AGENT_LENGTH = 256
 
 
 class AlwaysJSON(DefaultContentNegotiation):
@@ -84,31 +78,3 @@ def checked(serializer_class: type[Serializer[Any]], request: Request) -> dict[s
 
 def access_token_of(request: Request) -> AccessToken:
     return cast("AccessToken", request.auth)
-
-
-def source_of(request: Request) -> Source:
-    """Return where a request came from; forwarding headers count only from our own proxies."""
-    user_agent = request.headers.get("User-Agent", "")
-    return Source(
-        ip=_client_ip(request),
-        user_agent="".join(filter(str.isprintable, user_agent))[:MAX_USER_AGENT_LENGTH],
-    )
-
-
-def _client_ip(request: Request) -> str | None:
-    proxies = api_settings.NUM_PROXIES
-    forwarded = request.headers.get("X-Forwarded-For", "")
-    if proxies and forwarded:
-        addresses = forwarded.split(",")
-        return _address_in(addresses[-min(proxies, len(addresses))])
-    return _address_in(request.META.get("REMOTE_ADDR", ""))
-
-
-def _address_in(text: str) -> str | None:
-    """Return an address without port, brackets and zone; None for what is none (RFC 7239 6)."""
-    bracketed = re.fullmatch(r"\[(.+)\](:\d+)?|([\d.]+)(:\d+)?", text.strip())
-    host = (bracketed[1] or bracketed[3]) if bracketed else text.strip()
-    try:
-        return str(ip_address(host.partition("%")[0]))
-    except ValueError:
-        return None

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from authx.context import current_source
 from authx.handlers import UnsupportedGrantTypeError
 from authx.schema import BODY, refusals
 from authx.serializers import (
@@ -19,7 +20,7 @@ from authx.sessions.credentials import sign_in
 from authx.sessions.revocation import revoke_by_token
 from authx.sessions.rotation import rotate_session
 from authx.sessions.values import Device
-from authx.views.base import PublicView, checked, source_of
+from authx.views.base import PublicView, checked
 
 
 class LoginView(PublicView):
@@ -37,7 +38,7 @@ class LoginView(PublicView):
             username=credentials["username"],
             password=credentials["password"],
             device=Device(**credentials.get("device", {})),
-            source=source_of(request),
+            source=current_source(),
         )
         return Response(pair_body(pair))
 
@@ -61,7 +62,7 @@ class TokenView(PublicView):
         if body.get("grant_type") not in ("refresh_token", None, ""):
             raise UnsupportedGrantTypeError
         grant = checked(TokenSerializer, request)
-        pair = rotate_session(raw_token=grant["refresh_token"], source=source_of(request))
+        pair = rotate_session(raw_token=grant["refresh_token"], source=current_source())
         return Response(pair_body(pair))
 
 

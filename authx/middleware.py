@@ -1,0 +1,70 @@
+"""Notes where a request comes from and gives it a number, before anything else sees it."""
+
+import re
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Final
+from uuid import uuid4
+
+from django.http import HttpRequest, HttpResponse
+from rest_framework.settings import api_settings
+
+from authx.context import Source, within
+
+MAX_USER_AGENT_LENGTH: Final = 256
+MAX_PATH_LENGTH: Final = 256
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class RequestContextMiddleware:
+    """Sets `authx.context.current_source()`, and answers with `X-Request-ID`; belongs first."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        source = source_of(request)
+        with within(source):
+            response = self.get_response(request)
+        response["X-Request-ID"] = source.request_id
+        return response
+
+
+def source_of(request: HttpRequest) -> Source:
+    """Return where a request came from; forwarding headers count only from our own proxies."""
+    return Source(
+        ip=_client_ip(request),
+        user_agent=_printable(request.headers.get("User-Agent", ""), MAX_USER_AGENT_LENGTH),
+        request_id=_request_id(request),
+        method=_printable(request.method or "", MAX_PATH_LENGTH),
+        path=_printable(request.path, MAX_PATH_LENGTH),
+    )
+
+
+def _printable(text: str, length: int) -> str:
+    return "".join(filter(str.isprintable, text))[:length]
+
+
+def _request_id(request: HttpRequest) -> str:
+    """Return the number that our own proxy gave, or a new one: a stranger's could be anything."""
+    given = request.headers.get("X-Request-ID", "")
+    return given if api_settings.NUM_PROXIES and REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
+def _client_ip(request: HttpRequest) -> str | None:
+    proxies = api_settings.NUM_PROXIES
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    if proxies and forwarded:
+        addresses = forwarded.split(",")
+        return _address_in(addresses[-min(proxies, len(addresses))])
+    return _address_in(request.META.get("REMOTE_ADDR", ""))
+
+
+def _address_in(text: str) -> str | None:
+    """Return an address without port, brackets and zone; None for what is none (RFC 7239 6)."""
+    bracketed = re.fullmatch(r"\[(.+)\](:\d+)?|([\d.]+)(:\d+)?", text.strip())
+    host = (bracketed[1] or bracketed[3]) if bracketed else text.strip()
+    try:
+        return str(ip_address(host.partition("%")[0]))
+    except ValueError:
+        return None
