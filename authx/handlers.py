@@ -65,15 +65,18 @@ TOO_LARGE = Answer(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", "The request body is too large."
 )
 
+WRONG_CREDENTIALS = Answer(
+    HTTPStatus.BAD_REQUEST, "invalid_grant", "The user name or the password is wrong."
+)
+# One body for all: whether a token was unknown, expired, revoked or reused is for the log.
+DEAD_REFRESH_TOKEN = Answer(
+    HTTPStatus.BAD_REQUEST, "invalid_grant", "The refresh token is not valid. Sign in again."
+)
+
 # Ordered: the first class that fits decides.
 ANSWERS: Final[dict[type[Exception], Answer]] = {
-    InvalidCredentialsError: Answer(
-        HTTPStatus.BAD_REQUEST, "invalid_grant", "The user name or the password is wrong."
-    ),
-    # One body for all: whether a token was unknown, expired, revoked or reused is for the log.
-    InvalidRefreshTokenError: Answer(
-        HTTPStatus.BAD_REQUEST, "invalid_grant", "The refresh token is not valid. Sign in again."
-    ),
+    InvalidCredentialsError: WRONG_CREDENTIALS,
+    InvalidRefreshTokenError: DEAD_REFRESH_TOKEN,
     UnsupportedGrantTypeError: Answer(
         HTTPStatus.BAD_REQUEST,
         "unsupported_grant_type",

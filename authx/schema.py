@@ -1,36 +1,90 @@
-"""What drf-spectacular cannot see by itself: the bearer scheme and the one error shape."""
+"""What the API description says of answers and of the bearer scheme."""
 
 from collections import defaultdict
 from typing import Any, Final
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
-from authx.handlers import ANSWERS
+from authx.handlers import ANSWERS, SERVER_ERROR, Answer, body_of
 from authx.serializers import ErrorSerializer
 
-STATUS_OF: Final = {answer.code: answer.status for answer in ANSWERS.values()}
+# The first answer of a code is its example where an operation names no other.
+ANSWER_OF: Final = {answer.code: answer for answer in (SERVER_ERROR, *reversed(ANSWERS.values()))}
 
 # What any endpoint may answer, what one with a body may, and what one behind a bearer token may.
-ANYWHERE: Final = ("temporarily_unavailable",)
+ANYWHERE: Final = ("temporarily_unavailable", "server_error")
 BODY: Final = ("invalid_request", "payload_too_large", "unsupported_media_type")
 BEARER: Final = ("unauthorized", "invalid_token")
 
+# What an app reads beside the body, by status: RFC 6750 section 3, RFC 9110 section 10.2.3.
+CHALLENGE: Final = {
+    "WWW-Authenticate": {
+        "schema": {"type": "string"},
+        "description": 'The scheme; `error="invalid_token"` where a token was refused.',
+        "required": True,
+    }
+}
+WAIT: Final = {
+    "Retry-After": {
+        "schema": {"type": "integer", "minimum": 1},
+        "description": "Seconds to wait before the same request again.",
+        "required": True,
+    }
+}
+HEADERS: Final = {"401": CHALLENGE, "429": WAIT, "503": WAIT}
 
-def refusals(*codes: str) -> dict[int, OpenApiResponse]:
-    """Return the error answers of an operation, for `extend_schema(responses=...)`."""
+
+def refusals(*codes: str | Answer) -> dict[int, OpenApiResponse]:
+    """Return the error answers of an operation, for `extend_schema(responses=...)`.
+
+    A code stands for its usual sentence; an Answer brings a sentence of its own.
+    """
     by_status = defaultdict(list)
     for code in (*codes, *ANYWHERE):
-        by_status[int(STATUS_OF[code])].append(f"`{code}`")
+        answer = code if isinstance(code, Answer) else ANSWER_OF[code]
+        by_status[int(answer.status)].append(answer)
     return {
-        status: OpenApiResponse(ErrorSerializer, " or ".join(named))
-        for status, named in sorted(by_status.items())
+        status: OpenApiResponse(
+            ErrorSerializer,
+            " or ".join(f"`{answer.code}`" for answer in answers),
+            examples=[_example(answer) for answer in answers],
+        )
+        for status, answers in sorted(by_status.items())
     }
+
+
+def _example(answer: Answer) -> OpenApiExample:
+    fields = {"name": ["This field is required."]} if answer.code == "invalid_request" else None
+    return OpenApiExample(answer.code, body_of(answer, fields=fields))
 
 
 def without_trailing_slash(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Show addresses as clients should write them; the slash at the end is optional."""
     result["paths"] = {path.rstrip("/"): item for path, item in result["paths"].items()}
+    return result
+
+
+def with_headers(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add the headers that belong to a status, whichever operation answers it."""
+    for item in result["paths"].values():
+        for operation in item.values():
+            for status, headers in HEADERS.items():
+                if status in operation["responses"]:
+                    operation["responses"][status] |= {"headers": headers}
+    return result
+
+
+def with_error_codes(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Introduce the API by every error there is, also those that belong to no operation."""
+    answers = sorted({*ANSWERS.values(), SERVER_ERROR})
+    rows = [
+        f"| {answer.status.value} | `{answer.code}` | {answer.description} |" for answer in answers
+    ]
+    table = ["| status | `error` | `error_description` |", "|---|---|---|", *rows]
+    result["info"]["description"] += "\n\n" + "\n".join(table)
+    examples = {code: {"value": body_of(answer)} for code, answer in sorted(ANSWER_OF.items())}
+    result["components"]["examples"] = examples
     return result
 
 
@@ -41,4 +95,8 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     name = "bearer"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002
-        return {"type": "http", "scheme": "bearer"}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The `access_token` of the pair that `users/login` answered.",
+        }

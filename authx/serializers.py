@@ -47,7 +47,7 @@ class LoginSerializer(serializers.Serializer[Any]):
 
 
 class TokenSerializer(serializers.Serializer[Any]):
-    grant_type = serializers.CharField(max_length=64)
+    grant_type = serializers.ChoiceField(choices=["refresh_token"])
     refresh_token = serializers.CharField(max_length=MAX_TOKEN_LENGTH)
 
 
@@ -110,7 +110,7 @@ class PairSerializer(serializers.Serializer[Any]):
     """The answer to a sign-in and to a refresh (RFC 6749 section 5.1)."""
 
     access_token = serializers.CharField()
-    token_type = serializers.CharField()
+    token_type = serializers.ChoiceField(choices=["Bearer"])
     expires_in = serializers.IntegerField()
     refresh_token = serializers.CharField()
     refresh_token_expires_in = serializers.IntegerField()

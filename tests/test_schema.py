@@ -1,14 +1,89 @@
-"""The API description in the repository is the one that the code gives."""
+"""The API description in the repository is the one that the code gives, and says all of it."""
 
+from http import HTTPStatus
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
+import pytest
+import yaml
 from django.core.management import call_command
 
+from authx.handlers import ANSWERS, ERROR_CODES
+from authx.urls import urlpatterns
+from tests.phone import CLIENT
+
 ROOT = Path(__file__).resolve().parent.parent
+SCHEMA: dict[str, Any] = yaml.safe_load((ROOT / "schema.yaml").read_text())
+OPERATIONS = [
+    pytest.param(operation, id=operation["operationId"])
+    for item in SCHEMA["paths"].values()
+    for operation in item.values()
+]
+SENTENCES = {answer.description for answer in ANSWERS.values()}
+
+
+def refusals_of(operation: dict[str, Any]) -> dict[str, Any]:
+    return {code: said for code, said in operation["responses"].items() if code >= "400"}
+
+
+def examples_of(refusal: dict[str, Any]) -> list[dict[str, Any]]:
+    examples = refusal["content"]["application/json"]["examples"]
+    return [example["value"] for example in examples.values()]
 
 
 def test_the_committed_description_is_what_the_code_says() -> None:
     said = StringIO()
     call_command("spectacular", "--validate", "--fail-on-warn", stdout=said)
     assert said.getvalue().strip() == (ROOT / "schema.yaml").read_text().strip()
+
+
+def test_it_is_openapi_3_1_and_served_to_anyone_whatever_they_carry() -> None:
+    answer = CLIENT.get("/api/schema", headers={"authorization": "Bearer stale"})
+    assert answer.status_code == HTTPStatus.OK
+    assert yaml.safe_load(answer.content) == SCHEMA
+    assert SCHEMA["openapi"].startswith("3.1")
+
+
+def test_every_endpoint_is_in_it() -> None:
+    described = {path.removeprefix("/users/").split("/")[0] for path in SCHEMA["paths"]}
+    assert {str(pattern.name) for pattern in urlpatterns} - {"device"} == described
+
+
+def test_every_error_code_has_an_example() -> None:
+    examples = SCHEMA["components"]["examples"]
+    assert sorted(examples) == ERROR_CODES
+    assert all(example["value"]["error"] == code for code, example in examples.items())
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_refusal_of_an_operation_is_shown_as_it_is_said(operation: dict[str, Any]) -> None:
+    refusals = refusals_of(operation)
+    assert {"500", "503"} <= set(refusals)
+    shown = [example for refusal in refusals.values() for example in examples_of(refusal)]
+    assert {example["error_description"] for example in shown} <= SENTENCES | {
+        "Something broke on our side."
+    }
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_operation_says_which_headers_come_with_a_refusal(operation: dict[str, Any]) -> None:
+    named = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
+    for code, refusal in refusals_of(operation).items():
+        expected = {named[code]} if code in named else set()
+        assert set(refusal.get("headers", {})) == expected
+
+
+@pytest.mark.parametrize("path", ["login", "token", "revoke"])
+def test_both_encodings_are_described_where_both_are_read(path: str) -> None:
+    body = SCHEMA["paths"][f"/users/{path}"]["post"]["requestBody"]["content"]
+    assert set(body) == {"application/json", "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_operation_asks_for_the_bearer_scheme_or_says_that_it_needs_none(
+    operation: dict[str, Any],
+) -> None:
+    needs_one = "401" in operation["responses"]
+    assert operation.get("security", []) == ([{"bearer": []}] if needs_one else [])
+    assert SCHEMA["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.context import current_source
-from authx.handlers import UnsupportedGrantTypeError
+from authx.handlers import DEAD_REFRESH_TOKEN, WRONG_CREDENTIALS, UnsupportedGrantTypeError
 from authx.schema import BODY, refusals
 from authx.serializers import (
     LoginSerializer,
@@ -28,7 +28,7 @@ class LoginView(PublicView):
         operation_id="login",
         summary="Sign in on a device",
         request=LoginSerializer,
-        responses={200: PairSerializer, **refusals("invalid_grant", *BODY)},
+        responses={200: PairSerializer, **refusals(WRONG_CREDENTIALS, *BODY)},
         auth=[],
     )
     def post(self, request: Request, **_: Any) -> Response:
@@ -52,7 +52,7 @@ class TokenView(PublicView):
         request=TokenSerializer,
         responses={
             200: PairSerializer,
-            **refusals("invalid_grant", "unsupported_grant_type", *BODY),
+            **refusals(DEAD_REFRESH_TOKEN, "unsupported_grant_type", *BODY),
         },
         auth=[],
     )
