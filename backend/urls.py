@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 handler400 = "authx.handlers.bad_request"
 handler403 = "authx.handlers.permission_denied"
@@ -10,5 +11,7 @@ handler500 = "authx.handlers.server_error"
 
 urlpatterns = [
     path("users/", include("authx.urls")),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerSplitView.as_view(template_name_js="docs.js"), name="docs"),
     path("admin/", admin.site.urls),
 ]
