@@ -21,7 +21,7 @@ demo: $(VENV)/.local  ## Tell the story of a session over real HTTP, on a stack 
 
 test: check  ## Set up, then the whole gate.
 
-check: $(VENV)/.test
+check: $(VENV)/.test tests/clients/node_modules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
@@ -57,5 +57,10 @@ $(VENV)/.%: requirements/%.txt | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+tests/clients/node_modules: tests/clients/package-lock.json
+	@command -v npm >/dev/null || { echo "No Node here: what needs it is skipped."; exit 0; }; \
+	  cd tests/clients && npm ci --silent --no-audit --no-fund && touch node_modules
+
 clean:  ## Forget the virtual environment, the local data and every cache.
-	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage \
+	  tests/clients/node_modules tests/clients/build
