@@ -1,7 +1,7 @@
 """Every refusal in one shape: `{"error": code, "error_description": sentence, "fields"?}`.
 
-Maps what the rules raise, what DRF raises and what Django answers by itself to status, code and
-headers (RFC 6749 section 5.2, RFC 6750 section 3).
+Maps what the rules, DRF and Django raise to status, code and headers (RFC 6749 section 5.2,
+RFC 6750 section 3).
 """
 
 import logging
@@ -18,7 +18,7 @@ from django.core.exceptions import (
 )
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
@@ -120,25 +120,31 @@ ERROR_CODES: Final = sorted({answer.code for answer in (*ANSWERS.values(), SERVE
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """Answer an exception of a DRF view (the setting EXCEPTION_HANDLER)."""
-    answer = next((found for kind, found in ANSWERS.items() if isinstance(error, kind)), None)
+    answer = foreseen(error)
     # DRF's own handler rolls a surrounding transaction back, and knows headers of its errors.
     response = drf_exception_handler(error, context) or Response()
     if answer is None and isinstance(error, exceptions.APIException):
         answer = Answer(HTTPStatus(error.status_code), error.default_code, str(error.detail))
-    answer = answer or _unforeseen(error, context)
+    if answer is None:
+        answer = numbered(error)
+        # Error reporters listen to this, and DRF would have kept it from them.
+        got_request_exception.send(sender=None, request=context["request"]._request)
     _log(error, answer)
     response.status_code = answer.status
     response.data = body_of(answer, fields=_fields(error))
-    for name, value in _headers(answer):
+    for name, value in headers_of(answer):
         response[name] = value
     return response
 
 
-def _unforeseen(error: Exception, context: dict[str, Any]) -> Answer:
-    """Answer what no rule foresaw with a number to find it by, and tell the error reporters."""
+def foreseen(error: BaseException | None) -> Answer | None:
+    return next((found for kind, found in ANSWERS.items() if isinstance(error, kind)), None)
+
+
+def numbered(error: BaseException | None) -> Answer:
+    """Answer what no rule foresaw with the number under which it is in the log."""
     request_id = current_source().request_id or uuid4().hex
     logger.error("request %s failed", request_id, exc_info=error)
-    got_request_exception.send(sender=None, request=context["request"]._request)
     sentence = f"{SERVER_ERROR.description} Its number is {request_id}."
     return SERVER_ERROR._replace(description=sentence)
 
@@ -159,7 +165,7 @@ def body_of(answer: Answer, fields: dict[str, list[str]] | None = None) -> dict[
     return body
 
 
-def _headers(answer: Answer) -> Iterator[tuple[str, str]]:
+def headers_of(answer: Answer) -> Iterator[tuple[str, str]]:
     if answer.status == HTTPStatus.UNAUTHORIZED:
         yield "WWW-Authenticate", challenge(answer.code)
     if answer is UNAVAILABLE:
@@ -181,25 +187,3 @@ def _flatten(path: str, detail: Any) -> Iterator[tuple[str, list[str]]]:
             yield from _flatten(f"{path}.{name}" if path else str(name), inner)
     else:
         yield path or "non_field_errors", [str(sentence) for sentence in detail]
-
-
-def _plain(answer: Answer) -> JsonResponse:
-    return JsonResponse(
-        body_of(answer), status=answer.status, headers={"Cache-Control": "no-store"}
-    )
-
-
-def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
-    return _plain(INVALID_REQUEST)
-
-
-def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
-    return _plain(FORBIDDEN)
-
-
-def page_not_found(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
-    return _plain(NOT_FOUND)
-
-
-def server_error(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
-    return _plain(SERVER_ERROR)

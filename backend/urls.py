@@ -4,10 +4,10 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-handler400 = "authx.handlers.bad_request"
-handler403 = "authx.handlers.permission_denied"
-handler404 = "authx.handlers.page_not_found"
-handler500 = "authx.handlers.server_error"
+handler400 = "authx.last_resort.bad_request"
+handler403 = "authx.last_resort.permission_denied"
+handler404 = "authx.last_resort.page_not_found"
+handler500 = "authx.last_resort.server_error"
 
 urlpatterns = [
     path("users/", include("authx.urls")),

@@ -15,10 +15,8 @@ import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
-from django.test import RequestFactory
 from django.utils import timezone
 
-from authx import handlers
 from authx.errors import CredentialsChangedError
 from authx.models import AccessToken, DeviceSession, SweepLease
 from authx.sessions import credentials, opening, rotation, sweep
@@ -137,11 +135,6 @@ def test_rows_of_other_apps_go_with_the_session_they_hang_on(clock: Clock, phone
         report = sweep.sweep()
     assert (report.access_tokens, report.sessions) == (1, 1)
     assert DeviceSession.objects.count() == 0
-
-
-def test_the_last_resort_of_django_answers_in_json_too() -> None:
-    response = handlers.server_error(RequestFactory().get("/"))
-    assert error_of(response) == (500, "server_error")  # type: ignore[arg-type]
 
 
 def test_a_lease_says_until_when_it_holds() -> None:

@@ -1,0 +1,41 @@
+"""What Django answers outside of any view, in the one shape of every refusal."""
+
+import sys
+
+from django.http import HttpRequest, JsonResponse
+
+from authx.handlers import (
+    FORBIDDEN,
+    INVALID_REQUEST,
+    NOT_FOUND,
+    Answer,
+    body_of,
+    foreseen,
+    headers_of,
+    numbered,
+)
+
+
+def plain(answer: Answer) -> JsonResponse:
+    """Return an answer that no renderer of DRF's has to write."""
+    headers = {"Cache-Control": "no-store", **dict(headers_of(answer))}
+    return JsonResponse(body_of(answer), status=answer.status, headers=headers)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
+    return plain(foreseen(exception) or INVALID_REQUEST)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
+    return plain(FORBIDDEN)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
+    return plain(NOT_FOUND)
+
+
+def server_error(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
+    # Django calls this while it handles the exception; a database away is no fault of ours here
+    # either.
+    error = sys.exception()
+    return plain(foreseen(error) or numbered(error))
