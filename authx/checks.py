@@ -15,6 +15,8 @@ from authx import conf
 from authx.conf import RetryPolicy
 
 LONGEST_ACCESS: Final = timedelta(hours=1)
+# As good as for ever; and the arithmetic of dates ends somewhere.
+LONGEST_LIFETIME: Final = timedelta(days=3650)
 LONGEST_WINDOW: Final = timedelta(seconds=60)
 WEAK_HASHES: Final = frozenset({"md5", "sha1"})
 TOKEN68: Final = re.compile(r"[A-Za-z0-9\-._~+/]*")
@@ -47,15 +49,15 @@ def _check_lifetimes() -> Iterator[CheckMessage]:
         "AUTHX['SESSION_TTL']": conf.own("SESSION_TTL"),
     }
     for name, value in lifetimes.items():
-        if not isinstance(value, timedelta) or value <= timedelta(0):
-            yield _error(2, f"{name} is {value!r}.", "Set a positive timedelta: all things end.")
+        if not isinstance(value, timedelta) or not timedelta(0) < value <= LONGEST_LIFETIME:
+            yield _error(2, f"{name} is {value!r}.", "Set a timedelta up to ten years: all ends.")
     spans = {
         "AUTHX['STRAGGLER_WINDOW']": conf.own("STRAGGLER_WINDOW"),
         "AUTHX['SWEEP_RETENTION']": conf.own("SWEEP_RETENTION"),
     }
     for name, value in spans.items():
-        if not isinstance(value, timedelta) or value < timedelta(0):
-            yield _error(3, f"{name} is {value!r}.", "Set a timedelta of zero or more.")
+        if not isinstance(value, timedelta) or not timedelta(0) <= value <= LONGEST_LIFETIME:
+            yield _error(3, f"{name} is {value!r}.", "Set a timedelta from zero to ten years.")
     interval = conf.knox("MIN_REFRESH_INTERVAL")
     if type(interval) not in {int, float} or not 0 <= interval < inf:
         yield _error(

@@ -27,6 +27,8 @@ DEFAULTS: Final[dict[str, Any]] = {
     "REFRESH_TOKEN_PREFIX": "axr_",
     # The protection space named in WWW-Authenticate (RFC 9110 section 11.5).
     "REALM": "api",
+    # The paths that APIMiddleware keeps, a regular expression; pages that people open stay outside.
+    "API_PATHS": r"^/users/",
     # Ended sessions are kept this long for whoever has to understand what happened.
     "SWEEP_RETENTION": timedelta(days=7),
     "SWEEP_BATCH_SIZE": 1000,

@@ -1,0 +1,14 @@
+"""The app as Django loads it."""
+
+from django.apps import AppConfig
+from django.core.checks import Tags, register
+
+
+class TasksConfig(AppConfig):
+    name = "tasks"
+
+    def ready(self) -> None:
+        from tasks import checks  # noqa: PLC0415 -- models are not loaded before
+
+        register(checks.check_celery, Tags.security)
+        register(checks.check_broker_link, Tags.security, deploy=True)

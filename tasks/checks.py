@@ -1,0 +1,64 @@
+"""System checks of Celery: what beat has to start, and what a worker may not trust."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from celery import current_app
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as Caution
+
+from authx.deployment import is_loopback
+from tasks.cleanup import sweep
+
+PLAIN_SCHEMES: Final = frozenset({"redis", "amqp", "pyamqp"})
+
+
+def check_celery(**_: Any) -> list[CheckMessage]:
+    """Run the checks that hold on any machine."""
+    return [*_check_schedule(), *_check_content()]
+
+
+def check_broker_link(**_: Any) -> list[CheckMessage]:
+    """Warn of a broker that is reached in the clear (`check --deploy`)."""
+    broker = urlsplit(getattr(settings, "CELERY_BROKER_URL", "") or "")
+    if broker.scheme not in PLAIN_SCHEMES or is_loopback(broker.hostname or ""):
+        return []
+    text = "The broker is reached over a network without TLS."
+    return [Caution(text, hint="Use a rediss:// or amqps:// URL.", id="tasks.W001")]
+
+
+def _check_schedule() -> Iterator[CheckMessage]:
+    schedule = getattr(settings, "CELERY_BEAT_SCHEDULE", {})
+    scheduled = {entry["task"] for entry in schedule.values()}
+    if sweep.name not in scheduled:
+        yield Error(
+            "Nothing sweeps: expired sessions and tokens would stay for ever.",
+            hint=f"Let CELERY_BEAT_SCHEDULE start {sweep.name!r}.",
+            id="tasks.E001",
+        )
+    for name in scheduled - _known_tasks():
+        yield Error(
+            f"CELERY_BEAT_SCHEDULE starts {name!r}, which no worker knows.",
+            hint="Correct the name, or include its module in the Celery application.",
+            id="tasks.E002",
+        )
+
+
+def _known_tasks() -> set[str]:
+    # Not import_default_modules(), which would run the system checks once more.
+    for module in current_app.conf.include or ():
+        import_module(module)
+    return set(current_app.tasks)
+
+
+def _check_content() -> Iterator[CheckMessage]:
+    accepted = set(getattr(settings, "CELERY_ACCEPT_CONTENT", ["json"]))
+    if not accepted <= {"json", "application/json"}:
+        yield Error(
+            "Celery accepts more than JSON: a pickled message is code that runs.",
+            hint="Set CELERY_ACCEPT_CONTENT = ['json'].",
+            id="tasks.E003",
+        )

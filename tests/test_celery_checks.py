@@ -1,0 +1,59 @@
+"""A schedule that sweeps nothing and a broker that runs code are refused, each under an id."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks import checks
+from tasks.checks import check_broker_link, check_celery
+from tests.test_checks import ids_in
+
+SWEEP = {"task": "tasks.cleanup.sweep", "schedule": 60}
+CASES = [
+    ("tasks.E001", "CELERY_BEAT_SCHEDULE", {}),
+    ("tasks.E001", "CELERY_BEAT_SCHEDULE", {"sweep": {"task": "celery.backend_cleanup"}}),
+    ("tasks.E002", "CELERY_BEAT_SCHEDULE", {"a": SWEEP, "b": {"task": "tasks.cleanup.swep"}}),
+    ("tasks.E003", "CELERY_ACCEPT_CONTENT", ["json", "pickle"]),
+    ("tasks.W001", "CELERY_BROKER_URL", "redis://:secret@redis.example.com/0"),
+    ("tasks.W001", "CELERY_BROKER_URL", "amqp://10.0.0.7"),
+]
+
+
+def ids() -> list[str | None]:
+    return [message.id for message in [*check_celery(), *check_broker_link()]]
+
+
+def test_the_settings_of_this_project_are_clean() -> None:
+    assert ids() == []
+
+
+@pytest.mark.parametrize(("expected", "name", "value"), CASES)
+def test_a_setting_of_celery_is_refused(
+    settings: Any, expected: str, name: str, value: Any
+) -> None:
+    setattr(settings, name, value)
+    assert ids() == [expected]
+
+
+@pytest.mark.parametrize("url", ["", "redis://[::1]:6379", "rediss://redis.example.com", "sqs://"])
+def test_a_broker_that_nobody_can_listen_to_is_clean(settings: Any, url: str) -> None:
+    settings.CELERY_BROKER_URL = url
+    assert ids() == []
+
+
+def test_what_celery_itself_takes_for_granted_is_clean(settings: Any) -> None:
+    del settings.CELERY_ACCEPT_CONTENT
+    del settings.CELERY_BROKER_URL
+    assert ids() == []
+
+
+def test_no_message_tells_the_password_of_the_broker(settings: Any) -> None:
+    settings.CELERY_BROKER_URL = "redis://:secret@redis.example.com/0"
+    (message,) = check_broker_link()
+    assert message.hint
+    assert "secret" not in str(message)
+
+
+def test_every_id_has_a_test_here() -> None:
+    assert set(ids_in(Path(checks.__file__).read_text())) == {case[0] for case in CASES}

@@ -1,0 +1,166 @@
+"""What surrounds authx in production is refused where it undoes a promise, each under an id."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authx import deployment
+from authx.deployment import API, CONTEXT, SECURITY, check_deployment, check_wiring, is_loopback
+from tests.test_checks import ids_in
+
+KEY = "a secret key of fifty characters or more, for tests only"
+DRF = "rest_framework"
+VALIDATORS = "django.contrib.auth.password_validation"
+
+
+def ids() -> list[str | None]:
+    return [message.id for message in [*check_wiring(), *check_deployment()]]
+
+
+@pytest.fixture(autouse=True)
+def _production(settings: Any) -> None:
+    settings.SECRET_KEY = KEY
+    settings.ALLOWED_HOSTS = ["api.example.com"]
+    settings.SECURE_SSL_REDIRECT = True
+
+
+def at_least(length: int) -> list[dict[str, Any]]:
+    name = f"{VALIDATORS}.MinimumLengthValidator"
+    return [{"NAME": name, "OPTIONS": {"min_length": length}}]
+
+
+DJANGO = [
+    ("authx.E030", "SECRET_KEY", KEY[:49]),
+    ("authx.E030", "SECRET_KEY", "abcd" * 20),
+    ("authx.E030", "SECRET_KEY", f"django-insecure-{KEY}"),
+    ("authx.E030", "SECRET_KEY", b"short"),
+    ("authx.E030", "SECRET_KEY_FALLBACKS", [KEY, "an old one"]),
+    ("authx.E031", "DEBUG", True),
+    ("authx.E032", "SECURE_SSL_REDIRECT", False),
+    ("authx.E036", "AUTH_PASSWORD_VALIDATORS", []),
+    (
+        "authx.E036",
+        "AUTH_PASSWORD_VALIDATORS",
+        [{"NAME": f"{VALIDATORS}.NumericPasswordValidator"}],
+    ),
+    ("authx.E036", "AUTH_PASSWORD_VALIDATORS", at_least(14)),
+    ("authx.E040", "MIDDLEWARE", [API, SECURITY]),
+    ("authx.E040", "MIDDLEWARE", [API, CONTEXT, SECURITY]),
+    ("authx.W016", "MIDDLEWARE", [CONTEXT, SECURITY]),
+    ("authx.W016", "MIDDLEWARE", [CONTEXT, SECURITY, API]),
+    ("authx.W016", "MIDDLEWARE", [CONTEXT]),
+]
+REST_FRAMEWORK = [
+    ("authx.E034", {"DEFAULT_PERMISSION_CLASSES": []}),
+    ("authx.E034", {"DEFAULT_PERMISSION_CLASSES": [f"{DRF}.permissions.AllowAny"]}),
+    (
+        "authx.E035",
+        {"DEFAULT_AUTHENTICATION_CLASSES": [f"{DRF}.authentication.SessionAuthentication"]},
+    ),
+    (
+        "authx.E035",
+        {"DEFAULT_AUTHENTICATION_CLASSES": [f"{DRF}.authentication.BasicAuthentication"]},
+    ),
+]
+OWN = [
+    ("authx.E041", {"API_PATHS": "("}),
+    ("authx.E041", {"API_PATHS": None}),
+    ("authx.E041", {"API_PATHS": "^/api/"}),
+]
+DATABASE = [
+    ("authx.W015", {"HOST": "db.example.com"}),
+    ("authx.W015", {"HOST": "10.0.0.7", "OPTIONS": {"sslmode": "prefer"}}),
+]
+
+
+def test_a_production_like_ours_is_clean() -> None:
+    assert ids() == []
+
+
+@pytest.mark.parametrize(("expected", "name", "value"), DJANGO)
+def test_a_setting_of_django_is_refused(
+    settings: Any, expected: str, name: str, value: Any
+) -> None:
+    setattr(settings, name, value)
+    assert ids() == [expected]
+
+
+@pytest.mark.parametrize(("expected", "change"), REST_FRAMEWORK)
+def test_a_default_of_the_framework_is_refused(settings: Any, expected: str, change: Any) -> None:
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | change
+    assert ids() == [expected]
+
+
+@pytest.mark.parametrize(("expected", "change"), OWN)
+def test_a_setting_of_authx_is_refused(settings: Any, expected: str, change: Any) -> None:
+    settings.AUTHX = settings.AUTHX | change
+    assert ids() == [expected]
+
+
+@pytest.mark.parametrize(("expected", "change"), DATABASE)
+def test_a_database_link_in_the_clear_is_warned_of(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, expected: str, change: dict[str, Any]
+) -> None:
+    postgresql = {"ENGINE": "django.db.backends.postgresql"}
+    monkeypatch.setitem(settings.DATABASES, "default", postgresql | change)
+    assert ids() == [expected]
+
+
+@pytest.mark.parametrize(
+    "database",
+    [
+        {"ENGINE": "django.db.backends.sqlite3", "HOST": ""},
+        {"ENGINE": "django.db.backends.postgresql", "HOST": "/run/postgresql"},
+        {"ENGINE": "django.db.backends.postgresql", "HOST": "127.0.0.1"},
+        {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": "db.example.com",
+            "OPTIONS": {"sslmode": "verify-full"},
+        },
+    ],
+)
+def test_a_link_that_nobody_can_listen_to_is_clean(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, database: dict[str, Any]
+) -> None:
+    monkeypatch.setitem(settings.DATABASES, "default", database)
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", "abcde" * 10),
+        ("SECRET_KEY", KEY.encode()),
+        ("SECRET_KEY_FALLBACKS", [KEY[::-1]]),
+        ("AUTH_PASSWORD_VALIDATORS", at_least(15)),
+        ("MIDDLEWARE", [CONTEXT, API]),
+        ("ROOT_URLCONF", "tests.no_urls"),
+    ],
+)
+def test_a_setting_at_its_very_limit_is_clean(settings: Any, name: str, value: Any) -> None:
+    setattr(settings, name, value)
+    assert ids() == []
+
+
+def test_on_loopback_debug_and_plain_http_are_clean(settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", ".localhost"]
+    settings.DEBUG, settings.SECURE_SSL_REDIRECT = True, False
+    assert ids() == []
+
+
+@pytest.mark.parametrize("host", ["*", ".example.com", "10.0.0.1", "localhost.example.com"])
+def test_a_host_that_strangers_reach_is_no_loopback(host: str) -> None:
+    assert not is_loopback(host)
+
+
+def test_every_fault_comes_with_what_to_do_and_without_the_key(settings: Any) -> None:
+    settings.SECRET_KEY, settings.DEBUG = "my secret", True
+    messages = check_deployment()
+    assert all(message.hint for message in messages)
+    assert "my secret" not in str(messages)
+
+
+def test_every_id_has_a_test_here() -> None:
+    found = ids_in(Path(deployment.__file__).read_text())
+    assert set(found) == {case[0] for case in [*DJANGO, *REST_FRAMEWORK, *OWN, *DATABASE]}
