@@ -1,4 +1,4 @@
-"""Notes where a request comes from and gives it a number, before anything else sees it."""
+"""What every request passes first: it gets a number, and an API stays an API."""
 
 import re
 from collections.abc import Callable
@@ -6,13 +6,26 @@ from ipaddress import ip_address
 from typing import Final
 from uuid import uuid4
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from rest_framework.settings import api_settings
 
+from authx import conf
 from authx.context import Source, within
+from authx.handlers import FORBIDDEN, INVALID_REQUEST, Answer
+from authx.last_resort import plain
 
 MAX_USER_AGENT_LENGTH: Final = 256
 MAX_PATH_LENGTH: Final = 256
+# An API answers programs: no browser is to render, frame, keep or pass on anything of it.
+API_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+PLAIN_HTTP: Final = FORBIDDEN._replace(description="Use https: this was sent in the clear.")
+CHUNKED: Final = INVALID_REQUEST._replace(description="A request body needs a Content-Length.")
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -28,6 +41,36 @@ class RequestContextMiddleware:
             response = self.get_response(request)
         response["X-Request-ID"] = source.request_id
         return response
+
+
+class APIMiddleware:
+    """Keeps plain http and cookies away from `API_PATHS`; belongs before SecurityMiddleware."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not re.match(conf.own("API_PATHS"), request.path_info):
+            return self.get_response(request)
+        # Nobody is recognised by what a browser sends by itself, so no other site can use it; and
+        # Django would answer a spoilt cookie with a new one.
+        request.META.pop("HTTP_COOKIE", None)
+        refusal = _refusal(request)
+        response = plain(refusal) if refusal else self.get_response(request)
+        response.headers.setdefault("Cache-Control", "no-store")
+        for name, value in API_HEADERS.items():
+            response[name] = value
+        return response
+
+
+def _refusal(request: HttpRequest) -> Answer | None:
+    # Not redirected: an app that follows would go on sending its tokens in the clear, unnoticed.
+    if settings.SECURE_SSL_REDIRECT and not request.is_secure():
+        return PLAIN_HTTP
+    # WSGI has no end of such a body, so Django would read none of it, and miss every field.
+    if "Transfer-Encoding" in request.headers:
+        return CHUNKED
+    return None
 
 
 def source_of(request: HttpRequest) -> Source:

@@ -1,15 +1,13 @@
 """Every setting, read from the environment; with nothing set, a SQLite project on this machine."""
 
-import os
-import secrets
-import tempfile
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv
 
+from backend import headers
+from backend.kept_secret import kept_secret
 from tasks.schedule import beat_schedule
 
 env = FileAwareEnv()
@@ -19,28 +17,16 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # What a machine without any configuration keeps: its database and the key it made for itself.
 LOCAL_DIR = env.path("LOCAL_DIR", BASE_DIR / ".local")
 
-
-def local_secret(name: str) -> str:
-    """Return a secret made at the first call and kept in LOCAL_DIR for this machine only."""
-    path = LOCAL_DIR / name
-    LOCAL_DIR.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError), tempfile.NamedTemporaryFile("w", dir=LOCAL_DIR) as fresh:
-        fresh.write(secrets.token_urlsafe(64))
-        fresh.flush()
-        # Whole or not at all: of two first starts at once, both keep what the first one linked.
-        os.link(fresh.name, path)
-    return path.read_text()
-
-
 DATABASE_URL = env.str("DATABASE_URL", "")
 REDIS_URL = env.str("REDIS_URL", "")
 
 DEBUG = env.bool("DEBUG", default=False)
 
 # A configured database means that other people's sessions hang on this key: no default then.
-SECRET_KEY = env.str("SECRET_KEY", "") or ("" if DATABASE_URL else local_secret("secret-key"))
-if not SECRET_KEY:
+SECRET_KEY = env.str("SECRET_KEY", "")
+if DATABASE_URL and not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY has to be set where DATABASE_URL is.")
+SECRET_KEY = SECRET_KEY or kept_secret(LOCAL_DIR / "secret-key")
 SECRET_KEY_FALLBACKS = [key for key in env.str("SECRET_KEY_FALLBACKS", "").split(",") if key]
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
@@ -91,12 +77,18 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "knox",
+    "corsheaders",
+    "csp",
     "authx",
+    "tasks",
 ]
 
 MIDDLEWARE = [
     "authx.middleware.RequestContextMiddleware",
+    "authx.middleware.APIMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -148,14 +140,22 @@ AUTH_PASSWORD_VALIDATORS = [
 # Only a stack on loopback, as `make run` starts it, goes without TLS.
 HTTPS_ONLY = env.bool("HTTPS_ONLY", default=bool(DATABASE_URL))
 SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_REDIRECT_EXEMPT = headers.REDIRECT_EXEMPT
 SESSION_COOKIE_SECURE = HTTPS_ONLY
 CSRF_COOKIE_SECURE = HTTPS_ONLY
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
 SECURE_HSTS_PRELOAD = HTTPS_ONLY
-# The proxies in front of us, the only ones whose forwarding headers are believed.
-NUM_PROXIES = env.int("NUM_PROXIES", 0)
+# The proxies in front of us, the only ones whose forwarding headers are believed. In production
+# nobody can guess it: one too few blames the proxy for everybody, one too many believes anybody.
+NUM_PROXIES = env.int("NUM_PROXIES") if HTTPS_ONLY else env.int("NUM_PROXIES", 0)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if NUM_PROXIES else None
+CONTENT_SECURITY_POLICY = headers.PAGE_POLICY
+CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", [])
+CORS_URLS_REGEX = headers.API_PATHS
+CORS_ALLOW_METHODS = headers.CORS_METHODS
+CORS_ALLOW_HEADERS = headers.CORS_REQUEST_HEADERS
+CORS_EXPOSE_HEADERS = headers.CORS_ANSWER_HEADERS
 
 # --- The API
 
@@ -202,6 +202,7 @@ REST_KNOX = {
     "MIN_REFRESH_INTERVAL": env.int("ACCESS_TOKEN_MIN_RENEWAL_INTERVAL", 60),
 }
 AUTHX = {
+    "API_PATHS": headers.API_PATHS,
     "REFRESH_TOKEN_TTL": env.timedelta("REFRESH_TOKEN_TTL", timedelta(days=30)),
     "SESSION_TTL": env.timedelta("SESSION_TTL", timedelta(days=180)),
     "STRAGGLER_WINDOW": env.timedelta("STRAGGLER_WINDOW", timedelta(seconds=10)),

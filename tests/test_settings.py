@@ -38,7 +38,7 @@ def test_no_start_with_a_database_but_without_a_key(
     started = read_setting("settings.SECRET_KEY", DATABASE_URL=url, **environment)
     assert started.returncode != 0
     assert "SECRET_KEY" in started.stderr.splitlines()[-1]
-    assert read_setting("1", DATABASE_URL=url, SECRET_KEY="k" * 60).returncode == 0
+    assert read_setting("1", DATABASE_URL=url, SECRET_KEY="k" * 60, NUM_PROXIES="0").returncode == 0
 
 
 def test_a_machine_without_configuration_keeps_the_key_it_made(
@@ -57,9 +57,43 @@ def test_a_trailing_comma_makes_no_empty_key(
     assert keys.stdout == "['older']\n"
 
 
+SERVED = {
+    "DATABASE_URL": "postgres://db.invalid/app",
+    "SECRET_KEY": "k" * 60,
+    "NUM_PROXIES": "0",
+}
+
+
 def test_tls_is_asked_for_wherever_there_is_a_database(
     read_setting: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
-    served = {"DATABASE_URL": "postgres://db.invalid/app", "SECRET_KEY": "k" * 60}
-    assert read_setting("settings.SECURE_SSL_REDIRECT", **served).stdout == "True\n"
+    assert read_setting("settings.SECURE_SSL_REDIRECT", **SERVED).stdout == "True\n"
     assert read_setting("settings.SECURE_SSL_REDIRECT").stdout == "False\n"
+
+
+@pytest.mark.parametrize("number", ["", "one", "-"])
+def test_no_start_with_tls_but_without_a_number_of_proxies(
+    read_setting: Callable[..., subprocess.CompletedProcess[str]], number: str
+) -> None:
+    started = read_setting("settings.NUM_PROXIES", **SERVED | {"NUM_PROXIES": number})
+    assert started.returncode != 0
+    assert "NUM_PROXIES" in started.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("number", "believed"), [("0", "None"), ("1", "('HTTP_X_FORWARDED_PROTO', 'https')")]
+)
+def test_a_claim_of_tls_is_believed_of_a_proxy_alone(
+    read_setting: Callable[..., subprocess.CompletedProcess[str]], number: str, believed: str
+) -> None:
+    environment = SERVED | {"NUM_PROXIES": number}
+    assert read_setting("settings.SECURE_PROXY_SSL_HEADER", **environment).stdout == f"{believed}\n"
+
+
+def test_no_origin_is_listed_unless_told(
+    read_setting: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    listed = {"CORS_ALLOWED_ORIGINS": "https://a.example.com,https://b.example.com"}
+    assert read_setting("settings.CORS_ALLOWED_ORIGINS").stdout == "[]\n"
+    told = read_setting("settings.CORS_ALLOWED_ORIGINS", **listed).stdout
+    assert told == "['https://a.example.com', 'https://b.example.com']\n"
