@@ -1,11 +1,34 @@
 """The Celery application: `celery --app backend.celery worker`, and the same with `beat`."""
 
+import logging
 import os
+import sys
+from typing import Any
 
 from celery import Celery
+from celery.signals import beat_init, worker_init
+from django.core.exceptions import ImproperlyConfigured
+
+from backend.startup import require_sound_settings
+
+logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
 # Named one by one: autodiscovery would look for a module `tasks.tasks` and find nothing.
 app = Celery("backend", include=["tasks.cleanup"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
+# The current application is known to one thread only, and a web server has several.
+app.set_default()
+
+
+@worker_init.connect
+@beat_init.connect
+def refuse_unsound_settings(**_: Any) -> None:
+    """End the process: Celery would log any other exception and go on."""
+    try:
+        require_sound_settings()
+    except ImproperlyConfigured as error:
+        # Through the log: beat has taken stderr away by now.
+        logger.critical("%s", error)
+        sys.exit(1)
