@@ -1,9 +1,32 @@
-"""The WSGI entry point that a web server loads."""
+"""The WSGI entry point that a web server loads; with a wrong configuration it does not load."""
 
 import os
+import re
+from typing import TYPE_CHECKING, Final
 
 from django.core.wsgi import get_wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
+from backend.startup import require_sound_settings
 
-application = get_wsgi_application()
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+# RFC 2046 section 5.1.1; without it no file could be uploaded, as to an admin of yours.
+BOUNDARY: Final = re.compile(r""";\s*boundary=("?)[\w'()+,./:=? -]{1,70}\1\s*(?=;|$)""", re.ASCII)
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
+require_sound_settings()
+django_application = get_wsgi_application()
+
+
+def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
+    """Answer a request as UTF-8, whatever charset it claims.
+
+    Django decodes the query string by that claim before any of its error handling is in place, so
+    that `charset=hex` would crash it.
+    """
+    claimed = environ.get("CONTENT_TYPE", "")
+    boundary = BOUNDARY.search(claimed)
+    environ["CONTENT_TYPE"] = claimed.partition(";")[0] + (boundary[0] if boundary else "")
+    return django_application(environ, start_response)
