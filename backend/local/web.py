@@ -30,10 +30,9 @@ def main() -> None:
     connection.close()
     become_python(
         "gunicorn",
-        "backend.wsgi",
+        "--config=python:backend.gunicorn",
         f"--bind={HOST}:{env.int('PORT')}",
         "--workers=2",
-        "--threads=4",
         # Shorter than the runner's patience, so that an open request does not end in SIGKILL.
         "--graceful-timeout=3",
         # It would be one file in the home directory for every stack of this person.

@@ -1,0 +1,50 @@
+"""How gunicorn serves: `gunicorn --config=python:backend.gunicorn`."""
+
+import json
+from contextlib import suppress
+from typing import Any, Final
+
+from gunicorn import util
+from gunicorn.http.errors import InvalidResponseHeader, InvalidResponseHeaderName, ParseException
+from gunicorn.workers.gthread import ThreadWorker
+
+BODY: Final = json.dumps(
+    {"error": "invalid_request", "error_description": "The request is malformed or too large."}
+)
+REFUSAL: Final = (
+    "HTTP/1.1 400 Bad Request\r\n"
+    "Connection: close\r\n"
+    "Content-Type: application/json\r\n"
+    f"Content-Length: {len(BODY)}\r\n"
+    f"Cache-Control: no-store\r\n\r\n{BODY}"
+).encode()
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Refuses what is no HTTP in the shape of every refusal."""
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        is_ours = isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName)
+        if is_ours or not isinstance(exc, ParseException):
+            super().handle_error(req, client, addr, exc)
+            return
+        # gunicorn tells log and client what it could not read: the line of a mistyped header may
+        # well be a token.
+        self.log.warning("refused from %s: %s", addr and addr[0], type(exc).__name__)
+        with suppress(OSError):
+            util.write_nonblock(client, REFUSAL)
+
+
+wsgi_app = "backend.wsgi"
+worker_class = Worker
+threads = 4
+
+# Whether a request came over TLS, and from where, is for Django alone to judge, by NUM_PROXIES:
+# gunicorn would believe these headers of whoever connects from this machine.
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
+
+# No address and no header of an honest request comes near; a token has some hundred characters.
+limit_request_line = 2048
+limit_request_fields = 64
+limit_request_field_size = 4096

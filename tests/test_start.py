@@ -1,0 +1,53 @@
+"""A server, a worker and a beat do not start with a configuration that is wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backend.local.ports import free_port
+from tests.web_server import ROOT, command, environment
+
+CELERY = [sys.executable, "-m", "celery", "--app=backend.celery"]
+
+
+def start(arguments: list[str], directory: Path, **changes: str) -> tuple[int, str]:
+    """Run until it ends by itself; return the exit code and what was said."""
+    ended = subprocess.run(
+        arguments,
+        cwd=ROOT,
+        env=environment(directory, **changes),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return ended.returncode, ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY has to be set"),
+        ({"SECRET_KEY": "changeme"}, "authx.E030"),
+        ({"NUM_PROXIES": ""}, "NUM_PROXIES"),
+        ({"DEBUG": "true"}, "authx.E031"),
+        ({"HTTPS_ONLY": "false"}, "authx.E032"),
+        ({"SESSION_TTL": "1d"}, "authx.E005"),
+    ],
+    ids=str,
+)
+def test_no_web_server_starts(tmp_path: Path, changes: dict[str, str], reason: str) -> None:
+    code, said = start(command(free_port()), tmp_path, **changes)
+    assert code != 0
+    assert reason in said
+    assert "changeme" not in said
+
+
+@pytest.mark.parametrize("role", ["worker", "beat"])
+def test_no_worker_and_no_beat_starts(tmp_path: Path, role: str) -> None:
+    code, said = start([*CELERY, role], tmp_path, SECRET_KEY="changeme")
+    assert code != 0
+    assert "authx.E030" in said
