@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 export PORT
 # Development mode shows every warning; its checks of each allocation would cost a third of the time.
 # What no database can change is tried once.
-NO_DATABASE := checks house_rules schema settings tokens
+NO_DATABASE := audit celery_checks checks cookies cors deployment_checks headers house_rules last_resort \
+  plain_http schema security_page settings start tokens web_server
 PYTEST := PYTHONMALLOC=pymalloc $(BIN)/python -X dev -m pytest --numprocesses=2 --dist=worksteal
 
 .PHONY: run demo test check requirements schema clean
@@ -26,16 +27,20 @@ check: $(VENV)/.test tests/clients/node_modules
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy .
+	$(BIN)/bandit -q -c pyproject.toml -r authx tasks backend
 	@echo "== deployment checks, migrations, schema"
 	@SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
-	  DATABASE_URL=postgres://db.invalid/app REDIS_URL=redis://redis.invalid ALLOWED_HOSTS=api.example.com \
+	  DATABASE_URL='postgres://db.invalid/app?sslmode=verify-full' REDIS_URL=rediss://redis.invalid \
+	  ALLOWED_HOSTS=api.example.com NUM_PROXIES=1 CORS_ALLOWED_ORIGINS=https://app.example.com \
 	  $(BIN)/python -W error manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file .local/schema.yaml
 	diff -u schema.yaml .local/schema.yaml
 	$(PYTEST) --cov --cov-report=term-missing
 	@echo "== what must also hold on SQLite"
-	DATABASE_URL=sqlite:///.local/test.sqlite3 SECRET_KEY=for-tests-only $(PYTEST) -q -m "not postgresql" $(addprefix --ignore=tests/test_,$(NO_DATABASE:=.py))
+	DATABASE_URL=sqlite:///.local/test.sqlite3 $(PYTEST) -q -m "not postgresql" $(addprefix --ignore=tests/test_,$(NO_DATABASE:=.py))
+	@echo "== known weaknesses of what production runs"
+	@$(BIN)/python -m tests.audit -r requirements/base.txt
 
 schema: $(VENV)/.test  ## Write schema.yaml anew.
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file schema.yaml

@@ -42,7 +42,7 @@ def exit_on_signals() -> None:
 def become(*command: str) -> None:
     """Replace this process: the runner's signals then reach the program itself."""
     sys.stdout.flush()
-    os.execv(command[0], command)  # noqa: S606  without a shell, on purpose
+    os.execv(command[0], command)  # noqa: S606 # nosec B606 # without a shell, on purpose
 
 
 def become_python(*arguments: str) -> None:
