@@ -125,6 +125,7 @@ def test_a_token_that_ends_nothing_gets_the_same_answer(
     response = revoke(token, **hint)
     assert response.status_code == ends_something.status_code == HTTPStatus.OK
     assert response.content == ends_something.content == b"{}"
+    del response.headers["X-Request-ID"], ends_something.headers["X-Request-ID"]
     assert response.headers == ends_something.headers
     assert list(DeviceSession.objects.values()) == before
 
