@@ -32,6 +32,11 @@ DEFAULTS: Final[dict[str, Any]] = {
     # Ended sessions are kept this long for whoever has to understand what happened.
     "SWEEP_RETENTION": timedelta(days=7),
     "SWEEP_BATCH_SIZE": 1000,
+    # When an older scheme of the project was deprecated, when it ends, and where that is explained;
+    # without an end it is not taken at all.
+    "DEPRECATED_AT": None,
+    "SUNSET_AT": None,
+    "SUNSET_LINK": "",
 }
 
 # Knox's own settings keep their meaning; where a project sets none, these hold instead of Knox's,

@@ -1,0 +1,116 @@
+"""A scheme that authx replaces is taken until its date, says so, and is refused afterwards."""
+
+from base64 import b64encode
+from collections.abc import Callable
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from pytest_django import Settings
+from rest_framework.authentication import BasicAuthentication
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.test import APIRequestFactory
+from rest_framework.views import APIView
+
+from authx.authentication import TokenAuthentication
+from authx.retirement import RetiringAuthentication, check_retirement
+from tests.conftest import NOON, Clock
+from tests.phone import PASSWORD, Phone
+
+SUNSET = NOON + timedelta(days=30)
+RETIREMENT = {
+    "DEPRECATED_AT": NOON,
+    "SUNSET_AT": SUNSET,
+    "SUNSET_LINK": "https://example.com/new-sessions",
+}
+OLD = "Basic " + b64encode(f"alice:{PASSWORD}".encode()).decode()
+
+Ask = Callable[[str], Response]
+
+
+class OldAuthentication(RetiringAuthentication, BasicAuthentication):
+    """Stands for whatever a project had before."""
+
+
+class NameView(APIView):
+    authentication_classes = (OldAuthentication, TokenAuthentication)
+    permission_classes = (IsAuthenticated,)
+
+    def get(self, request: Request) -> Response:
+        return Response(request.user.get_username())
+
+
+@pytest.fixture
+def ask(settings: Settings, clock: Clock, alice: User) -> Ask:
+    settings.AUTHX = settings.AUTHX | RETIREMENT
+    factory, view = APIRequestFactory(), NameView.as_view()
+    return lambda header: view(factory.get("/", headers={"authorization": header}))
+
+
+def test_the_old_scheme_is_taken_and_says_when_it_ends(ask: Ask) -> None:
+    answer = ask(OLD)
+    assert answer.data == "alice"
+    assert answer["Deprecation"] == "@1767614400"
+    assert answer["Sunset"] == "Wed, 04 Feb 2026 12:00:00 GMT"
+    link = "<https://example.com/new-sessions>"
+    assert answer["Link"] == f'{link}; rel="deprecation", {link}; rel="sunset"'
+
+
+def test_the_old_scheme_ends_at_its_instant_and_still_says_why(ask: Ask, clock: Clock) -> None:
+    clock.forward(days=30, seconds=-1)
+    assert ask(OLD).status_code == HTTPStatus.OK
+    clock.forward(seconds=1)
+    refused = ask(OLD)
+    assert refused.status_code == HTTPStatus.UNAUTHORIZED
+    assert refused.data["error"] == "invalid_token"
+    assert refused["Sunset"] == "Wed, 04 Feb 2026 12:00:00 GMT"
+
+
+def test_without_a_date_there_is_no_old_scheme(ask: Ask, settings: Settings) -> None:
+    settings.AUTHX = settings.AUTHX | {"DEPRECATED_AT": None, "SUNSET_AT": None, "SUNSET_LINK": ""}
+    refused = ask(OLD)
+    assert refused.status_code == HTTPStatus.UNAUTHORIZED
+    assert {"Deprecation", "Sunset", "Link"}.isdisjoint(refused.headers)
+
+
+def test_our_own_tokens_pass_the_old_scheme_by(ask: Ask, phone: Phone, clock: Clock) -> None:
+    clock.forward(minutes=1)
+    answer = ask(f"Bearer {phone.access_token}")
+    assert answer.data == "alice"
+    assert "Sunset" not in answer.headers
+
+
+@pytest.mark.parametrize("header", ["", "Bearer unknown", "Basic YWxpY2U6d3Jvbmc="])
+def test_what_neither_scheme_knows_is_refused_and_announces_nothing(ask: Ask, header: str) -> None:
+    refused = ask(header)
+    assert refused.status_code == HTTPStatus.UNAUTHORIZED
+    assert "Sunset" not in refused.headers
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, []),
+        ({"DEPRECATED_AT": SUNSET}, []),
+        ({"DEPRECATED_AT": None, "SUNSET_AT": None}, []),
+        ({"SUNSET_AT": SUNSET.replace(tzinfo=None)}, ["authx.E070"]),
+        ({"DEPRECATED_AT": "2026-01-05"}, ["authx.E070"]),
+        ({"DEPRECATED_AT": SUNSET + timedelta(seconds=1)}, ["authx.E071"]),
+        ({"DEPRECATED_AT": None}, ["authx.E071"]),
+        ({"SUNSET_AT": None}, ["authx.E071"]),
+        ({"SUNSET_LINK": ""}, []),
+        ({"SUNSET_LINK": "http://example.com"}, ["authx.E072"]),
+        ({"SUNSET_LINK": 'https://example.com/>; rel="x"'}, ["authx.E072"]),
+        ({"SUNSET_LINK": "https://example.com/\r\nX-Evil: 1"}, ["authx.E072"]),
+        ({"SUNSET_LINK": None}, ["authx.E072"]),
+    ],
+)
+def test_a_retirement_that_contradicts_itself_is_refused(
+    settings: Settings, change: dict[str, Any], expected: list[str]
+) -> None:
+    settings.AUTHX = settings.AUTHX | RETIREMENT | change
+    assert [message.id for message in check_retirement()] == expected
