@@ -28,6 +28,7 @@ from authx.context import current_source
 from authx.errors import (
     AuthxError,
     ContentionError,
+    CredentialsChangedError,
     InvalidCredentialsError,
     InvalidRefreshTokenError,
     WrongPasswordError,
@@ -110,6 +111,8 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
     TooManyFieldsSent: TOO_LARGE,
     SuspiciousOperation: INVALID_REQUEST,
     ContentionError: UNAVAILABLE,
+    # A view of a project that opens a session: asked again, it sees the new password.
+    CredentialsChangedError: UNAVAILABLE,
     # A database that is away says nothing about a token: apps sign people out on 401.
     OperationalError: UNAVAILABLE,
     InterfaceError: UNAVAILABLE,

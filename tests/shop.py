@@ -1,0 +1,122 @@
+"""A Django project outside this repository, with the built wheel installed, that follows our guide.
+
+Real `manage.py` processes on a SQLite file, talked to over real HTTP.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from django.core.management import call_command
+
+from backend.local.ports import free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+UV = Path(sysconfig.get_path("scripts")) / "uv"
+BLOCK = re.compile(r"^```python\n# (?P<path>\S+)\n(?P<code>.+?)^```$", re.MULTILINE | re.DOTALL)
+# What this test run is set up for.
+FOREIGN = ("DATABASE_URL", "REDIS_URL", "DJANGO", "PYTEST", "COV", "SECRET_KEY")
+
+
+def install_wheel(site: Path) -> None:
+    """Do what `pip install .` does, without dependencies and without a network."""
+    quietly = ("pip", "install", "--quiet", "--offline", "--no-deps", "--no-cache")
+    subprocess.run([UV, *quietly, "--target", site, ROOT], check=True)
+
+
+class Shop:
+    """The project `shop` with its app `accounts`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "project"
+        self.site = root / "site"
+        self.root.mkdir()
+        call_command("startproject", "shop", self.root)
+        (self.root / "accounts").mkdir()
+        self.append("accounts/__init__.py", "")
+        self.append("shop/settings.py", "INSTALLED_APPS += ['accounts']")
+        install_wheel(self.site)
+
+    def append(self, path: str, code: str) -> None:
+        with (self.root / path).open("a") as file:
+            file.write(f"\n{code}\n")
+
+    def follow(self, *headings: str, guide: Path = ROOT / "docs" / "adopt.md") -> None:
+        """Put the code under these headings of a guide where it says that it belongs."""
+        sections = re.split(r"^##+ ", guide.read_text(), flags=re.MULTILINE)
+        for heading in headings:
+            (section,) = [section for section in sections if section.startswith(f"{heading}\n")]
+            for block in BLOCK.finditer(section):
+                self.append(block["path"], block["code"])
+
+    def retire(self, *, year: int) -> None:
+        """Let the old scheme end at the beginning of this year."""
+        end = f"datetime({year}, 1, 1, tzinfo=UTC)"
+        dates = f'"DEPRECATED_AT": datetime(2019, 1, 1, tzinfo=UTC), "SUNSET_AT": {end}'
+        self.append("shop/settings.py", f"AUTHX |= {{{dates}}}")
+
+    def code(self) -> dict[Path, str]:
+        return {path: path.read_text() for path in self.root.rglob("*.py")}
+
+    def go_back_to(self, code: dict[Path, str]) -> None:
+        for path in self.code().keys() - code.keys():
+            path.unlink()
+        for path, text in code.items():
+            path.write_text(text)
+
+    def manage(self, *words: str) -> str:
+        ran = subprocess.run(
+            [sys.executable, "manage.py", *words],
+            cwd=self.root,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+    def shell(self, code: str) -> list[str]:
+        """Run a few statements in the project; returns the lines that they print."""
+        return self.manage("shell", "--no-imports", "--command", code).splitlines()
+
+    @contextmanager
+    def serving(self) -> Iterator[httpx.Client]:
+        port = free_port()
+        command = [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+        log = self.root / "log"
+        with log.open("w") as output:
+            server = subprocess.Popen(
+                command, cwd=self.root, env=self._environment(), stdout=output, stderr=output
+            )
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+                _wait_for(client, server, log)
+                yield client
+        finally:
+            server.terminate()
+            server.wait(timeout=10)
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in os.environ if not name.startswith(FOREIGN)}
+        return inherited | {"PYTHONPATH": str(self.site)}
+
+
+def _wait_for(client: httpx.Client, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        assert server.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        try:
+            client.get("/")
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return

@@ -1,0 +1,103 @@
+"""The wheel holds `authx` alone, and a project that follows the guide signs people in with it."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.phone import PASSWORD
+from tests.shop import BLOCK, ROOT, Shop, install_wheel
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+MODULES_OF = {
+    "djangorestframework": "rest_framework",
+    "django-rest-knox": "knox",
+    "drf-spectacular": "drf_spectacular",
+}
+# Comes with Django, which cannot do without.
+OF_DJANGO = {"asgiref"}
+
+# Adds a person, sweeps once, and tells where authx is and what beat would start.
+FRESH = f"""
+import authx
+from accounts.tasks import sweep
+from django.conf import settings
+from django.contrib.auth.models import User
+User.objects.create_user("alice", password={PASSWORD!r})
+sweep()
+print(authx.__file__)
+print(settings.CELERY_BEAT_SCHEDULE["sweep"]["task"])
+print(sweep.name)
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    site = tmp_path_factory.mktemp("wheel")
+    install_wheel(site)
+    return site
+
+
+def imported_modules(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+
+
+def test_the_wheel_holds_authx_and_nothing_else(site: Path) -> None:
+    assert sorted(path.name for path in site.iterdir() if path.is_dir()) == [
+        "authx",
+        "authx-1.0.0.dist-info",
+    ]
+
+
+def test_the_wheel_holds_all_of_authx(site: Path) -> None:
+    ours = {
+        path.relative_to(ROOT)
+        for path in (ROOT / "authx").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    theirs = {path.relative_to(site) for path in (site / "authx").rglob("*") if path.is_file()}
+    assert theirs == ours
+    assert {Path("authx/py.typed"), Path("authx/migrations/0001_initial.py")} < theirs
+
+
+def test_the_wheel_asks_for_all_that_authx_imports(site: Path) -> None:
+    names = [Requirement(line).name for line in PYPROJECT["project"]["dependencies"]]
+    sources = [path.read_text() for path in (site / "authx").rglob("*.py")]
+    imported = {module for source in sources for module in imported_modules(source)}
+    asked_for = {MODULES_OF.get(name, name) for name in names}
+    assert imported - set(sys.stdlib_module_names) - OF_DJANGO - {"authx"} == asked_for
+
+
+def test_a_fresh_project_that_follows_the_guide_signs_people_in(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.follow("Add it")
+    shop.manage("migrate")
+    shop.manage("check", "--fail-level", "WARNING")
+    where, entry, task = shop.shell(FRESH)
+    assert Path(where).is_relative_to(shop.site)
+    assert entry == task == "accounts.tasks.sweep"
+    with shop.serving() as http:
+        login = {"username": "alice", "password": PASSWORD}
+        pair = http.post("/users/login", json=login).json()
+        me = http.get("/users/me", headers={"Authorization": f"Bearer {pair['access_token']}"})
+        assert me.json()["username"] == "alice"
+        grant = {"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]}
+        assert http.post("/users/token", data=grant).status_code == HTTPStatus.OK
+
+
+def test_the_readme_shows_what_the_guide_does() -> None:
+    readme, guide = (ROOT / "README.md").read_text(), (ROOT / "docs" / "adopt.md").read_text()
+    shown = [block[0] for block in BLOCK.finditer(readme)]
+    assert len(shown) == 2
+    assert [block for block in shown if block not in guide] == []
+    assert re.search(r"^pip install \.$", readme, re.MULTILINE)
