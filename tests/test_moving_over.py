@@ -117,7 +117,9 @@ def test_an_old_token_works_until_the_date_and_is_worth_a_pair(
     with shop.serving() as http:
         assert_works_and_says_until_when(http, old)
         assert old_login(http).status_code == HTTPStatus.OK
-        assert http.post(scheme.habit, json={"refresh": tokens[-1]}, headers=last).is_success
+        assert http.post(
+            scheme.habit, json=PHONE | {"refresh": tokens[-1]}, headers=last
+        ).is_success
         http.post("/users/exchange", json=PHONE, headers=old)  # Its answer is lost.
         pair = http.post("/users/exchange", json=PHONE, headers=old).json()
         assert http.get("/name", headers=bearer(pair["access_token"])).json() == "alice"
@@ -126,7 +128,7 @@ def test_an_old_token_works_until_the_date_and_is_worth_a_pair(
     shop.retire(year=2020)
     with shop.serving() as http:
         assert_is_over(http, old)
-        again = http.post(scheme.habit, json={"refresh": tokens[-1]}, headers=last)
+        again = http.post(scheme.habit, json=PHONE | {"refresh": tokens[-1]}, headers=last)
         assert again.status_code == HTTPStatus.UNAUTHORIZED
         assert http.get("/name", headers=bearer(pair["access_token"])).json() == "alice"
 

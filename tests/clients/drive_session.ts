@@ -1,0 +1,113 @@
+// Drives docs/clients/session.ts against a server, through a network that loses answers.
+// Usage: node drive_session.js BASE_URL USERNAME PASSWORD
+// Asks on standard output for what only the server can do, and goes on when a line comes back.
+
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createInterface } from "node:readline";
+import { type Pair, Refused, Session, SignedOut, type Store } from "../../docs/clients/session.js";
+
+const [server, username, password] = process.argv.slice(2) as [string, string, string];
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const device = { installation_id: "driven", name: "Driven" };
+
+// What happens to the next refreshes: the server's answer is lost, or the server is away.
+const fates: ("lost" | "away")[] = [];
+let refreshes = 0;
+
+const network = createServer(async (request, response) => {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  const refresh = request.url === "/users/token";
+  if (refresh) refreshes++;
+  const fate = refresh ? fates.shift() : undefined;
+  if (fate === "away") {
+    response.writeHead(503, { "Retry-After": "1" }).end("<h1>Service Unavailable</h1>");
+    return;
+  }
+  const answer = await fetch(server + request.url, {
+    method: request.method ?? "GET",
+    headers: {
+      "Content-Type": request.headers["content-type"] ?? "",
+      Authorization: request.headers.authorization ?? "",
+    },
+    ...(chunks.length > 0 && { body: Buffer.concat(chunks) }),
+  });
+  const body = await answer.text();
+  // The server has answered; the phone never hears of it.
+  if (fate === "lost") response.destroy();
+  else response.writeHead(answer.status, { "Content-Type": "application/json" }).end(body);
+});
+await new Promise<void>((resolve) => network.listen(0, "127.0.0.1", resolve));
+
+class Memory implements Store {
+  pair: Pair | null = null;
+  async read() {
+    return this.pair;
+  }
+  async write(pair: Pair) {
+    this.pair = pair;
+  }
+  async clear() {
+    this.pair = null;
+  }
+}
+
+let signedOut = 0;
+const store = new Memory();
+const base = `http://127.0.0.1:${(network.address() as AddressInfo).port}`;
+const session = new Session(base, store, () => signedOut++);
+const report: Record<string, unknown> = {};
+
+async function ask(what: string): Promise<void> {
+  console.log(what);
+  await lines.next();
+}
+
+// Twenty requests at the same moment, as a screen that opens sends them.
+async function burst(): Promise<{ refreshes: number; outcomes: string[] }> {
+  refreshes = 0;
+  const requests = Array.from({ length: 20 }, () => session.fetch("/users/me"));
+  const settled = await Promise.allSettled(requests);
+  const outcomes = settled.map((one) =>
+    one.status === "fulfilled" ? String(one.value.status) : (one.reason as Error).constructor.name,
+  );
+  return { refreshes, outcomes: [...new Set(outcomes)] };
+}
+
+report.wrong_password = await session
+  .signIn(username, "wrong", device)
+  .catch((error: unknown) => error instanceof Refused && error.message);
+await session.signIn(username, password, device);
+report.fresh = await burst();
+
+await ask("expire");
+report.expired = await burst();
+
+await ask("expire");
+fates.push("lost", "lost");
+report.lost_answers = await burst();
+
+await ask("expire");
+fates.push("away");
+report.server_away = await burst();
+
+// A second process of the app, with a memory of its own for what is under way.
+await ask("expire");
+const extension = new Session(base, store);
+const both = await Promise.all([session.fetch("/users/me"), extension.fetch("/users/me")]);
+report.two_processes = both.map((answer) => answer.status);
+
+await ask("revoke");
+report.revoked = await burst();
+report.told_signed_out = signedOut;
+report.stored_after = store.pair;
+
+await session.signIn(username, password, device);
+const last = store.pair as Pair | null;
+await ask("expire");
+const underWay = session.fetch("/users/me").catch((error: unknown) => error instanceof SignedOut);
+await session.signOut();
+report.signed_out = { under_way: await underWay, stored: store.pair, had: last !== null };
+console.log(JSON.stringify(report));
+process.exit(0);

@@ -1,0 +1,129 @@
+"""The TypeScript client of the guide, against a real server and a network that loses answers."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import User
+from django.db import connection
+from django.utils import timezone
+
+from authx.models import AccessToken, DeviceSession, RevocationReason
+from authx.sessions.revocation import revoke_all
+from backend.local.ports import free_port
+from tests.phone import PASSWORD
+
+ROOT = Path(__file__).resolve().parent.parent
+CLIENTS = ROOT / "tests" / "clients"
+# Types are all that a runtime without a compiler has to strip.
+STRICT = (
+    *("--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes"),
+    *("--erasableSyntaxOnly", "--verbatimModuleSyntax", "--skipLibCheck"),
+    *("--target", "es2022", "--module", "es2022", "--moduleResolution", "bundler"),
+    *("--lib", "es2022,dom", "--types", "node", "--rootDir", str(ROOT)),
+)
+
+pytestmark = [
+    pytest.mark.postgresql,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(not shutil.which("node"), reason="no Node here"),
+]
+
+
+@pytest.fixture
+def server(tmp_path: Path, transactional_db: None) -> Iterator[str]:
+    """Start a server process of this very project on the test database."""
+    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
+    # Rebuilt by hand: urlunsplit drops the "//" of an address without a host.
+    database = f"{url.scheme}://{url.netloc}{url.path}?{url.query}"
+    address = f"127.0.0.1:{free_port()}"
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "runserver", "--noreload", address],
+            cwd=ROOT,
+            env=os.environ | {"DATABASE_URL": database},
+            stdout=log,
+            stderr=log,
+        )
+    deadline = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(httpx.TransportError):
+            httpx.get(f"http://{address}/nothing")
+            break
+        time.sleep(0.05)
+    yield f"http://{address}"
+    process.terminate()
+    process.wait(timeout=10)
+    sys.stdout.write((tmp_path / "log").read_text())
+
+
+@pytest.fixture
+def person(transactional_db: None) -> User:
+    """Return somebody whose password the server's own hashers know, unlike the quick one here."""
+    password = make_password(PASSWORD, hasher="pbkdf2_sha256")
+    return User.objects.create(username="alice", password=password)
+
+
+def expire() -> None:
+    AccessToken.objects.update(expiry=timezone.now() - timedelta(seconds=1))
+
+
+def revoke() -> None:
+    for user in User.objects.all():
+        revoke_all(user_id=user.pk, reason=RevocationReason.ENDED_BY_OPERATOR)
+
+
+def driven(program: Path, *arguments: str, **deeds: Callable[[], None]) -> Any:
+    """Run a driver to its end, doing at the server what it asks for; returns what it reports."""
+    with subprocess.Popen(
+        ["node", program, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        said = ""
+        for line in process.stdout:
+            said = line
+            if deed := deeds.get(line.strip()):
+                deed()
+                process.stdin.write("done\n")
+                process.stdin.flush()
+    assert process.returncode == 0
+    return json.loads(said)
+
+
+def test_nobody_is_signed_out_who_should_not_be(server: str, person: User, tmp_path: Path) -> None:
+    compiler = CLIENTS / "node_modules" / "typescript" / "bin" / "tsc"
+    program = CLIENTS / "drive_session.ts"
+    compile_it = ("node", compiler, *STRICT, "--outDir", tmp_path, program)
+    subprocess.run(compile_it, cwd=CLIENTS, check=True)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    driver = tmp_path / "tests" / "clients" / "drive_session.js"
+    report = driven(driver, server, person.username, PASSWORD, expire=expire, revoke=revoke)
+    assert report == {
+        "wrong_password": "invalid_grant",
+        "fresh": {"refreshes": 0, "outcomes": ["200"]},
+        "expired": {"refreshes": 1, "outcomes": ["200"]},
+        "lost_answers": {"refreshes": 3, "outcomes": ["200"]},
+        "server_away": {"refreshes": 2, "outcomes": ["200"]},
+        "two_processes": [200, 200],
+        "revoked": {"refreshes": 1, "outcomes": ["SignedOut"]},
+        "told_signed_out": 1,
+        "stored_after": None,
+        "signed_out": {"under_way": True, "stored": None, "had": True},
+    }
+    assert not DeviceSession.objects.unrevoked().exists()
