@@ -121,9 +121,11 @@ def test_nobody_is_signed_out_who_should_not_be(server: str, person: User, tmp_p
         "lost_answers": {"refreshes": 3, "outcomes": ["200"]},
         "server_away": {"refreshes": 2, "outcomes": ["200"]},
         "two_processes": [200, 200],
+        "late_answer": {"status": 200, "kept": True},
         "revoked": {"refreshes": 1, "outcomes": ["SignedOut"]},
         "told_signed_out": 1,
         "stored_after": None,
+        "used_before_stored": 0,
         "signed_out": {"under_way": True, "stored": None, "had": True},
     }
     assert not DeviceSession.objects.unrevoked().exists()

@@ -2,6 +2,7 @@
 // Usage: node drive_session.js BASE_URL USERNAME PASSWORD
 // Asks on standard output for what only the server can do, and goes on when a line comes back.
 
+import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createInterface } from "node:readline";
@@ -11,15 +12,19 @@ const [server, username, password] = process.argv.slice(2) as [string, string, s
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const device = { installation_id: "driven", name: "Driven" };
 
-// What happens to the next refreshes: the server's answer is lost, or the server is away.
-const fates: ("lost" | "away")[] = [];
+// What happens to the next refreshes: the server's answer is lost or late, or the server is away.
+const fates: ("lost" | "late" | "away")[] = [];
 let refreshes = 0;
+let unstored = 0;
+let release = () => {};
 
 const network = createServer(async (request, response) => {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   const refresh = request.url === "/users/token";
   if (refresh) refreshes++;
+  const bearer = request.headers.authorization;
+  if (bearer && !store.written.has(bearer)) unstored++;
   const fate = refresh ? fates.shift() : undefined;
   if (fate === "away") {
     response.writeHead(503, { "Retry-After": "1" }).end("<h1>Service Unavailable</h1>");
@@ -29,11 +34,17 @@ const network = createServer(async (request, response) => {
     method: request.method ?? "GET",
     headers: {
       "Content-Type": request.headers["content-type"] ?? "",
-      Authorization: request.headers.authorization ?? "",
+      Authorization: bearer ?? "",
     },
     ...(chunks.length > 0 && { body: Buffer.concat(chunks) }),
   });
   const body = await answer.text();
+  if (fate === "late") {
+    await new Promise<void>((resolve) => {
+      release = resolve;
+      network.emit("held");
+    });
+  }
   // The server has answered; the phone never hears of it.
   if (fate === "lost") response.destroy();
   else response.writeHead(answer.status, { "Content-Type": "application/json" }).end(body);
@@ -42,11 +53,13 @@ await new Promise<void>((resolve) => network.listen(0, "127.0.0.1", resolve));
 
 class Memory implements Store {
   pair: Pair | null = null;
+  written = new Set<string>();
   async read() {
     return this.pair;
   }
   async write(pair: Pair) {
     this.pair = pair;
+    this.written.add(`Bearer ${pair.access_token}`);
   }
   async clear() {
     this.pair = null;
@@ -98,6 +111,19 @@ const extension = new Session(base, store);
 const both = await Promise.all([session.fetch("/users/me"), extension.fetch("/users/me")]);
 report.two_processes = both.map((answer) => answer.status);
 
+// An answer so late that the other process has refreshed twice since: its pair is an old one.
+await ask("expire");
+fates.push("late");
+const held = once(network, "held");
+const slow = session.fetch("/users/me");
+await held;
+await extension.fetch("/users/me");
+await ask("expire");
+await extension.fetch("/users/me");
+const newest = store.pair as Pair | null;
+release();
+report.late_answer = { status: (await slow).status, kept: store.pair === newest };
+
 await ask("revoke");
 report.revoked = await burst();
 report.told_signed_out = signedOut;
@@ -108,6 +134,7 @@ const last = store.pair as Pair | null;
 await ask("expire");
 const underWay = session.fetch("/users/me").catch((error: unknown) => error instanceof SignedOut);
 await session.signOut();
+report.used_before_stored = unstored;
 report.signed_out = { under_way: await underWay, stored: store.pair, had: last !== null };
 console.log(JSON.stringify(report));
 process.exit(0);
