@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.contrib.auth.models import User
@@ -17,7 +17,12 @@ from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 from authx.authentication import TokenAuthentication
+from authx.context import Source
 from authx.retirement import RetiringAuthentication, check_retirement
+from authx.sessions.opening import open_session
+from authx.sessions.values import Device
+from authx.views.base import AuthxView
+from authx.views.retiring import RetiringView
 from tests.conftest import NOON, Clock
 from tests.phone import PASSWORD, Phone
 
@@ -91,26 +96,71 @@ def test_what_neither_scheme_knows_is_refused_and_announces_nothing(ask: Ask, he
     assert "Sunset" not in refused.headers
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({}, []),
-        ({"DEPRECATED_AT": SUNSET}, []),
-        ({"DEPRECATED_AT": None, "SUNSET_AT": None}, []),
-        ({"SUNSET_AT": SUNSET.replace(tzinfo=None)}, ["authx.E070"]),
-        ({"DEPRECATED_AT": "2026-01-05"}, ["authx.E070"]),
-        ({"DEPRECATED_AT": SUNSET + timedelta(seconds=1)}, ["authx.E071"]),
-        ({"DEPRECATED_AT": None}, ["authx.E071"]),
-        ({"SUNSET_AT": None}, ["authx.E071"]),
-        ({"SUNSET_LINK": ""}, []),
-        ({"SUNSET_LINK": "http://example.com"}, ["authx.E072"]),
-        ({"SUNSET_LINK": 'https://example.com/>; rel="x"'}, ["authx.E072"]),
-        ({"SUNSET_LINK": "https://example.com/\r\nX-Evil: 1"}, ["authx.E072"]),
-        ({"SUNSET_LINK": None}, ["authx.E072"]),
-    ],
-)
+BROKEN: list[tuple[str, dict[str, Any]]] = [
+    ("authx.E070", {"SUNSET_AT": SUNSET.replace(tzinfo=None)}),
+    ("authx.E070", {"DEPRECATED_AT": "2026-01-05"}),
+    ("authx.E071", {"DEPRECATED_AT": SUNSET + timedelta(seconds=1)}),
+    ("authx.E071", {"DEPRECATED_AT": None}),
+    ("authx.E071", {"SUNSET_AT": None}),
+    ("authx.E072", {"SUNSET_LINK": "http://example.com"}),
+    ("authx.E072", {"SUNSET_LINK": 'https://example.com/>; rel="x"'}),
+    ("authx.E072", {"SUNSET_LINK": "https://example.com/\r\nX-Evil: 1"}),
+    ("authx.E072", {"SUNSET_LINK": None}),
+]
+
+
+@pytest.mark.parametrize(("expected", "change"), BROKEN)
 def test_a_retirement_that_contradicts_itself_is_refused(
-    settings: Settings, change: dict[str, Any], expected: list[str]
+    settings: Settings, expected: str, change: dict[str, Any]
 ) -> None:
     settings.AUTHX = settings.AUTHX | RETIREMENT | change
-    assert [message.id for message in check_retirement()] == expected
+    assert [message.id for message in check_retirement()] == [expected]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"DEPRECATED_AT": SUNSET},
+        {"DEPRECATED_AT": None, "SUNSET_AT": None},
+        {"SUNSET_LINK": ""},
+    ],
+)
+def test_a_retirement_that_makes_sense_is_not(settings: Settings, change: dict[str, Any]) -> None:
+    settings.AUTHX = settings.AUTHX | RETIREMENT | change
+    assert check_retirement() == []
+
+
+class OldLoginView(RetiringView):
+    """Stands for the sign-in of whatever a project had before."""
+
+    authentication_classes = ()
+
+    def post(self, _: Request) -> Response:
+        return Response("an old token")
+
+
+def test_a_view_of_the_old_scheme_ends_with_it(ask: Ask, clock: Clock) -> None:
+    view, request = OldLoginView.as_view(), APIRequestFactory().post("/")
+    assert view(request)["Sunset"] == "Wed, 04 Feb 2026 12:00:00 GMT"
+    clock.forward(days=30)
+    refused = view(request)
+    assert refused.status_code == HTTPStatus.UNAUTHORIZED
+    assert refused["Sunset"] == "Wed, 04 Feb 2026 12:00:00 GMT"
+
+
+class ExchangeView(AuthxView):
+    authentication_classes = (OldAuthentication,)
+
+    def post(self, request: Request) -> Response:
+        # As if another process had set a password since the old token was looked at.
+        user = cast("User", request.user)
+        user.password = "another"
+        return Response(open_session(user=user, device=Device(), source=Source()))
+
+
+def test_a_password_that_changes_under_an_exchange_signs_nobody_out(ask: Ask) -> None:
+    request = APIRequestFactory().post("/", headers={"authorization": OLD})
+    answer = ExchangeView.as_view()(request)
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert answer["Retry-After"] == "5"
