@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from authx import conf
+from tests import test_deployment_checks as surroundings
 from tests.test_checks import DJANGO, KNOX, OWN
 from tests.test_house_rules import AUTHX
 from tests.test_retirement import BROKEN
@@ -38,7 +39,9 @@ def test_every_key_of_knox_that_has_a_default_of_ours_is_there_with_it() -> None
 
 
 @pytest.mark.parametrize(
-    ("section", "cases"), [("AUTHX", [*OWN, *BROKEN]), ("REST_KNOX", KNOX)], ids=["AUTHX", "KNOX"]
+    ("section", "cases"),
+    [("AUTHX", [*OWN, *surroundings.OWN, *BROKEN]), ("REST_KNOX", KNOX)],
+    ids=["AUTHX", "KNOX"],
 )
 def test_every_check_that_refuses_a_key_stands_beside_it(section: str, cases: Any) -> None:
     there = {
@@ -55,6 +58,9 @@ def test_every_check_is_on_the_page_and_no_other() -> None:
     assert set(CHECK.findall(PAGE)) == numbered | named
 
 
-@pytest.mark.parametrize("setting", [name for _, name, _ in DJANGO])
-def test_every_setting_of_django_that_is_checked_is_there(setting: str) -> None:
-    assert f"`{setting}`" in SECTIONS["Django"]
+@pytest.mark.parametrize(
+    ("expected", "setting"), sorted({case[:2] for case in [*DJANGO, *surroundings.DJANGO]})
+)
+def test_every_setting_of_django_that_is_checked_is_there(expected: str, setting: str) -> None:
+    row = rf"^\|.*`{setting}`.*\|.*{expected[-4:]}.*\|$"
+    assert re.search(row, SECTIONS["Django"], re.MULTILINE)
