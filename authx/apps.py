@@ -12,13 +12,21 @@ class AuthxConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from authx import checks, deployment, retirement, schema  # noqa: F401, PLC0415 -- models are not loaded before
+        from authx import (  # noqa: PLC0415 -- models are not loaded before
+            checks,
+            deployment,
+            guess_checks,
+            retirement,
+            schema,  # noqa: F401 -- its extension registers itself
+        )
         from authx.sessions import hash_upgrades, people  # noqa: PLC0415 -- the same
 
         register(checks.check_settings, Tags.security)
         register(deployment.check_wiring, Tags.security)
         register(deployment.check_deployment, Tags.security, deploy=True)
         register(retirement.check_retirement, Tags.security)
+        register(guess_checks.check_guessing, Tags.security)
+        register(guess_checks.check_deployment, Tags.security, deploy=True)
         # Saves from any sender: a person may be saved through a proxy of the user model.
         pre_save.connect(hash_upgrades.follow_hash_upgrade, dispatch_uid="authx_hash_upgrade")
         post_save.connect(people.end_sessions_of_inactive, dispatch_uid="authx_inactive")

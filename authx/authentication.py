@@ -7,9 +7,10 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from authx import conf
-from authx.errors import InvalidAccessTokenError
+from authx.errors import ForgedTokenError, InvalidAccessTokenError
 from authx.models import AccessToken
 from authx.sessions.use import use_access_token
+from authx.throttling.tokens import count_forgery
 
 
 class TokenAuthentication(KnoxTokenAuthentication):
@@ -27,6 +28,8 @@ class TokenAuthentication(KnoxTokenAuthentication):
         try:
             access_token = use_access_token(raw_token=token.decode("latin-1"))
         except InvalidAccessTokenError as error:
+            if isinstance(error.__cause__, ForgedTokenError):
+                count_forgery()
             raise AuthenticationFailed from error
         return access_token.user, access_token
 

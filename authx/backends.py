@@ -3,27 +3,45 @@
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth import backends
+from django.contrib.auth import backends, get_user_model
 from django.http import HttpRequest
 
-from authx.sessions.hash_upgrades import hash_upgrades_followed
+from authx.sessions.passwords import is_password_right, waste_a_check
+from authx.throttling.passwords import password_attempt, sign_in_limits
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
 class ModelBackend(backends.ModelBackend):
-    """Lets sessions follow a password hash that any sign-in upgrades, the admin's included."""
+    """Limits guessing at every door, the admin's included; sessions follow an upgraded hash."""
 
     def authenticate(
         self,
-        request: HttpRequest | None,
+        request: HttpRequest | None,  # noqa: ARG002 -- Django's signature
         username: str | None = None,
         password: str | None = None,
         **kwargs: Any,
     ) -> "User | None":
-        with hash_upgrades_followed():
-            return super().authenticate(request, username=username, password=password, **kwargs)
+        username = kwargs.get(get_user_model().USERNAME_FIELD) if username is None else username
+        if username is None or password is None:
+            return None
+        with password_attempt(*sign_in_limits(username)) as attempt:
+            user = self._check(username, password)
+            if user is not None:
+                attempt.succeed()
+        return user
+
+    def _check(self, username: str, password: str) -> "User | None":
+        """Check as Django's own does, by the one check that counts: one hash on every path."""
+        users = get_user_model()
+        try:
+            user: User = users._default_manager.get_by_natural_key(username)
+        except users.DoesNotExist:
+            waste_a_check(password)
+            return None
+        right = is_password_right(user, password)
+        return user if right and self.user_can_authenticate(user) else None
 
     async def aauthenticate(
         self,

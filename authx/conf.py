@@ -37,6 +37,25 @@ DEFAULTS: Final[dict[str, Any]] = {
     "DEPRECATED_AT": None,
     "SUNSET_AT": None,
     "SUNSET_LINK": "",
+    # Where attempts are counted; each process for itself unless told, which only one can do with.
+    "THROTTLE_STORAGE_URL": "memory://",
+    # Attempts at one account's password, by devices it does not know together and by each that it
+    # knows. A person mistypes a handful and then waits a minute; a guesser gets thirty a day, and
+    # the wait grows with the window that is full: a minute, an hour, a day.
+    "SIGN_IN_RATES": ["5/minute", "15/hour", "30/day"],
+    # Sign-ins from one address to any account: more than an office or a carrier's address needs,
+    # which sign in once a device, and far less than spraying a list of names does.
+    "SIGN_IN_RATES_PER_SOURCE": ["30/minute", "300/hour"],
+    # Wrong passwords in a row, then the password opens nothing until it is set anew: as many as
+    # NIST SP 800-63B-4 section 3.2.2 allows.
+    "MAX_PASSWORD_FAILURES": 100,
+    # Refreshes and revocations of one session. An honest app refreshes four times an hour; twenty
+    # requests at once that all refresh, and retry, are still far from it.
+    "REFRESH_RATES": ["60/minute"],
+    # Other requests of one session to the endpoints of authx; a project's own are not limited.
+    "SESSION_RATES": ["120/minute"],
+    # Tokens that this server never minted, from one source.
+    "FORGED_TOKEN_RATES": ["60/minute"],
 }
 
 # Knox's own settings keep their meaning; where a project sets none, these hold instead of Knox's,

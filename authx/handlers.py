@@ -66,6 +66,10 @@ TOO_LARGE = Answer(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", "The request body is too large."
 )
 
+RATE_LIMITED = Answer(
+    HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", "Too many requests. Wait, then try again."
+)
+
 WRONG_CREDENTIALS = Answer(
     HTTPStatus.BAD_REQUEST, "invalid_grant", "The user name or the password is wrong."
 )
@@ -104,9 +108,7 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
         "unsupported_media_type",
         "This content type is not read here.",
     ),
-    exceptions.Throttled: Answer(
-        HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", "Too many requests. Wait, then try again."
-    ),
+    exceptions.Throttled: RATE_LIMITED,
     RequestDataTooBig: TOO_LARGE,
     TooManyFieldsSent: TOO_LARGE,
     SuspiciousOperation: INVALID_REQUEST,
@@ -173,6 +175,9 @@ def headers_of(answer: Answer) -> Iterator[tuple[str, str]]:
         yield "WWW-Authenticate", challenge(answer.code)
     if answer is UNAVAILABLE:
         yield "Retry-After", str(RETRY_AFTER_SECONDS)
+    if answer is RATE_LIMITED:
+        # In a project's own views too (RFC 6585 section 4); DRF itself has set Retry-After.
+        yield "Cache-Control", "no-store"
 
 
 def _fields(error: Exception) -> dict[str, list[str]]:

@@ -3,11 +3,13 @@
 import sys
 
 from django.http import HttpRequest, JsonResponse
+from rest_framework.exceptions import Throttled
 
 from authx.handlers import (
     FORBIDDEN,
     INVALID_REQUEST,
     NOT_FOUND,
+    RATE_LIMITED,
     Answer,
     body_of,
     foreseen,
@@ -20,6 +22,13 @@ def plain(answer: Answer) -> JsonResponse:
     """Return an answer that no renderer of DRF's has to write."""
     headers = {"Cache-Control": "no-store", **dict(headers_of(answer))}
     return JsonResponse(body_of(answer), status=answer.status, headers=headers)
+
+
+def rate_limited(error: Throttled) -> JsonResponse:
+    """Return what DRF's own handler answers inside its views."""
+    response = plain(RATE_LIMITED)
+    response["Retry-After"] = str(error.wait)  # type: ignore[attr-defined]  # not in the stubs
+    return response
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001

@@ -8,12 +8,13 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from rest_framework.exceptions import Throttled
 from rest_framework.settings import api_settings
 
 from authx import conf
 from authx.context import Source, within
 from authx.handlers import FORBIDDEN, INVALID_REQUEST, Answer
-from authx.last_resort import plain
+from authx.last_resort import plain, rate_limited
 
 MAX_USER_AGENT_LENGTH: Final = 256
 MAX_PATH_LENGTH: Final = 256
@@ -41,6 +42,10 @@ class RequestContextMiddleware:
             response = self.get_response(request)
         response["X-Request-ID"] = source.request_id
         return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:  # noqa: ARG002
+        """Answer a password that was tried too often outside of DRF: in the admin, say."""
+        return rate_limited(error) if isinstance(error, Throttled) else None
 
 
 class APIMiddleware:

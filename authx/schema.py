@@ -13,7 +13,7 @@ from authx.serializers import ErrorSerializer
 ANSWER_OF: Final = {answer.code: answer for answer in (SERVER_ERROR, *reversed(ANSWERS.values()))}
 
 # What any endpoint may answer, what one with a body may, and what one behind a bearer token may.
-ANYWHERE: Final = ("temporarily_unavailable", "server_error")
+ANYWHERE: Final = ("rate_limited", "temporarily_unavailable", "server_error")
 BODY: Final = ("invalid_request", "payload_too_large", "unsupported_media_type")
 BEARER: Final = ("unauthorized", "invalid_token")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -10,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from authx.throttling.store import store
 from tests.phone import PASSWORD, Phone
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -30,6 +32,26 @@ def _quick_hasher(settings: pytest.FixtureRequest) -> None:
         "django.contrib.auth.hashers.MD5PasswordHasher",
         "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     ]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_counted() -> None:
+    """Start each test with no attempt of another one counted."""
+    store()._shared.storage.reset()
+    store()._own.storage.reset()
+
+
+@pytest.fixture
+def without_limits(settings: Any) -> None:
+    """Let a test sign in and refresh as often as no app would; for promises about other things."""
+    many = ["1000000/minute"]
+    settings.AUTHX = settings.AUTHX | {
+        "SIGN_IN_RATES": many,
+        "SIGN_IN_RATES_PER_SOURCE": many,
+        "REFRESH_RATES": many,
+        "SESSION_RATES": many,
+        "FORGED_TOKEN_RATES": many,
+    }
 
 
 @pytest.fixture

@@ -155,6 +155,7 @@ def test_two_tokens_are_refused(phone: Phone, tablet: Phone) -> None:
     assert error_of(response) == (401, "invalid_token")
 
 
+@pytest.mark.usefixtures("without_limits")
 @fuzzed
 @hypothesis.given(strategies.binary(), strategies.sampled_from(["", "Bearer ", "Bearer axa_"]))
 def test_no_bytes_in_the_header_make_it_fail(db: None, noise: bytes, start: str) -> None:
@@ -163,6 +164,7 @@ def test_no_bytes_in_the_header_make_it_fail(db: None, noise: bytes, start: str)
     assert error_of(response)[1] in {"unauthorized", "invalid_token"}
 
 
+@pytest.mark.usefixtures("without_limits")
 @fuzzed
 @hypothesis.given(strategies.integers(0, 99), strategies.characters(codec="latin-1"))
 def test_no_single_character_of_a_token_can_be_changed(

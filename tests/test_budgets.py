@@ -1,15 +1,20 @@
 """What an operation may cost in SQL statements, however many sessions there are (design 9)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.db.models.signals import post_init
+from django.test import RequestFactory
 from django.utils import timezone
+from redis import Connection
+from rest_framework.request import Request
 
+from authx.authentication import TokenAuthentication
 from authx.models import AccessToken, DeviceSession
 from authx.sessions.sweep import sweep
 from tests.conftest import Clock, Statements
@@ -133,9 +138,34 @@ def test_a_login_costs_six_statements_beside_the_password_check(
 ) -> None:
     with statements() as cost:
         phone.sign_in()
-    password_check = [sql for sql in cost.sql if '"username" = ' in sql]
-    assert len(password_check) == 1
-    assert len(cost) - len(password_check) == 6
+    password_check = [sql for sql in cost.sql if '"username" = ' in sql and "LIMIT 21" in sql]
+    # Whether the account knows the device; a failure counted before the check, then forgotten.
+    throttle = [sql for sql in cost.sql if "passwordfailures" in sql or '1 AS "a"' in sql]
+    assert (len(password_check), len(throttle)) == (1, 3)
+    assert len(cost) - len(password_check) - len(throttle) == 6
+
+
+@pytest.fixture
+def trips() -> Iterator[mock.Mock]:
+    """Count what is sent to Redis."""
+    send = Connection.send_packed_command
+    with mock.patch.object(
+        Connection, "send_packed_command", autospec=True, side_effect=send
+    ) as sent:
+        yield sent
+
+
+def test_a_request_asks_the_store_of_the_limits_once(phone: Phone, trips: mock.Mock) -> None:
+    trips.reset_mock()
+    assert phone.is_signed_in
+    assert trips.call_count == 1
+
+
+def test_a_view_of_the_project_itself_never_asks_it(phone: Phone, trips: mock.Mock) -> None:
+    trips.reset_mock()
+    request = RequestFactory().get("/", HTTP_AUTHORIZATION=f"Bearer {phone.access_token}")
+    assert TokenAuthentication().authenticate(Request(request)) is not None
+    assert trips.call_count == 0
 
 
 @pytest.mark.usefixtures("crowd")

@@ -53,7 +53,7 @@ def test_a_password_that_a_backend_brings_in_at_sign_in_ends_other_sessions(
         user.save(update_fields=["password"])
         return user
 
-    with mock.patch("django.contrib.auth.backends.ModelBackend.authenticate", bring_in):
+    with mock.patch("authx.backends.ModelBackend.authenticate", bring_in):
         assert Phone(device={}).sign_in(NEW_PASSWORD).is_signed_in
     assert not phone.is_signed_in
 

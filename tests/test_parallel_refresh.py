@@ -9,7 +9,13 @@ from authx.models import AccessToken, DeviceSession
 from tests.crew import Crew
 from tests.phone import Phone
 
-pytestmark = [pytest.mark.no_cover, pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.no_cover,
+    pytest.mark.postgresql,
+    pytest.mark.django_db(transaction=True),
+    # More at once than any phone or household does.
+    pytest.mark.usefixtures("without_limits"),
+]
 
 PROCESSES = 16
 ROUNDS = 20

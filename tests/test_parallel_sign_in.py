@@ -10,7 +10,13 @@ from authx.models import DeviceSession
 from tests.crew import Crew
 from tests.phone import PASSWORD, Phone
 
-pytestmark = [pytest.mark.no_cover, pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.no_cover,
+    pytest.mark.postgresql,
+    pytest.mark.django_db(transaction=True),
+    # More at once than any phone or household does.
+    pytest.mark.usefixtures("without_limits"),
+]
 
 PROCESSES = 8
 ROUNDS = 10

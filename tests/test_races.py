@@ -25,6 +25,8 @@ pytestmark = [
     pytest.mark.postgresql,
     pytest.mark.django_db(transaction=True),
     pytest.mark.timeout(240),
+    # More at once than any phone or household does.
+    pytest.mark.usefixtures("without_limits"),
 ]
 
 ROUNDS = 200

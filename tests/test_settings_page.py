@@ -9,6 +9,7 @@ import pytest
 
 from authx import conf
 from tests import test_deployment_checks as surroundings
+from tests import test_guess_checks as guessing
 from tests.test_checks import DJANGO, KNOX, OWN
 from tests.test_house_rules import AUTHX
 from tests.test_retirement import BROKEN
@@ -40,7 +41,7 @@ def test_every_key_of_knox_that_has_a_default_of_ours_is_there_with_it() -> None
 
 @pytest.mark.parametrize(
     ("section", "cases"),
-    [("AUTHX", [*OWN, *surroundings.OWN, *BROKEN]), ("REST_KNOX", KNOX)],
+    [("AUTHX", [*OWN, *surroundings.OWN, *guessing.OWN, *BROKEN]), ("REST_KNOX", KNOX)],
     ids=["AUTHX", "KNOX"],
 )
 def test_every_check_that_refuses_a_key_stands_beside_it(section: str, cases: Any) -> None:

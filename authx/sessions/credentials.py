@@ -16,6 +16,7 @@ from authx.models import DeviceSession, RevocationReason
 from authx.sessions.contention import until_settled
 from authx.sessions.hash_upgrades import hash_upgrades_followed
 from authx.sessions.opening import insert_session, open_session
+from authx.sessions.passwords import is_password_right
 from authx.sessions.people import lock_unchanged
 from authx.sessions.revocation import revoke_all
 from authx.sessions.values import Device, TokenPair
@@ -63,9 +64,8 @@ def _change_password(
     session: DeviceSession, current_password: str, new_password: str, source: Source
 ) -> TokenPair | None:
     user = get_user_model()._base_manager.filter(pk=session.user_id).first()
-    with hash_upgrades_followed():
-        known = user is not None and user.check_password(current_password)
-    if user is None or not known:
+    # The same password as at sign-in, so the same count: a stolen access token guesses no further.
+    if user is None or not is_password_right(user, current_password):
         raise WrongPasswordError
     validate_password(new_password, user)
     with suppress(CredentialsChangedError), transaction.atomic():

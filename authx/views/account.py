@@ -24,6 +24,7 @@ from authx.serializers import (
 )
 from authx.sessions.credentials import change_password
 from authx.sessions.revocation import revoke_all, revoke_session
+from authx.throttling.passwords import password_attempt, present_password_limits
 from authx.views.base import AuthxView, access_token_of, checked
 
 
@@ -85,15 +86,19 @@ class PasswordView(AuthxView):
     )
     def post(self, request: Request, **_: Any) -> Response:
         passwords = checked(PasswordSerializer, request)
-        try:
-            pair = change_password(
-                session=access_token_of(request).session,
-                current_password=passwords["current_password"],
-                new_password=passwords["new_password"],
-                source=current_source(),
-            )
-        except DjangoValidationError as error:
-            raise ValidationError({"new_password": error.messages}) from error
+        with password_attempt(*present_password_limits(access_token_of(request))) as attempt:
+            try:
+                pair = change_password(
+                    session=access_token_of(request).session,
+                    current_password=passwords["current_password"],
+                    new_password=passwords["new_password"],
+                    source=current_source(),
+                )
+            except DjangoValidationError as error:
+                # The present password was right: whoever looks for a new one may go on.
+                attempt.succeed()
+                raise ValidationError({"new_password": error.messages}) from error
+            attempt.succeed()
         return Response(pair_body(pair))
 
 

@@ -17,6 +17,7 @@ from authx.authentication import TokenAuthentication
 from authx.handlers import exception_handler
 from authx.models import AccessToken
 from authx.parsers import StrictFormParser, StrictJSONParser
+from authx.throttling.tokens import SessionThrottle
 
 
 class AlwaysJSON(DefaultContentNegotiation):
@@ -35,11 +36,11 @@ class AlwaysJSON(DefaultContentNegotiation):
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
 class AuthxView(APIView):
     # An endpoint for somebody signed in; sets everything that a project's defaults could loosen.
-    # (Comments, because the API description shows docstrings.) Rate limits belong here and in
-    # `throttle_classes` of the endpoints.
+    # (Comments, because the API description shows docstrings.)
 
     authentication_classes: Sequence[Any] = (TokenAuthentication,)
     permission_classes: Sequence[Any] = (IsAuthenticated,)
+    throttle_classes: Sequence[Any] = (SessionThrottle,)
     parser_classes: Sequence[Any] = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = AlwaysJSON
@@ -61,10 +62,12 @@ class AuthxView(APIView):
 
 
 class PublicView(AuthxView):
-    # An endpoint that no header can spoil: a stale bearer token must not turn a sign-in away.
+    # An endpoint that no header can spoil: a stale bearer token must not turn a sign-in away. Who
+    # asks is said in the body, so the endpoint itself counts, once it has read that.
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    throttle_classes = ()
     parser_classes = (StrictJSONParser, StrictFormParser)
 
 

@@ -20,6 +20,9 @@ from authx.sessions.credentials import sign_in
 from authx.sessions.revocation import revoke_by_token
 from authx.sessions.rotation import rotate_session
 from authx.sessions.values import Device
+from authx.throttling.passwords import password_attempt, sign_in_limits
+from authx.throttling.tokens import admit_token
+from authx.tokens import TokenKind
 from authx.views.base import PublicView, checked
 
 
@@ -33,13 +36,16 @@ class LoginView(PublicView):
     )
     def post(self, request: Request, **_: Any) -> Response:
         credentials = checked(LoginSerializer, request)
-        pair = sign_in(
-            request=request._request,  # backends expect Django's own
-            username=credentials["username"],
-            password=credentials["password"],
-            device=Device(**credentials.get("device", {})),
-            source=current_source(),
-        )
+        username, device = credentials["username"], Device(**credentials.get("device", {}))
+        with password_attempt(*sign_in_limits(username, device.installation_id)) as attempt:
+            pair = sign_in(
+                request=request._request,  # backends expect Django's own
+                username=username,
+                password=credentials["password"],
+                device=device,
+                source=current_source(),
+            )
+            attempt.succeed()
         return Response(pair_body(pair))
 
 
@@ -62,6 +68,7 @@ class TokenView(PublicView):
         if body.get("grant_type") not in ("refresh_token", None, ""):
             raise UnsupportedGrantTypeError
         grant = checked(TokenSerializer, request)
+        admit_token(grant["refresh_token"], TokenKind.REFRESH)
         pair = rotate_session(raw_token=grant["refresh_token"], source=current_source())
         return Response(pair_body(pair))
 
@@ -77,5 +84,7 @@ class RevokeView(PublicView):
         auth=[],
     )
     def post(self, request: Request, **_: Any) -> Response:
-        revoke_by_token(raw_token=checked(RevokeSerializer, request)["token"])
+        raw_token = checked(RevokeSerializer, request)["token"]
+        admit_token(raw_token, *TokenKind)
+        revoke_by_token(raw_token=raw_token)
         return Response({})

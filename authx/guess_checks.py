@@ -1,0 +1,108 @@
+"""System checks: settings without which guessing would not be limited, or not where it counts."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from django.contrib.auth.hashers import get_hasher
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as Caution
+from limits import parse
+from rest_framework.settings import api_settings
+
+from authx import conf
+from authx.throttling.store import PER_PROCESS, SHARED, store_at
+
+RATES: Final = (
+    "SIGN_IN_RATES",
+    "SIGN_IN_RATES_PER_SOURCE",
+    "REFRESH_RATES",
+    "SESSION_RATES",
+    "FORGED_TOKEN_RATES",
+)
+# NIST SP 800-63B-4 section 3.2.2.
+MOST_FAILURES: Final = 100
+SLOW_HASHES: Final = frozenset({"argon2", "scrypt", "bcrypt_sha256", "pbkdf2_sha256"})
+
+
+def check_guessing(**_: Any) -> list[CheckMessage]:
+    return [*_check_rates(), *_check_failures(), *_check_proxies(), *_check_storage()]
+
+
+def check_deployment(**_: Any) -> list[CheckMessage]:
+    """Run what only a deployment has to heed (`check --deploy`)."""
+    return [*_check_sharing(), *_check_hashing()]
+
+
+def _check_rates() -> Iterator[CheckMessage]:
+    for name in RATES:
+        rates = conf.own(name)
+        if not isinstance(rates, list | tuple) or not rates or not all(map(_is_rate, rates)):
+            yield Error(
+                f"AUTHX[{name!r}] is {rates!r}.",
+                hint='Set a list of rates such as ["5/minute", "15/hour"]; all of them hold.',
+                id="authx.E020",
+            )
+
+
+def _is_rate(text: Any) -> bool:
+    try:
+        return parse(text).amount > 0
+    except ValueError:
+        return False
+
+
+def _check_failures() -> Iterator[CheckMessage]:
+    count = conf.own("MAX_PASSWORD_FAILURES")
+    if type(count) is not int or not 1 <= count <= MOST_FAILURES:
+        yield Error(
+            f"AUTHX['MAX_PASSWORD_FAILURES'] is {count!r}.",
+            hint="Set a whole number from 1 to 100 (NIST SP 800-63B-4 section 3.2.2).",
+            id="authx.E021",
+        )
+
+
+def _check_proxies() -> Iterator[CheckMessage]:
+    count = api_settings.NUM_PROXIES
+    if type(count) is not int or count < 0:
+        yield Error(
+            f"REST_FRAMEWORK['NUM_PROXIES'] is {count!r}: anybody could choose an address.",
+            hint="Set the number of proxies in front that append to X-Forwarded-For, 0 for none.",
+            id="authx.E022",
+        )
+
+
+def _check_storage() -> Iterator[CheckMessage]:
+    url = conf.own("THROTTLE_STORAGE_URL")
+    if url == PER_PROCESS:
+        return
+    usable = isinstance(url, str) and url.startswith(SHARED)
+    try:
+        # Reads the URL and looks for the client library; connects to nothing.
+        usable = usable and bool(store_at(url))
+    except Exception:  # noqa: BLE001 -- each client has errors of its own for what it cannot read
+        usable = False
+    if not usable:
+        # The URL stays out of the message: it may carry a password.
+        yield Error(
+            "AUTHX['THROTTLE_STORAGE_URL'] names no store that can be used.",
+            hint=f"Set redis://host:port/number, or one of {', '.join(SHARED)}, or {PER_PROCESS}.",
+            id="authx.E023",
+        )
+
+
+def _check_sharing() -> Iterator[CheckMessage]:
+    if conf.own("THROTTLE_STORAGE_URL") == PER_PROCESS:
+        yield Caution(
+            "Rate limits count in each process for itself.",
+            hint="Set AUTHX['THROTTLE_STORAGE_URL'] to a Redis that all processes share.",
+            id="authx.W010",
+        )
+
+
+def _check_hashing() -> Iterator[CheckMessage]:
+    if (algorithm := get_hasher().algorithm) not in SLOW_HASHES:
+        yield Caution(
+            f"Passwords are hashed by {algorithm}, which is made to be fast.",
+            hint="Put Argon2PasswordHasher first in PASSWORD_HASHERS.",
+            id="authx.W011",
+        )

@@ -1,0 +1,1 @@
+"""Rate limits: how often something may be tried, counted for all processes together."""

@@ -1,0 +1,126 @@
+"""Counts an attempt before it is made, against every limit that it falls under."""
+
+import logging
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+from math import floor
+from time import time
+from typing import Final
+
+from django.utils.crypto import salted_hmac
+from limits import RateLimitItem, WindowStats, parse
+from rest_framework.exceptions import Throttled
+
+from authx.context import current_source
+from authx.throttling.store import store
+
+logger = logging.getLogger(__name__)
+
+# What one household or one phone can choose its IPv6 addresses from (RFC 6177).
+IPV6_SOURCE_BITS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How often one subject may do one kind of thing: `rates` are like "5/minute"."""
+
+    kind: str
+    subject: str
+    rates: Sequence[str]
+
+    @property
+    def windows(self) -> list[RateLimitItem]:
+        """Return the windows, shortest first."""
+        return _windows(tuple(self.rates))
+
+    @property
+    def key(self) -> str:
+        """Return the name in the store: nothing there tells who or whence."""
+        named = f"{self.kind}\0{self.subject}".encode(errors="surrogatepass")
+        return salted_hmac("authx.throttling", named, algorithm="sha256").hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _windows(rates: tuple[str, ...]) -> list[RateLimitItem]:
+    return sorted(map(parse, rates), key=RateLimitItem.get_expiry)
+
+
+def take(*limits: Limit) -> None:
+    """Count one attempt against every window of every limit; raises DRF's Throttled if one is full.
+
+    All are looked at before any is counted: an attempt that is refused takes no place in a window,
+    so it neither prolongs the wait nor fills the limit of somebody else. Of attempts at the same
+    moment that all saw a place, `hit` decides, atomically; the shortest window comes first because
+    it is the one to refuse them, before they take places in longer ones.
+    """
+    windows = [(limit, window) for limit in limits for window in limit.windows]
+    # A single window needs no look beforehand: one round trip.
+    free = len(windows) == 1 or not _full(windows)
+    if free and all(_hit(limit, window) for limit, window in windows):
+        return
+    full = _full(windows)
+    for limit, window, _ in full[-1:]:
+        _tell(limit, window)
+    # Nobody is full any more if somebody's success cleared the counters meanwhile.
+    raise Throttled(max((wait for _, _, wait in full), default=1))
+
+
+def clear(limit: Limit) -> None:
+    """Forget every attempt counted against a limit."""
+    for window in limit.windows:
+        _forget(limit, window)
+
+
+def _forget(limit: Limit, window: RateLimitItem) -> None:
+    store().ask(lambda limiter: limiter.clear(window, limit.key))
+
+
+def _hit(limit: Limit, window: RateLimitItem) -> bool:
+    return store().ask(lambda limiter: limiter.hit(window, limit.key))
+
+
+def _full(
+    windows: Iterable[tuple[Limit, RateLimitItem]],
+) -> list[tuple[Limit, RateLimitItem, int]]:
+    """Return the windows without a place, each with the seconds until it has one."""
+    found = []
+    for limit, window in windows:
+        stats = _stats(limit, window)
+        if stats.remaining <= 0:
+            # An attempt leaves its window only when its time is over, not when it is reached.
+            found.append((limit, window, max(1, floor(stats.reset_time - time()) + 1)))
+    return found
+
+
+def _stats(limit: Limit, window: RateLimitItem) -> WindowStats:
+    return store().ask(lambda limiter: limiter.get_window_stats(window, limit.key))
+
+
+def _tell(limit: Limit, window: RateLimitItem) -> None:
+    """Log that a limit was crossed, once in its window however often it is."""
+    once = type(window)(1, window.multiples)
+    if store().ask(lambda limiter: limiter.hit(once, "told", limit.key)):
+        logger.warning("rate limit %s crossed, last from %s", limit.kind, current_source().ip)
+
+
+def normalised(username: str) -> str:
+    """Return what all spellings of a user name share: compatibility forms, case, outer blanks."""
+    folded = unicodedata.normalize("NFKC", username).casefold()
+    return unicodedata.normalize("NFKC", folded).strip()
+
+
+def source_subject() -> str:
+    """Return where the request under way comes from, as one source: an address, or its /64.
+
+    Without an address, all are one source: better than none.
+    """
+    ip = current_source().ip
+    if ip is None:
+        return "unknown"
+    address = ip_address(ip)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+        return str(int(address) >> (128 - IPV6_SOURCE_BITS))
+    return str(getattr(address, "ipv4_mapped", None) or address)

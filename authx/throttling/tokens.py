@@ -1,0 +1,49 @@
+"""Requests that show a token: limited for its session, and for a source that forges them."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from authx import conf, tokens
+from authx.errors import ForgedTokenError
+from authx.models import AccessToken
+from authx.throttling.rates import Limit, source_subject, take
+from authx.tokens import TokenKind
+
+if TYPE_CHECKING:
+    # Views name the classes that authenticate them, and those count here.
+    from rest_framework.views import APIView
+
+
+class SessionThrottle(BaseThrottle):
+    """Limits the requests of one session, whatever address it shares with others."""
+
+    def allow_request(self, request: Request, view: "APIView") -> bool:  # noqa: ARG002 -- DRF's
+        # A project may let another scheme in, which has no sessions: then the person counts.
+        token: Any = request.auth
+        by_session = isinstance(token, AccessToken)
+        subject = token.session_id if by_session else request.user.pk or source_subject()
+        # Raised inside rather than answered: the wait is known only there.
+        take(Limit("requests of a session", str(subject), conf.own("SESSION_RATES")))
+        return True
+
+
+def admit_token(raw_token: str, *kinds: TokenKind) -> None:
+    """Count a token in a body, before anything is looked up; raises DRF's Throttled.
+
+    A genuine one counts for its session, which its tag proves without a query: phones share
+    addresses. A forged one has no session and counts for its source.
+    """
+    for kind in kinds:
+        with suppress(ForgedTokenError):
+            session_id = tokens.parse(raw_token, kind).session_id
+            take(Limit("tokens of a session", str(session_id), conf.own("REFRESH_RATES")))
+            return
+    count_forgery()
+
+
+def count_forgery() -> None:
+    """Count a token that we never minted; raises DRF's Throttled, which hits nobody genuine."""
+    take(Limit("forged tokens of a source", source_subject(), conf.own("FORGED_TOKEN_RATES")))

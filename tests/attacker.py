@@ -1,0 +1,32 @@
+"""Somebody who guesses: passwords and tokens, from any address, as any device."""
+
+from typing import TYPE_CHECKING, Any
+
+from tests.phone import PASSWORD, Phone
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+
+WRONG = "not her password"
+ELSEWHERE = "203.0.113.9"
+
+
+def guess(username: str = "alice", password: str = WRONG, **options: Any) -> "Answer":
+    """Try a password at the sign-in endpoint; `installation` names the device."""
+    device = {"installation_id": options.pop("installation", "")}
+    body = {"username": username, "password": password, "device": device}
+    return Phone().client.post("/users/login", body, content_type="application/json", **options)
+
+
+def statuses(count: int, *arguments: Any, **options: Any) -> list[int]:
+    """Guess so often, and return what was answered."""
+    return [guess(*arguments, **options).status_code for _ in range(count)]
+
+
+def sign_in_from(address: str, **options: Any) -> "Answer":
+    return guess(password=PASSWORD, REMOTE_ADDR=address, **options)
+
+
+def forge(address: str = ELSEWHERE) -> "Answer":
+    """Present a bearer token that nobody minted."""
+    return Phone(pair={"access_token": "axa_forged"}).send("GET", "me", REMOTE_ADDR=address)

@@ -1,0 +1,107 @@
+"""Settings without which guessing would not be limited are refused, each under an id of its own."""
+
+import inspect
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+
+from authx import guess_checks
+from authx.guess_checks import check_deployment, check_guessing
+from backend.settings import PASSWORD_HASHERS
+from tests.test_checks import ids_in
+
+OWN = [
+    ("authx.E020", {"SIGN_IN_RATES": []}),
+    ("authx.E020", {"SIGN_IN_RATES": "5/minute"}),
+    ("authx.E020", {"SIGN_IN_RATES_PER_SOURCE": ["often"]}),
+    ("authx.E020", {"REFRESH_RATES": ["0/minute"]}),
+    ("authx.E020", {"SESSION_RATES": None}),
+    ("authx.E020", {"FORGED_TOKEN_RATES": [5]}),
+    ("authx.E021", {"MAX_PASSWORD_FAILURES": 0}),
+    ("authx.E021", {"MAX_PASSWORD_FAILURES": 101}),
+    ("authx.E021", {"MAX_PASSWORD_FAILURES": True}),
+    ("authx.E023", {"THROTTLE_STORAGE_URL": None}),
+    ("authx.E023", {"THROTTLE_STORAGE_URL": "memcached://cache.example.com"}),
+    ("authx.E023", {"THROTTLE_STORAGE_URL": "redis://host:port/0"}),
+]
+PROXIES = [("authx.E022", value) for value in (None, -1, "1", True)]
+DEPLOYMENT = [
+    ("authx.W010", "AUTHX", {"THROTTLE_STORAGE_URL": "memory://"}),
+    ("authx.W011", "PASSWORD_HASHERS", ["django.contrib.auth.hashers.MD5PasswordHasher"]),
+]
+
+
+@pytest.fixture(autouse=True)
+def _deployed(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = PASSWORD_HASHERS
+    settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": "redis://redis.example.com/0"}
+
+
+def ids() -> list[str | None]:
+    return [message.id for message in [*check_guessing(), *check_deployment()]]
+
+
+def test_the_settings_of_this_project_are_clean() -> None:
+    assert ids() == []
+
+
+@pytest.mark.parametrize(("expected", "change"), OWN)
+def test_a_setting_of_authx_is_refused(settings: Any, expected: str, change: Any) -> None:
+    settings.AUTHX = settings.AUTHX | change
+    assert ids() == [expected]
+
+
+@pytest.mark.parametrize(("expected", "value"), PROXIES)
+def test_a_number_of_proxies_that_is_none_is_refused(
+    settings: Any, expected: str, value: Any
+) -> None:
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": value}
+    assert ids() == [expected]
+
+
+@pytest.mark.parametrize(("expected", "name", "value"), DEPLOYMENT)
+def test_what_a_deployment_needs_is_asked_for(
+    settings: Any, expected: str, name: str, value: Any
+) -> None:
+    setattr(settings, name, value)
+    assert ids() == [expected]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"SIGN_IN_RATES": ["1 per 2 hours"]},
+        {"MAX_PASSWORD_FAILURES": 1},
+        {"MAX_PASSWORD_FAILURES": 100},
+        {"THROTTLE_STORAGE_URL": "rediss://user:word@redis.example.com:6380/1"},
+    ],
+)
+def test_a_setting_at_its_very_limit_is_clean(settings: Any, change: dict[str, Any]) -> None:
+    settings.AUTHX = settings.AUTHX | change
+    assert ids() == []
+
+
+def test_the_message_shows_no_password_of_the_store(settings: Any) -> None:
+    url = "memcached://somebody:secret@cache.example.com"
+    settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": url}
+    assert "secret" not in repr(check_guessing())
+
+
+def test_every_id_is_used_once_and_has_a_test_here() -> None:
+    found = ids_in(inspect.getsource(guess_checks))
+    assert set(found.values()) == {1}
+    assert set(found) == {case[0] for case in [*OWN, *PROXIES, *DEPLOYMENT]}
+
+
+def test_manage_py_check_runs_them(settings: Any) -> None:
+    settings.AUTHX = settings.AUTHX | {"MAX_PASSWORD_FAILURES": 0}
+    with pytest.raises(SystemCheckError, match=r"authx\.E021"):
+        call_command("check")
+
+
+def test_manage_py_check_deploy_runs_the_others(settings: Any) -> None:
+    settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": "memory://"}
+    with pytest.raises(SystemCheckError, match=r"authx\.W010"):
+        call_command("check", "--deploy", "--fail-level", "WARNING")

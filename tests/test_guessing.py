@@ -1,0 +1,251 @@
+"""Guessing passwords: limited for an account and, apart, for a source; owners stay in."""
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from redis import Redis
+
+from authx.throttling.passwords import account_lane
+from authx.throttling.rates import Limit
+from tests.attacker import ELSEWHERE, WRONG, guess, sign_in_from, statuses
+from tests.conftest import Clock
+from tests.phone import PASSWORD, Phone, error_of
+
+pytestmark = pytest.mark.django_db
+
+LIMITED = (429, "rate_limited")
+FIVE_THEN_NO = [400] * 5 + [429]
+
+
+@pytest.mark.parametrize("username", ["alice", "nobody"])
+def test_the_sixth_guess_in_a_minute_is_refused_for_known_and_unknown_alike(
+    clock: Clock, alice: User, username: str
+) -> None:
+    assert statuses(5, username) == [400] * 5
+    response = guess(username, PASSWORD)
+    assert error_of(response) == LIMITED
+    assert response.headers["Retry-After"] == "61"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert b"alice" not in response.content
+
+
+def test_the_right_password_is_refused_as_well_once_the_limit_is_reached(
+    clock: Clock, alice: User
+) -> None:
+    assert statuses(5) == [400] * 5
+    assert guess(password=PASSWORD).status_code == HTTPStatus.TOO_MANY_REQUESTS
+
+
+@pytest.mark.parametrize("seconds", [0, 17.25, 59.5])
+def test_a_sign_in_after_the_wait_succeeds_and_one_before_does_not(
+    clock: Clock, alice: User, seconds: float
+) -> None:
+    statuses(5)
+    clock.forward(seconds=seconds)
+    wait = int(guess().headers["Retry-After"])
+    clock.forward(seconds=wait - 1.01)
+    assert guess(password=PASSWORD).status_code == HTTPStatus.TOO_MANY_REQUESTS
+    clock.forward(seconds=1.01)
+    assert guess(password=PASSWORD).status_code == HTTPStatus.OK
+
+
+def test_the_wait_grows_from_a_minute_to_a_day(clock: Clock, alice: User) -> None:
+    waits = []
+    for _ in range(6):
+        assert statuses(6) == FIVE_THEN_NO
+        waits.append(int(guess().headers["Retry-After"]))
+        clock.forward(seconds=waits[-1])
+    # Fifteen fill the hour, thirty the day; each wait ends when the oldest of them is over.
+    assert waits == [61, 61, 3601 - 2 * 61, 61, 61, 86401 - 3601 - 2 * 61]
+
+
+def test_refused_attempts_do_not_prolong_the_wait(clock: Clock, alice: User) -> None:
+    for _ in range(3):
+        assert statuses(5) == [400] * 5
+        clock.forward(minutes=2)
+    wait = int(guess().headers["Retry-After"])
+    clock.forward(seconds=wait - 5)
+    assert statuses(20) == [429] * 20
+    clock.forward(seconds=5)
+    assert guess(password=PASSWORD).status_code == HTTPStatus.OK
+
+
+def test_a_success_clears_the_count_of_its_account_only(
+    clock: Clock, alice: User, bob: User
+) -> None:
+    assert statuses(4) == statuses(4, "bob") == [400] * 4
+    assert guess(password=PASSWORD).status_code == HTTPStatus.OK
+    assert statuses(5) == [400] * 5
+    assert statuses(2, "bob") == [400, 429]
+
+
+@pytest.mark.parametrize(
+    "spelling", ["Alice", "\uff21LICE", "\uff41lice", " alice ", "alice\u2003"]
+)
+def test_spellings_of_a_name_share_a_count(clock: Clock, alice: User, spelling: str) -> None:
+    assert statuses(5, spelling) == [400] * 5
+    assert guess().status_code == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def test_one_name_guessed_from_many_sources_is_limited(clock: Clock, alice: User) -> None:
+    answers = [guess(REMOTE_ADDR=f"198.51.100.{number}").status_code for number in range(6)]
+    assert answers == FIVE_THEN_NO
+
+
+def test_many_names_guessed_from_one_source_are_limited_and_nobody_elsewhere_is(
+    clock: Clock, alice: User
+) -> None:
+    answers = [guess(f"user{number}").status_code for number in range(31)]
+    assert answers == [400] * 30 + [429]
+    assert sign_in_from(ELSEWHERE).status_code == HTTPStatus.OK
+
+
+def test_a_success_does_not_clear_the_count_of_its_source(
+    clock: Clock, alice: User, bob: User
+) -> None:
+    answers = [guess(f"user{number}").status_code for number in range(28)]
+    assert guess("bob", PASSWORD).status_code == HTTPStatus.OK
+    assert answers + statuses(2) == [400] * 29 + [429]
+
+
+def test_a_source_that_is_refused_uses_up_nobodys_account(clock: Clock, alice: User) -> None:
+    for number in range(30):
+        guess(f"user{number}")
+    assert statuses(10) == [429] * 10
+    assert statuses(5, REMOTE_ADDR=ELSEWHERE) == [400] * 5
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:203.0.113.1", "203.0.113.1", True),
+        ("::ffff:203.0.113.1", "::ffff:203.0.113.2", False),
+        ("", "unix:", True),
+    ],
+)
+def test_a_source_is_an_address_or_a_network_of_ipv6(
+    clock: Clock, settings: Any, one: str, other: str, *, same: bool
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"SIGN_IN_RATES_PER_SOURCE": ["1/minute"]}
+    assert guess("somebody", REMOTE_ADDR=one).status_code == HTTPStatus.BAD_REQUEST
+    expected = HTTPStatus.TOO_MANY_REQUESTS if same else HTTPStatus.BAD_REQUEST
+    assert guess("another", REMOTE_ADDR=other).status_code == expected
+
+
+@pytest.mark.parametrize(("proxies", "trusted"), [(0, ""), (1, ", 198.51.100.7")])
+def test_a_made_up_forwarding_header_is_no_way_round(
+    clock: Clock, settings: Any, proxies: int, trusted: str
+) -> None:
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": proxies}
+    answers = [
+        guess(f"user{number}", headers={"x-forwarded-for": f"10.0.0.{number}{trusted}"})
+        for number in range(31)
+    ]
+    assert [answer.status_code for answer in answers] == [400] * 30 + [429]
+
+
+def test_a_known_device_gets_in_whatever_others_guess_from_the_same_address(
+    clock: Clock, phone: Phone
+) -> None:
+    for number in range(30):
+        guess(f"user{number}")
+    assert statuses(6) == [429] * 6
+    assert statuses(6, REMOTE_ADDR=ELSEWHERE) == FIVE_THEN_NO
+    assert phone.sign_in().is_signed_in
+
+
+def test_a_known_device_is_limited_in_its_own_lane(clock: Clock, phone: Phone) -> None:
+    assert statuses(6, installation="phone") == FIVE_THEN_NO
+    assert guess(password=PASSWORD).status_code == HTTPStatus.OK
+    assert guess(installation="phone").status_code == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def test_a_device_stays_known_when_its_session_has_ended(clock: Clock, phone: Phone) -> None:
+    phone.send("POST", "logout")
+    statuses(6)
+    assert phone.sign_in().is_signed_in
+
+
+@pytest.mark.parametrize("username", ["alice", "nobody"])
+def test_inventing_devices_opens_no_further_lane(clock: Clock, phone: Phone, username: str) -> None:
+    answers = [guess(username, installation=str(number)).status_code for number in range(6)]
+    assert answers == FIVE_THEN_NO
+
+
+def test_somebody_elses_device_opens_no_further_lane(clock: Clock, phone: Phone, bob: User) -> None:
+    assert statuses(5, "bob") == [400] * 5
+    assert guess("bob", installation="phone").status_code == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def test_the_admin_is_a_door_like_the_others(clock: Clock, admin_user: User) -> None:
+    form = {"username": "admin", "password": WRONG}
+    answers = [Client().post("/admin/login/", form) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+    assert error_of(answers[-1]) == LIMITED
+    assert answers[-1].headers["Retry-After"] == "61"
+    assert answers[-1].headers["Cache-Control"] == "no-store"
+    assert guess("admin").status_code == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def test_a_success_in_the_admin_clears_the_count_of_its_account(
+    clock: Clock, admin_user: User
+) -> None:
+    form = {"username": "admin", "password": "password"}
+    assert statuses(4, "admin") == [400] * 4
+    assert Client().post("/admin/login/?next=/admin/", form).status_code == HTTPStatus.FOUND
+    assert statuses(5, "admin") == [400] * 5
+
+
+def test_malformed_credentials_are_neither_counted_nor_a_way_round(
+    clock: Clock, alice: User
+) -> None:
+    assert statuses(40, password="") == [400] * 40
+    assert statuses(6) == FIVE_THEN_NO
+    assert error_of(guess(password="")) == (400, "invalid_request")
+
+
+def test_a_crossed_limit_is_logged_once_in_its_window(
+    clock: Clock, alice: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert statuses(5 + 20) == [400] * 5 + [429] * 20
+    lines = [line for line in caplog.messages if "crossed" in line]
+    assert lines == ["rate limit sign-in to an account crossed, last from 127.0.0.1"]
+
+
+@pytest.mark.postgresql
+def test_redis_holds_no_name_no_device_and_no_address(
+    clock: Clock, settings: Any, phone: Phone
+) -> None:
+    statuses(6, REMOTE_ADDR=ELSEWHERE)
+    guess(installation="phone")
+    phone.refresh().call()
+    with Redis.from_url(settings.REDIS_URL) as redis:
+        keys = list(redis.scan_iter("authx:*"))
+    assert len(keys) >= 10
+    shape = rb"authx:LIMITER/(told/)?[0-9a-f]{64}/\d+/1/(minute|hour|day)"
+    assert [key for key in keys if not re.fullmatch(shape, key)] == []
+
+
+def test_a_key_tells_names_apart_and_depends_on_the_secret_key(settings: Any) -> None:
+    def keys() -> set[str]:
+        names = ["alice", "bob", "\ud800", "x" * 10_000]
+        return {account_lane(name).key for name in names}
+
+    before = keys()
+    settings.SECRET_KEY = "another key altogether"
+    assert len(before | keys()) == 8
+
+
+def test_names_are_compared_in_compatibility_form_whatever_their_case() -> None:
+    assert account_lane("\u2122").key == account_lane("tm").key
+
+
+def test_the_shortest_window_is_asked_first_in_whatever_order_they_are_set() -> None:
+    windows = Limit("kind", "subject", ["30/day", "5/minute", "15/hour"]).windows
+    assert [window.get_expiry() for window in windows] == [60, 3600, 86400]

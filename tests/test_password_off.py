@@ -1,0 +1,157 @@
+"""A hundred wrong passwords in a row, and the password opens nothing until it is set anew."""
+
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Permission, User
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from authx.models import PasswordFailures
+from tests.attacker import WRONG, guess, statuses
+from tests.conftest import Clock
+from tests.phone import PASSWORD, Phone, error_of
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("without_limits")]
+
+NEW_PASSWORD = "another horse entirely, honest"
+LIST = "/admin/authx/passwordfailures/"
+
+
+@pytest.fixture
+def off(alice: User, phone: Phone) -> User:
+    """Alice, signed in on her phone, whose password is off."""
+    assert guess().status_code == HTTPStatus.BAD_REQUEST
+    PasswordFailures.objects.update(count=100)
+    return alice
+
+
+def test_a_hundred_are_allowed_and_the_right_one_after_them_is_refused(phone: Phone) -> None:
+    assert statuses(99) == [400] * 99
+    assert guess(password=PASSWORD).status_code == HTTPStatus.OK
+    assert statuses(100) == [400] * 100
+    assert guess(password=PASSWORD).content == guess().content
+    assert PasswordFailures.objects.get().count == 100
+
+
+def test_sessions_go_on_while_the_password_is_off(off: User, phone: Phone) -> None:
+    assert phone.refresh().is_signed_in
+
+
+def test_a_device_that_is_known_gets_in_no_more_than_others(off: User, phone: Phone) -> None:
+    assert error_of(phone.try_sign_in()) == (400, "invalid_grant")
+
+
+def test_it_is_off_in_the_admin_too(off: User) -> None:
+    User.objects.update(is_staff=True)
+    form = {"username": "alice", "password": PASSWORD}
+    assert Client().post("/admin/login/?next=/admin/", form).status_code == HTTPStatus.OK
+
+
+def test_it_changes_no_password_while_it_is_off(off: User, phone: Phone) -> None:
+    body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    response = phone.send("POST", "password", body)
+    assert set(response.json()["fields"]) == {"current_password"}
+    assert phone.is_signed_in
+
+
+def test_wrong_present_passwords_count_as_well(phone: Phone) -> None:
+    body = {"current_password": WRONG, "new_password": NEW_PASSWORD}
+    answers = [phone.send("POST", "password", body).status_code for _ in range(3)]
+    assert answers == [400] * 3
+    assert PasswordFailures.objects.get().count == 3
+
+
+def test_a_password_set_anew_by_whatever_means_is_on(off: User) -> None:
+    User.objects.update(password=make_password(NEW_PASSWORD))
+    assert statuses(2) == [400] * 2
+    assert guess(password=NEW_PASSWORD).status_code == HTTPStatus.OK
+    assert PasswordFailures.objects.get().count == 0
+
+
+def test_a_new_secret_key_switches_nothing_on(settings: Any, off: User) -> None:
+    settings.SECRET_KEY = "another key altogether"
+    settings.SECRET_KEY_FALLBACKS = []
+    assert guess(password=PASSWORD).status_code == HTTPStatus.BAD_REQUEST
+
+
+def test_it_is_logged_for_whoever_is_on_call(off: User, caplog: pytest.LogCaptureFixture) -> None:
+    guess(password=PASSWORD)
+    assert f"the password of user {off.pk} is off after too many wrong ones" in caplog.messages
+
+
+def test_unknown_names_leave_no_row(alice: User) -> None:
+    assert statuses(3, "nobody") == [400] * 3
+    assert not PasswordFailures.objects.exists()
+
+
+@pytest.mark.postgresql
+def test_a_wrong_password_costs_one_write_and_a_right_one_two(
+    phone: Phone, statements: Any
+) -> None:
+    with statements() as wrong:
+        guess()
+    with statements() as right:
+        guess(password=PASSWORD)
+    of_failures = [sql for sql in right.writes if "passwordfailures" in sql]
+    assert (len(wrong), len(wrong.writes), len(of_failures)) == (2, 1, 2)
+
+
+def test_the_command_switches_it_on_and_ends_the_wait(
+    clock: Clock, off: User, settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"SIGN_IN_RATES": ["3/minute"]}
+    assert statuses(4) == [400] * 3 + [429]
+    call_command("restore_password_sign_in", "--user", "alice")
+    assert capsys.readouterr().out == "Restored.\n"
+    assert guess(password=PASSWORD).status_code == HTTPStatus.OK
+
+
+def test_the_command_says_who_is_unknown(alice: User) -> None:
+    with pytest.raises(CommandError, match="no user 'nobody'"):
+        call_command("restore_password_sign_in", "--user", "nobody")
+
+
+def operator(*permissions: str) -> Client:
+    client = Client()
+    user = User.objects.create_user("operator", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client.force_login(user, "authx.backends.ModelBackend")
+    return client
+
+
+def restore(client: Client, user: User) -> Any:
+    form = {"action": "restore", "_selected_action": str(user.pk)}
+    return client.post(LIST, form, follow=True)
+
+
+def test_the_admin_shows_who_is_off_and_switches_on(off: User) -> None:
+    client = operator("view_passwordfailures", "restore_password")
+    assert 'alt="True"' in client.get(LIST).content.decode()
+    assert "Restored." in restore(client, off).content.decode()
+    assert 'alt="False"' in client.get(LIST).content.decode()
+    assert guess(password=PASSWORD).status_code == HTTPStatus.OK
+
+
+def test_who_may_only_look_switches_nothing_on(off: User) -> None:
+    restore(operator("view_passwordfailures"), off)
+    assert guess(password=PASSWORD).status_code == HTTPStatus.BAD_REQUEST
+
+
+@pytest.mark.parametrize("page", ["add/", "{pk}/delete/", "{pk}/change/"])
+def test_the_count_is_nobodys_to_edit(off: User, page: str, admin_client: Client) -> None:
+    response = admin_client.post(LIST + page.format(pk=off.pk), {"post": "yes", "count": 0})
+    assert response.status_code == HTTPStatus.FORBIDDEN
+    assert PasswordFailures.objects.get().count == 100
+
+
+def test_a_person_with_failures_can_be_deleted(off: User) -> None:
+    client = operator("delete_user", "delete_devicesession", "view_user")
+    client.post(f"/admin/auth/user/{off.pk}/delete/", {"post": "yes"})
+    assert not PasswordFailures.objects.exists()
+
+
+def test_a_row_shows_whose_it_is_and_how_many(off: User) -> None:
+    assert str(PasswordFailures.objects.get()) == f"100 wrong passwords of user {off.pk}"

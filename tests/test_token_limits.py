@@ -1,0 +1,167 @@
+"""Tokens are limited for their session, not for the address it shares; forged ones for theirs."""
+
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from rest_framework.response import Response
+from rest_framework.test import APIRequestFactory, force_authenticate
+
+from authx.models import DeviceSession
+from authx.urls import urlpatterns
+from authx.views.base import AuthxView
+from tests.attacker import ELSEWHERE, WRONG, forge, statuses
+from tests.conftest import Clock
+from tests.phone import PASSWORD, Phone, error_of
+
+pytestmark = pytest.mark.django_db
+
+LIMITED = (429, "rate_limited")
+ONCE = ["1/minute"]
+BEARER = ["GET me", "POST logout-all", "POST password", "GET devices"]
+BEARER += ["GET devices/{id}", "PATCH devices/{id}", "DELETE devices/{id}", "POST logout"]
+
+
+class Open(AuthxView):
+    permission_classes = ()
+
+    def get(self, _: Any) -> Response:
+        return Response()
+
+
+def revoke(token: str, **options: Any) -> Any:
+    client = Phone().client
+    return client.post("/users/revoke", {"token": token}, "application/json", **options)
+
+
+def refresh(token: str, **options: Any) -> Any:
+    body = {"grant_type": "refresh_token", "refresh_token": token}
+    return Phone().client.post("/users/token", body, "application/json", **options)
+
+
+def test_an_honest_app_notices_no_limit(clock: Clock, phone: Phone) -> None:
+    refreshed = [phone.try_refresh().status_code for _ in range(20)]
+    phone.refresh()
+    called = [phone.call().status_code for _ in range(100)]
+    assert set(refreshed + called) == {HTTPStatus.OK}
+    assert phone.refresh().is_signed_in
+
+
+def test_a_limited_refresh_consumes_nothing(clock: Clock, phone: Phone) -> None:
+    for _ in range(60):
+        phone.refresh()
+    before = DeviceSession.objects.values().get()
+    response = phone.try_refresh()
+    assert error_of(response) == LIMITED
+    assert response.headers["Cache-Control"] == "no-store"
+    assert DeviceSession.objects.values().get() == before
+    clock.forward(seconds=int(response.headers["Retry-After"]))
+    assert phone.refresh().is_signed_in
+
+
+def test_one_session_over_its_limit_leaves_the_next_alone(
+    clock: Clock, phone: Phone, tablet: Phone, settings: Any
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"REFRESH_RATES": ONCE, "SESSION_RATES": ONCE}
+    assert phone.refresh().is_signed_in
+    assert error_of(phone.try_refresh()) == error_of(phone.call()) == LIMITED
+    assert tablet.refresh().is_signed_in
+
+
+def test_a_revocation_is_limited_for_its_session_whichever_token_it_shows(
+    clock: Clock, phone: Phone, tablet: Phone, settings: Any
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"REFRESH_RATES": ONCE}
+    assert revoke(phone.access_token).status_code == HTTPStatus.OK
+    assert error_of(revoke(phone.refresh_token)) == LIMITED
+    assert revoke(tablet.refresh_token).status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("request_line", BEARER)
+def test_every_request_with_a_bearer_token_is_limited(
+    clock: Clock, phone: Phone, settings: Any, request_line: str
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"SESSION_RATES": ONCE}
+    assert phone.is_signed_in
+    method, path = request_line.format(id=phone.session_id).split()
+    response = phone.send(method, path, {} if method in {"POST", "PATCH"} else None)
+    assert error_of(response) == LIMITED
+    assert 1 <= int(response.headers["Retry-After"]) <= 61
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("person", [User(pk=1), AnonymousUser()])
+def test_whoever_comes_by_another_scheme_is_limited_without_a_session(
+    clock: Clock, settings: Any, person: Any
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"SESSION_RATES": ONCE}
+    request = APIRequestFactory().get("/")
+    force_authenticate(request, person)
+    view = Open.as_view()
+    assert [view(request).status_code for _ in range(2)] == [200, 429]
+
+
+def test_every_endpoint_is_in_a_list_of_limited_ones() -> None:
+    tested = {line.split()[1].partition("/")[0] for line in BEARER} | {"login", "token", "revoke"}
+    assert {pattern.name for pattern in urlpatterns} - {"device"} == tested
+
+
+def test_wrong_present_passwords_are_limited_for_the_device(clock: Clock, phone: Phone) -> None:
+    body = {"current_password": WRONG, "new_password": "another horse entirely"}
+    answers = [phone.send("POST", "password", body).status_code for _ in range(6)]
+    assert answers == [400] * 5 + [429]
+    assert error_of(phone.try_sign_in()) == LIMITED
+    assert phone.refresh().is_signed_in
+
+
+def test_looking_for_a_new_password_is_not_guessing_the_present_one(
+    clock: Clock, phone: Phone
+) -> None:
+    body = {"current_password": PASSWORD, "new_password": "short"}
+    answers = [phone.send("POST", "password", body).json() for _ in range(7)]
+    assert {tuple(answer["fields"]) for answer in answers} == {("new_password",)}
+
+
+def test_guesses_from_elsewhere_do_not_keep_a_password_from_being_changed(
+    clock: Clock, alice: User
+) -> None:
+    phone = Phone(device={}).sign_in()
+    assert statuses(6) == [400] * 5 + [429]
+    body = {"current_password": PASSWORD, "new_password": "another horse entirely"}
+    assert phone.send("POST", "password", body).status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("present", [forge, lambda: refresh("x", REMOTE_ADDR=ELSEWHERE)])
+def test_forged_tokens_are_limited_for_their_source(
+    clock: Clock, settings: Any, present: Any
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"FORGED_TOKEN_RATES": ["2/minute"]}
+    assert revoke("x", REMOTE_ADDR=ELSEWHERE).status_code == HTTPStatus.OK
+    assert present().status_code in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED}
+    response = present()
+    assert error_of(response) == error_of(revoke("x", REMOTE_ADDR=ELSEWHERE)) == LIMITED
+    assert response.headers["Retry-After"] == "61"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "WWW-Authenticate" not in response.headers
+
+
+def test_a_flood_of_forged_tokens_hits_no_genuine_one_behind_the_same_address(
+    clock: Clock, phone: Phone, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = [forge("127.0.0.1").status_code for _ in range(100)]
+    assert answers == [401] * 60 + [429] * 40
+    assert phone.is_signed_in
+    assert phone.refresh().sign_in().is_signed_in
+    assert revoke(phone.refresh_token).status_code == HTTPStatus.OK
+    crossed = [line for line in caplog.messages if "crossed" in line]
+    assert crossed == ["rate limit forged tokens of a source crossed, last from 127.0.0.1"]
+
+
+def test_a_genuine_token_that_is_dead_is_no_forged_one(
+    clock: Clock, phone: Phone, settings: Any
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"FORGED_TOKEN_RATES": ONCE}
+    phone.send("POST", "logout")
+    assert [phone.call().status_code for _ in range(3)] == [401] * 3
+    assert forge("127.0.0.1").status_code == HTTPStatus.UNAUTHORIZED
