@@ -8,8 +8,11 @@ import time_machine
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.db import connection
+from django.db.models import DateTimeField, Value
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from authx.sessions import clock as shared_clock
 from tests.phone import PASSWORD, Phone
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -30,6 +33,14 @@ def _quick_hasher(settings: pytest.FixtureRequest) -> None:
         "django.contrib.auth.hashers.MD5PasswordHasher",
         "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     ]
+
+
+@pytest.fixture(autouse=True)
+def _one_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the database tell the time that a test's clock shows."""
+    monkeypatch.setattr(
+        shared_clock, "shared_now", lambda: Value(timezone.now(), output_field=DateTimeField())
+    )
 
 
 @pytest.fixture
