@@ -18,7 +18,7 @@ from authx.sessions import sweep as sweep_module
 from authx.sessions.sweep import SweepReport, sweep
 from tests.phone import Phone, error_of
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.django_db]
+pytestmark = pytest.mark.django_db
 
 HOUR = timedelta(hours=1)
 OFF = pytest.mark.parametrize("off", [HOUR, -HOUR], ids=["an hour ahead", "an hour behind"])
