@@ -114,7 +114,8 @@ def test_an_outage_is_told_in_bounded_time_and_signs_nobody_out(
     assert [answer.status for app in apps for answer in app.answers[-2:]] == [200] * 8
 
 
-@pytest.mark.django_db
+# Within a transaction, PostgreSQL would show the same picture of its activity again and again.
+@pytest.mark.django_db(transaction=True)
 def test_a_statement_that_nobody_waits_for_any_more_ends_in_the_server_too(settings: Any) -> None:
     settings.DATABASE_PATIENCE = timedelta(milliseconds=200)
     parameters = connection.get_connection_params() | {"context": None}
