@@ -30,6 +30,7 @@ fsync = off
 max_connections = 16
 """
 PATIENCE = 1  # seconds, in place of the five of production
+WORKERS = 2  # as many as `make run` has
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 PAUSE = 0.1  # seconds between two requests of a phone
 
@@ -102,7 +103,7 @@ class Web:
                 stderr=output,
             )
         deadline = time.monotonic() + 60
-        while not self._listens():
+        while not self._listens() or len(self.pids()) < WORKERS:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.1)
