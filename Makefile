@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 export PORT
 # Development mode shows every warning; its checks of each allocation would cost a third of the time.
 # What no database can change is tried once.
-NO_DATABASE := audit celery_checks checks cookies cors deployment_checks guess_checks guides headers \
-  house_rules last_resort moving_over plain_http schema security_page settings settings_page start tokens web_server wheel
+NO_DATABASE := audit celery_checks checks cookies cors deployment_checks generated_requests \
+  guess_checks guides headers house_rules last_resort moving_over plain_http schema security_page \
+  settings settings_page start tokens web_server wheel
 PYTEST := PYTHONMALLOC=pymalloc $(BIN)/python -X dev -m pytest --numprocesses=2 --dist=worksteal
 
 .PHONY: run demo test check requirements schema clean

@@ -17,7 +17,7 @@ from django.core.exceptions import (
     TooManyFieldsSent,
 )
 from django.core.signals import got_request_exception
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -118,6 +118,8 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
     # A database that is away says nothing about a token: apps sign people out on 401.
     OperationalError: UNAVAILABLE,
     InterfaceError: UNAVAILABLE,
+    # A standby that became readable before it became writable says so with this one.
+    InternalError: UNAVAILABLE,
 }
 
 ERROR_CODES: Final = sorted({answer.code for answer in (*ANSWERS.values(), SERVER_ERROR)})

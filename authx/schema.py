@@ -3,11 +3,14 @@
 from collections import defaultdict
 from typing import Any, Final
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import (
+    OpenApiAuthenticationExtension,
+    OpenApiSerializerFieldExtension,
+)
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 from authx.handlers import ANSWERS, SERVER_ERROR, Answer, body_of
-from authx.serializers import ErrorSerializer
+from authx.serializers import VISIBLE, ErrorSerializer
 
 # The first answer of a code is its example where an operation names no other.
 ANSWER_OF: Final = {answer.code: answer for answer in (SERVER_ERROR, *reversed(ANSWERS.values()))}
@@ -100,3 +103,15 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
             "scheme": "bearer",
             "description": "The `access_token` of the pair that `users/login` answered.",
         }
+
+
+class LabelDescription(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """Says of a label that has to be there that something of it has to be seen."""
+
+    target_class = "authx.serializers.LabelField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        described: dict[str, Any] = auto_schema._map_serializer_field(
+            self.target, direction, bypass_extensions=True
+        )
+        return described if self.target.allow_blank else described | {"pattern": VISIBLE}

@@ -18,9 +18,35 @@ BIDI_CONTROLS = frozenset(
 )
 # Control characters, line and paragraph separators.
 UNSEEN = frozenset({"Cc", "Zl", "Zp"})
+# For the API description: a character that is neither of those nor a blank.
+VISIBLE = (
+    r"[^\x00-\x20\x7f-\xa0\u061c\u1680\u2000-\u200a\u200e\u200f"
+    r"\u2028-\u202f\u205f\u2066-\u2069\u3000]"
+)
 
 
-class LabelField(serializers.CharField):
+class TextField(serializers.CharField):
+    """Text, measured as it was sent; DRF takes numbers for it too, and trims before it measures."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        if self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        text: str = super().to_internal_value(data)
+        return text
+
+
+class FlagField(serializers.BooleanField):
+    """True or false alone: DRF would read "y", 1 and "off" too, and no description says so."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class LabelField(TextField):
     """Text that people read in a list: no control characters, nothing that reverses the line."""
 
     def to_internal_value(self, data: Any) -> str:
@@ -40,25 +66,25 @@ class DeviceSerializer(serializers.Serializer[Any]):
 
 
 class LoginSerializer(serializers.Serializer[Any]):
-    username = serializers.CharField(max_length=320)
+    username = TextField(max_length=320)
     # Verified exactly as typed (NIST SP 800-63B-4 section 3.1.1.2).
-    password = serializers.CharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
+    password = TextField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
     device = DeviceSerializer(required=False)
 
 
 class TokenSerializer(serializers.Serializer[Any]):
     grant_type = serializers.ChoiceField(choices=["refresh_token"])
-    refresh_token = serializers.CharField(max_length=MAX_TOKEN_LENGTH)
+    refresh_token = TextField(max_length=MAX_TOKEN_LENGTH, trim_whitespace=False)
 
 
 class RevokeSerializer(serializers.Serializer[Any]):
-    token = serializers.CharField(max_length=MAX_TOKEN_LENGTH)
+    token = TextField(max_length=MAX_TOKEN_LENGTH, trim_whitespace=False)
     # Only a hint (RFC 7009 section 2.1); our tokens say themselves what they are.
-    token_type_hint = serializers.CharField(max_length=64, required=False, allow_blank=True)
+    token_type_hint = TextField(max_length=64, required=False, allow_blank=True)
 
 
 class LogoutAllSerializer(serializers.Serializer[Any]):
-    keep_current = serializers.BooleanField(default=False)
+    keep_current = FlagField(default=False)
 
 
 class RevokedSerializer(serializers.Serializer[Any]):
@@ -66,8 +92,8 @@ class RevokedSerializer(serializers.Serializer[Any]):
 
 
 class PasswordSerializer(serializers.Serializer[Any]):
-    current_password = serializers.CharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
-    new_password = serializers.CharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
+    current_password = TextField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
+    new_password = TextField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
 
 
 class RenameSerializer(serializers.Serializer[Any]):

@@ -33,6 +33,9 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 
 # --- Servers
 
+# How long whoever serves people waits for one answer of PostgreSQL; backend.wsgi sets it, for a
+# sweep or a migration may take its time: without it, for ever.
+DATABASE_PATIENCE = env.timedelta("DATABASE_PATIENCE", timedelta(0))
 DATABASES = {
     "default": env.dj_db_url(
         "DATABASE_URL",
@@ -51,6 +54,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
+    if DATABASE_PATIENCE:
+        DATABASES["default"]["ENGINE"] = "backend.postgresql"
     # PgBouncer in transaction mode has no cursor that outlives a statement.
     DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 
@@ -187,6 +192,8 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    # What PATCH takes here it also needs.
+    "COMPONENT_SPLIT_PATCH": False,
     "POSTPROCESSING_HOOKS": [
         "authx.schema.without_trailing_slash",
         "authx.schema.with_headers",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 BOUNDARY: Final = re.compile(r""";\s*boundary=("?)[\w'()+,./:=? -]{1,70}\1\s*(?=;|$)""", re.ASCII)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
+# Somebody waits for the answer: a database that hangs is given up.
+os.environ.setdefault("DATABASE_PATIENCE", "5s")
 require_sound_settings()
 django_application = get_wsgi_application()
 

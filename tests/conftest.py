@@ -9,8 +9,11 @@ import time_machine
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.db import connection
+from django.db.models import DateTimeField, Value
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from authx.sessions import clock as shared_clock
 from authx.throttling.store import store
 from tests.phone import PASSWORD, Phone
 
@@ -52,6 +55,14 @@ def without_limits(settings: Any) -> None:
         "SESSION_RATES": many,
         "FORGED_TOKEN_RATES": many,
     }
+
+
+@pytest.fixture(autouse=True)
+def _one_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the database tell the time that a test's clock shows."""
+    monkeypatch.setattr(
+        shared_clock, "shared_now", lambda: Value(timezone.now(), output_field=DateTimeField())
+    )
 
 
 @pytest.fixture

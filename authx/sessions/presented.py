@@ -8,25 +8,29 @@ from django.db.models import OuterRef, Subquery
 from authx.context import Source
 from authx.errors import InvalidRefreshTokenError
 from authx.models import AccessToken, DeviceSession
+from authx.sessions import clock
 from authx.sessions.liveness import why_dead
 from authx.tokens import Token, TokenDigest
 
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A refresh token that was handed in: what it says, when, and from where."""
+    """A refresh token that was handed in: what it says, and from where."""
 
     token: Token
     digest: TokenDigest = field(repr=False)
-    now: datetime
     source: Source
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A session as a refresh reads it, with its newest access token, if that one has a row."""
+    """A session as a refresh reads it, with its newest access token, if that one has a row.
+
+    `now` is the shared clock at that very read.
+    """
 
     session: DeviceSession
+    now: datetime
     access_digest: str | None = field(repr=False)
     access_nonce: bytes | None = field(repr=False)
     access_expires_at: datetime | None
@@ -40,6 +44,7 @@ def find_session(presented: Presented) -> Found:
     session = (
         DeviceSession.objects.select_related("user")
         .annotate(
+            read_at=clock.shared_now(),
             access_digest=Subquery(newest.values("digest")),
             access_nonce=Subquery(newest.values("nonce")),
             access_expires_at=Subquery(newest.values("expiry")),
@@ -47,11 +52,14 @@ def find_session(presented: Presented) -> Found:
         .filter(pk=presented.token.session_id)
         .first()
     )
-    reason = "gone" if session is None else why_dead(session, presented.now)
-    if session is None or reason:
+    if session is None:
+        raise InvalidRefreshTokenError("gone")
+    now = clock.read_at(session)
+    if reason := why_dead(session, now):
         raise InvalidRefreshTokenError(reason)
     return Found(
         session,
+        now,
         # Annotations, which no checker sees.
         access_digest=getattr(session, "access_digest", None),
         access_nonce=getattr(session, "access_nonce", None),

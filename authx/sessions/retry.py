@@ -24,7 +24,7 @@ def may_retry(session: DeviceSession, now: datetime) -> bool:
 
 def repeat_pair(found: Found, presented: Presented) -> TokenPair | None:
     """Derive the pair that was handed out before; None if a parallel retry was faster."""
-    session, token, now = found.session, presented.token, presented.now
+    session, token, now = found.session, presented.token, found.now
     raw_refresh_token = _handed_out(tokens.successors(token, bytes(session.nonce)), session.digest)
     if not found.access_nonce or not found.access_expires_at or found.access_expires_at <= now:
         return _with_fresh_access_token(found, presented, raw_refresh_token)
@@ -45,7 +45,7 @@ def _with_fresh_access_token(
     found: Found, presented: Presented, raw_refresh_token: RawToken
 ) -> TokenPair | None:
     """Answer with a fresh access token for the one that expired unused."""
-    session, now = found.session, presented.now
+    session, now = found.session, found.now
     # Held to the end: who deletes the person would not see a row that comes in beside them.
     unchanged = DeviceSession.objects.unrevoked().filter(
         pk=session.pk, generation=session.generation

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, cast
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from authx import conf, tokens
 from authx.context import Source
@@ -19,7 +18,7 @@ from authx.errors import ForgedTokenError, InvalidRefreshTokenError, RefreshToke
 from authx.models import AccessToken, DeviceSession, RevocationReason
 from authx.sessions.access import access_token_row
 from authx.sessions.contention import until_settled
-from authx.sessions.presented import Presented, find_session
+from authx.sessions.presented import Found, Presented, find_session
 from authx.sessions.retry import may_retry, repeat_pair
 from authx.sessions.revocation import revoke_session
 from authx.sessions.values import TokenPair
@@ -44,7 +43,7 @@ def rotate_session(*, raw_token: str, source: Source) -> TokenPair:
         token = tokens.parse(raw_token, TokenKind.REFRESH)
     except ForgedTokenError as error:
         raise InvalidRefreshTokenError(error.reason) from error
-    presented = Presented(token, tokens.digest_of(RawToken(raw_token)), timezone.now(), source)
+    presented = Presented(token, tokens.digest_of(RawToken(raw_token)), source)
     outcome = cast("TokenPair | Reuse", until_settled(partial(_decide, presented)))
     if isinstance(outcome, Reuse):
         # Raised outside the transaction: inside, it would roll the revocation back.
@@ -67,22 +66,22 @@ def _answer(presented: Presented) -> TokenPair | Reuse | None:
     found = find_session(presented)
     session, token = found.session, presented.token
     if token.generation == session.generation and presented.digest == session.digest:
-        return _advance(session, presented)
+        return _advance(found, presented)
     if token.generation >= session.generation:
         # Genuine, but not of this row's history: the database lost a rotation (a restored backup).
         raise InvalidRefreshTokenError("ahead of its session")
-    if presented.digest == session.previous_digest and may_retry(session, presented.now):
+    if presented.digest == session.previous_digest and may_retry(session, found.now):
         return repeat_pair(found, presented)
     return _revoke_reused(session, presented)
 
 
-def _advance(session: DeviceSession, presented: Presented) -> TokenPair | None:
+def _advance(found: Found, presented: Presented) -> TokenPair | None:
     """Rotate: consume this generation, hand out the next."""
-    token, now = presented.token, presented.now
+    session, token, now = found.session, presented.token, found.now
     nonce, access_nonce = tokens.new_nonce(), tokens.new_nonce()
     raw_refresh_token = next(tokens.successors(token, nonce))
     raw_access_token = next(tokens.access_tokens(token, access_nonce))
-    if not _consume(session, presented, nonce, tokens.digest_of(raw_refresh_token)):
+    if not _consume(found, presented, nonce, tokens.digest_of(raw_refresh_token)):
         return None
     # The predecessor's access token stays for the straggler window; older ones have no use left.
     AccessToken.objects.filter(session=session, generation__lt=token.generation).delete()
@@ -96,11 +95,9 @@ def _advance(session: DeviceSession, presented: Presented) -> TokenPair | None:
     return TokenPair(session, raw_access_token, raw_refresh_token, access_token.expiry, now)
 
 
-def _consume(
-    session: DeviceSession, presented: Presented, nonce: bytes, digest: TokenDigest
-) -> bool:
+def _consume(found: Found, presented: Presented, nonce: bytes, digest: TokenDigest) -> bool:
     """Move the row to the next generation, and say whether this process did it."""
-    now = presented.now
+    session, now = found.session, found.now
     changes: dict[str, Any] = {
         "generation": presented.token.generation + 1,
         "digest": digest,

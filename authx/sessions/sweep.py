@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from authx import conf
 from authx.models import AccessToken, DeviceSession, SweepLease
+from authx.sessions import clock
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,10 @@ class SweepReport:
 
 @dataclass(slots=True)
 class Lease:
-    """The right to be the one sweep that runs, prolonged while it does."""
+    """The right to be the one sweep that runs, prolonged while it does.
+
+    How long it has been held, this process may tell; until when it holds, all have to agree.
+    """
 
     taken_at: datetime
 
@@ -38,7 +42,7 @@ class Lease:
         now = timezone.now()
         if now > self.taken_at + LEASE / 2:
             self.taken_at = now
-            _leases().update(leased_until=now + LEASE)
+            _leases().update(leased_until=clock.shared_now() + LEASE)
 
 
 def sweep() -> SweepReport:
@@ -47,40 +51,38 @@ def sweep() -> SweepReport:
     Each batch is a transaction of two statements, so that nothing waits long for a row and a
     sweep that is killed anywhere has lost nothing.
     """
-    now = timezone.now()
-    if not _take_lease(now):
+    if not _take_lease():
         logger.info("sweep: another one is running")
         return SweepReport(stepped_aside=True)
-    report, lease = SweepReport(), Lease(taken_at=now)
+    report, lease = SweepReport(), Lease(taken_at=timezone.now())
     try:
-        report.access_tokens = _delete_in_batches(_expired_access_tokens(now), lease)
-        ended = _ended_sessions(now, AccessToken.objects.all())
+        report.access_tokens = _delete_in_batches(_expired_access_tokens(), lease)
+        ended = _ended_sessions(AccessToken.objects.all())
         report.sessions = _delete_in_batches(ended, lease)
     finally:
-        _leases().update(leased_until=now)
+        _leases().update(leased_until=clock.shared_now())
     logger.info("sweep: %d access tokens, %d sessions", report.access_tokens, report.sessions)
     return report
 
 
 def count_sweepable() -> SweepReport:
     """Return what a sweep would delete now."""
-    now = timezone.now()
-    unexpired = AccessToken.objects.filter(expiry__gt=now)
+    unexpired = AccessToken.objects.filter(expiry__gt=clock.shared_now())
     return SweepReport(
-        access_tokens=_expired_access_tokens(now).count(),
-        sessions=_ended_sessions(now, unexpired).count(),
+        access_tokens=_expired_access_tokens().count(),
+        sessions=_ended_sessions(unexpired).count(),
     )
 
 
-def _expired_access_tokens(now: datetime) -> models.QuerySet[AccessToken]:
-    return AccessToken.objects.filter(expiry__lte=now).order_by("expiry")
+def _expired_access_tokens() -> models.QuerySet[AccessToken]:
+    return AccessToken.objects.filter(expiry__lte=clock.shared_now()).order_by("expiry")
 
 
 def _ended_sessions(
-    now: datetime, blocking_tokens: models.QuerySet[AccessToken]
+    blocking_tokens: models.QuerySet[AccessToken],
 ) -> models.QuerySet[DeviceSession]:
     """Return the sessions to delete; one that still has such tokens waits for the next sweep."""
-    cutoff = now - conf.sweep_retention()
+    cutoff = clock.shared_now() - conf.sweep_retention()
     return DeviceSession.objects.filter(
         Q(idle_expires_at__lte=cutoff) | Q(revoked_at__lte=cutoff),
         ~Exists(blocking_tokens.filter(session=OuterRef("pk"))),
@@ -127,7 +129,8 @@ def _leases() -> models.QuerySet[SweepLease]:
     return SweepLease.objects.filter(pk=LEASE_ID)
 
 
-def _take_lease(now: datetime) -> bool:
+def _take_lease() -> bool:
+    now = clock.shared_now()
     # A row, not a database lock: those are lost behind PgBouncer in transaction mode.
     SweepLease.objects.bulk_create(
         [SweepLease(pk=LEASE_ID, leased_until=now)], ignore_conflicts=True

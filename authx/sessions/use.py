@@ -2,11 +2,10 @@
 
 from datetime import datetime
 
-from django.utils import timezone
-
 from authx import conf, tokens
 from authx.errors import ForgedTokenError, InvalidAccessTokenError
 from authx.models import AccessToken, DeviceSession
+from authx.sessions import clock
 from authx.sessions.access import expiry_of
 from authx.sessions.contention import until_settled
 from authx.sessions.liveness import why_dead
@@ -23,20 +22,22 @@ def use_access_token(*, raw_token: str) -> AccessToken:
     except ForgedTokenError as error:
         raise InvalidAccessTokenError(error.reason) from error
     digest = tokens.digest_of(RawToken(raw_token))
-    now = timezone.now()
-    return until_settled(lambda: _use(digest, now))
+    return until_settled(lambda: _use(digest))
 
 
-def _use(digest: TokenDigest, now: datetime) -> AccessToken | None:
+def _use(digest: TokenDigest) -> AccessToken | None:
     """Return the row; None if its state changed between the read and a write."""
     # Looked up by its primary key. Knox looks up by a clear-text prefix, loads every token of the
     # user and deletes the expired ones while it authenticates.
     token: AccessToken | None = (
-        AccessToken.objects.select_related("session", "user").filter(pk=digest).first()
+        AccessToken.objects.select_related("session", "user")
+        .annotate(read_at=clock.shared_now())
+        .filter(pk=digest)
+        .first()
     )
     if token is None:
         raise InvalidAccessTokenError("unknown")
-    session = token.session
+    session, now = token.session, clock.read_at(token)
     session.user = token.user
     reason = why_dead(session, now) or _why_stale(token, session, now)
     if reason:

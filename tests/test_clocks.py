@@ -1,0 +1,109 @@
+"""A node whose own clock is an hour off signs nobody out, and opens nothing for a thief.
+
+The database's clock is the real one here; `node` sets that of the process alone.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from authx.models import AccessToken, DeviceSession, SweepLease
+from authx.sessions import clock
+from authx.sessions import sweep as sweep_module
+from authx.sessions.sweep import SweepReport, sweep
+from tests.phone import Phone, error_of
+
+pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
+OFF = pytest.mark.parametrize("off", [HOUR, -HOUR], ids=["an hour ahead", "an hour behind"])
+
+
+@pytest.fixture(autouse=True)
+def _real_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "shared_now", Now)
+
+
+def node(off: timedelta) -> Any:
+    """Do the block on a node whose clock is off by this much."""
+    return time_machine.travel(timezone.now() + off)
+
+
+@OFF
+def test_a_straggler_that_reaches_the_wrong_node_is_no_thief(phone: Phone, off: timedelta) -> None:
+    straggling = phone.refresh_token
+    phone.refresh()
+    assert phone.is_signed_in
+    with node(off):
+        late = phone.try_refresh(straggling)
+    assert late.json()["refresh_token"] == phone.refresh_token
+    assert phone.refresh().is_signed_in
+
+
+@OFF
+def test_a_straggler_of_what_the_wrong_node_rotated_is_no_thief(
+    phone: Phone, off: timedelta
+) -> None:
+    straggling = phone.refresh_token
+    with node(off):
+        phone.refresh()
+        assert phone.is_signed_in
+    assert phone.try_refresh(straggling).json()["refresh_token"] == phone.refresh_token
+    assert phone.refresh().is_signed_in
+
+
+@OFF
+def test_a_wrong_node_gives_a_thief_no_longer_window(phone: Phone, off: timedelta) -> None:
+    stolen = phone.refresh_token
+    with node(off):
+        phone.refresh()
+        assert phone.is_signed_in
+    DeviceSession.objects.update(confirmed_at=Now() - timedelta(seconds=10))
+    with node(off):
+        assert error_of(phone.try_refresh(stolen)) == (400, "invalid_grant")
+    assert not phone.is_signed_in
+
+
+@OFF
+def test_what_one_node_hands_out_the_other_takes(phone: Phone, off: timedelta) -> None:
+    with node(off):
+        assert phone.is_signed_in
+        assert phone.refresh().is_signed_in
+        assert phone.pair["expires_in"] == 900
+    assert phone.is_signed_in
+    assert phone.refresh().is_signed_in
+
+
+@OFF
+def test_a_sweep_on_the_wrong_node_deletes_nothing_alive(
+    phone: Phone, tablet: Phone, off: timedelta
+) -> None:
+    AccessToken.objects.filter(session=tablet.session_id).update(expiry=Now())
+    with node(off):
+        assert sweep() == SweepReport(access_tokens=1)
+        assert SweepLease.objects.filter(leased_until__lte=Now()).exists()
+    assert phone.is_signed_in
+    assert tablet.refresh().is_signed_in
+
+
+@OFF
+def test_a_sweep_killed_on_the_wrong_node_keeps_the_others_waiting_no_longer(
+    phone: Phone, off: timedelta
+) -> None:
+    with node(off):
+        assert sweep_module._take_lease()
+    assert sweep() == SweepReport(stepped_aside=True)
+    SweepLease.objects.update(leased_until=F("leased_until") - timedelta(seconds=60))
+    assert sweep() == SweepReport()
+
+
+@OFF
+def test_who_signs_in_at_the_wrong_node_stays_in(phone: Phone, off: timedelta) -> None:
+    with node(off):
+        watch = Phone(device={"name": "watch"}).sign_in()
+    assert watch.refresh().is_signed_in

@@ -1,0 +1,130 @@
+"""Whatever is sent, good or bad, the answer is one that the API description promises.
+
+Schemathesis makes the requests up from the description and runs all of its checks on the answers;
+some of them send the request again, without a token and with a made-up one. MANY=1000 before the
+command tries thousands.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from django.contrib.auth.models import User
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from schemathesis import BaseSchema, Case
+from schemathesis.config import SchemathesisConfig
+
+from authx.context import Source
+from authx.sessions.opening import open_session
+from authx.sessions.values import Device, TokenPair
+from tests.phone import PASSWORD
+
+NEW_PASSWORD = "another horse entirely, honest"
+FORM = "application/x-www-form-urlencoded"
+
+GENERATION = {
+    # Well-formed in the eyes of the description, but nothing that a database holds: that it is
+    # refused is shown by test_errors.py.
+    "allow-x00": False,
+}
+REFUSED_FOR_WHAT_IT_SAYS = {
+    # Made-up credentials are well-formed and refused all the same; genuine ones are tried below.
+    "include-operation-id": ["login", "refresh", "change_password"],
+    "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "404"]}},
+}
+
+bounded = hypothesis.settings(
+    max_examples=int(os.environ.get("MANY", "12")),
+    # Every run of the gate tries the same, unless asked for more.
+    derandomize="MANY" not in os.environ,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+
+
+def is_sendable(_: object, case: Case[Any]) -> bool:
+    """Leave out forms whose values are lists or objects: sent, these are repeated names.
+
+    RFC 6749 section 3.2 forbids those, and test_errors.py shows that they are refused.
+    """
+    nested = isinstance(case.body, dict) and any(
+        isinstance(value, list | dict) for value in case.body.values()
+    )
+    is_good = case.meta is not None and case.meta.generation.mode.is_positive
+    return not (nested and is_good and case.media_type == FORM)
+
+
+def description(**config: Any) -> BaseSchema:
+    """Return the description that the application itself serves, and what is made of it."""
+    schema = schemathesis.openapi.from_wsgi(
+        "/api/schema?format=json", WSGIHandler(), config=SchemathesisConfig.from_dict(config)
+    )
+    schema.hook("filter_case")(is_sendable)
+    return schema
+
+
+ANY = description(generation=GENERATION, operations=[REFUSED_FOR_WHAT_IT_SAYS])
+GOOD = description(generation=GENERATION | {"mode": "positive"})
+
+
+@pytest.fixture
+def _one_transaction(db: None) -> Iterator[None]:
+    """Keep the test's connection through real WSGI requests, as Django's own client does."""
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in signals:
+        signal.connect(close_old_connections)
+
+
+def fresh_pair(user: User) -> TokenPair:
+    """Return a live pair, whatever the request before did to the person's sessions."""
+    user.set_password(PASSWORD)
+    user.save()
+    return open_session(user=user, device=Device(), source=Source())
+
+
+def bearer(pair: TokenPair) -> dict[str, str]:
+    return {"Authorization": f"Bearer {pair.raw_access_token}"}
+
+
+def make_genuine(case: Case[Any], pair: TokenPair) -> None:
+    """Put what is really known here into the fields of a well-formed request."""
+    genuine = {
+        "username": "alice",
+        "password": PASSWORD,
+        "refresh_token": pair.raw_refresh_token,
+        "token": pair.raw_refresh_token,
+        "current_password": PASSWORD,
+        "new_password": NEW_PASSWORD,
+    }
+    if isinstance(case.body, dict):
+        case.body |= {name: value for name, value in genuine.items() if name in case.body}
+    if case.path_parameters:
+        case.path_parameters["id"] = str(pair.session.pk)
+
+
+@ANY.parametrize()
+@bounded
+@pytest.mark.usefixtures("_one_transaction")
+def test_any_request_is_answered_as_described(case: Case[Any], alice: User) -> None:
+    case.call_and_validate(headers=bearer(fresh_pair(alice)))
+
+
+@GOOD.parametrize()
+@bounded
+@pytest.mark.usefixtures("_one_transaction")
+def test_a_request_as_described_succeeds_whatever_else_it_carries(
+    case: Case[Any], alice: User
+) -> None:
+    pair = fresh_pair(alice)
+    make_genuine(case, pair)
+    response = case.call_and_validate(headers=bearer(pair))
+    assert response.status_code in {200, 204}

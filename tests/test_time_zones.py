@@ -1,0 +1,75 @@
+"""A server that shows local time keeps every lifetime, also where the clocks are changed."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from authx.sessions.sweep import SweepReport, sweep
+from tests.phone import Phone
+
+SECOND = timedelta(seconds=1)
+# Of Chicago: clocks go from two to three in March, and from two back to one in November.
+SPRING = datetime(2026, 3, 8, 8, tzinfo=UTC)
+AUTUMN = datetime(2026, 11, 1, 7, tzinfo=UTC)
+
+pytestmark = pytest.mark.parametrize("change", [SPRING, AUTUMN], ids=["spring", "autumn"])
+
+
+@pytest.fixture(autouse=True)
+def _chicago(settings: Any) -> None:
+    settings.TIME_ZONE = "America/Chicago"
+
+
+@pytest.fixture
+def phone(alice: User, change: datetime) -> Phone:
+    """Alice's phone, signed in a minute before the clocks change."""
+    with at(change - timedelta(minutes=1)):
+        return Phone().sign_in()
+
+
+def at(instant: datetime) -> time_machine.travel:
+    return time_machine.travel(instant, tick=False)
+
+
+def test_the_clocks_do_change_here(change: datetime) -> None:
+    before, after = timezone.localtime(change - SECOND), timezone.localtime(change)
+    assert before.utcoffset() != after.utcoffset()
+
+
+@pytest.mark.parametrize(("off", "signed_in"), [(-SECOND, True), (0 * SECOND, False)])
+def test_an_access_token_lives_its_quarter_of_an_hour(
+    phone: Phone, change: datetime, off: timedelta, *, signed_in: bool
+) -> None:
+    assert phone.pair["expires_in"] == 900
+    with at(change + timedelta(minutes=14) + off):
+        assert phone.is_signed_in is signed_in
+
+
+@pytest.mark.parametrize(("off", "status"), [(-SECOND, 200), (0 * SECOND, 400)])
+def test_a_refresh_token_lives_its_thirty_days(
+    phone: Phone, change: datetime, off: timedelta, status: int
+) -> None:
+    with at(change - timedelta(minutes=1) + timedelta(days=30) + off):
+        assert phone.try_refresh().status_code == status
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(9, 200), (10, 400)])
+def test_a_straggler_has_its_window(
+    phone: Phone, change: datetime, seconds: int, status: int
+) -> None:
+    straggling = phone.refresh_token
+    with at(change - SECOND):
+        assert phone.refresh().is_signed_in
+    with at(change - SECOND + seconds * SECOND):
+        assert phone.try_refresh(straggling).status_code == status
+
+
+def test_a_sweep_takes_what_has_expired_and_no_more(phone: Phone, change: datetime) -> None:
+    with at(change + timedelta(minutes=14) - SECOND):
+        assert sweep() == SweepReport()
+    with at(change + timedelta(minutes=14)):
+        assert sweep() == SweepReport(access_tokens=1)
