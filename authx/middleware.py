@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from rest_framework.settings import api_settings
 
 from authx import conf
+from authx.authentication import AUTHENTICATION_INFO
 from authx.context import Source, within
 from authx.handlers import FORBIDDEN, INVALID_REQUEST, Answer
 from authx.last_resort import plain
@@ -30,7 +31,10 @@ REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestContextMiddleware:
-    """Sets `authx.context.current_source()`, and answers with `X-Request-ID`; belongs first."""
+    """Sets `authx.context.current_source()`, and answers with what belongs to any answer.
+
+    Belongs first.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -40,6 +44,9 @@ class RequestContextMiddleware:
         with within(source):
             response = self.get_response(request)
         response["X-Request-ID"] = source.request_id
+        # An app learns without parsing that its token lives on (RFC 7615 section 3.1).
+        if info := request.META.get(AUTHENTICATION_INFO):
+            response["Authentication-Info"] = info
         return response
 
 

@@ -158,6 +158,8 @@ class AccessToken(AbstractAuthToken):
     created = models.DateTimeField(default=timezone.now)
     # Knox allows none, and such a token would never end.
     expiry = models.DateTimeField()
+    # No column: set on the object whose use under way has just moved `expiry`.
+    renewed_at: datetime | None = None
 
     objects = PrimaryTokenManager()  # type: ignore[misc]  # untyped in Knox
 

@@ -33,6 +33,13 @@ WAIT: Final = {
     }
 }
 HEADERS: Final = {"401": CHALLENGE, "429": WAIT, "503": WAIT}
+# On any answer to a bearer token (RFC 7615 section 3); shown where apps look for it.
+RENEWAL: Final = {
+    "Authentication-Info": {
+        "schema": {"type": "string", "examples": ["expires_in=900"]},
+        "description": "Only if this request renewed the access token: the seconds now left.",
+    }
+}
 
 
 def refusals(*codes: str | Answer) -> dict[int, OpenApiResponse]:
@@ -72,6 +79,9 @@ def with_headers(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             for status, headers in HEADERS.items():
                 if status in operation["responses"]:
                     operation["responses"][status] |= {"headers": headers}
+            if {"bearer": []} in operation.get("security", []):
+                for status in {"200", "204"} & set(operation["responses"]):
+                    operation["responses"][status] |= {"headers": RENEWAL}
     return result
 
 
