@@ -98,6 +98,20 @@ def with_error_codes(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
+class ServiceScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Describes authx.authentication.ServiceAuthentication."""
+
+    target_class = "authx.authentication.ServiceAuthentication"
+    name = "service"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002
+        return {
+            "type": "http",
+            "scheme": "basic",
+            "description": "Id and secret of a service, as `manage.py create_service` told them.",
+        }
+
+
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Describes authx.authentication.TokenAuthentication; Knox's own extension is not inherited."""
 

@@ -1,4 +1,4 @@
-"""What is kept of a device session and of its access tokens: digests only, never a token."""
+"""A device session and its access tokens; of each token, a digest is kept."""
 
 import uuid
 from datetime import datetime

@@ -1,0 +1,23 @@
+"""What is kept, of sessions and of services: digests only, never a token."""
+
+from authx.models.service import Service
+from authx.models.session import (
+    AccessToken,
+    DeviceSession,
+    DeviceSessionQuerySet,
+    RevocationReason,
+    SweepLease,
+    auth_hashes,
+    last_use,
+)
+
+__all__ = [
+    "AccessToken",
+    "DeviceSession",
+    "DeviceSessionQuerySet",
+    "RevocationReason",
+    "Service",
+    "SweepLease",
+    "auth_hashes",
+    "last_use",
+]
