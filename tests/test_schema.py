@@ -9,8 +9,8 @@ import pytest
 import yaml
 from django.core.management import call_command
 
+from authx import urls, well_known
 from authx.handlers import ANSWERS, ERROR_CODES
-from authx.urls import urlpatterns
 from tests.phone import CLIENT
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,8 +46,10 @@ def test_it_is_openapi_3_1_and_served_to_anyone_whatever_they_carry() -> None:
 
 
 def test_every_endpoint_is_in_it() -> None:
-    described = {path.removeprefix("/users/").split("/")[0] for path in SCHEMA["paths"]}
-    assert {str(pattern.name) for pattern in urlpatterns} - {"device"} == described
+    described = {path.removeprefix("/users/").partition("/{")[0] for path in SCHEMA["paths"]}
+    metadata = f"/.well-known/{well_known.PATH}"
+    named = {str(pattern.name) for pattern in urls.urlpatterns} - {"device"}
+    assert described == named | {metadata}
 
 
 def test_every_error_code_has_an_example() -> None:

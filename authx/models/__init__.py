@@ -1,7 +1,7 @@
 """What is kept, of sessions and of services: digests only, never a token."""
 
-from authx.models.service import Service
-from authx.models.session import (
+from authx.models.services import Service
+from authx.models.sessions import (
     AccessToken,
     DeviceSession,
     DeviceSessionQuerySet,
