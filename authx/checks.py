@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 from knox.settings import CONSTANTS, knox_settings
 
-from authx import conf
+from authx import conf, issuer
 from authx.conf import RetryPolicy
 
 LONGEST_ACCESS: Final = timedelta(hours=1)
@@ -131,6 +131,11 @@ def _check_prefixes() -> Iterator[CheckMessage]:
             )
 
 
+def _check_issuer() -> Iterator[CheckMessage]:
+    if not issuer.is_issuer(name := conf.own("ISSUER")):
+        yield _error(65, f"AUTHX['ISSUER'] is {name!r}.", issuer.RULE)
+
+
 def _check_knox() -> Iterator[CheckMessage]:
     if getattr(settings, "KNOX_TOKEN_MODEL", "") != "authx.AccessToken":
         yield _error(
@@ -187,6 +192,7 @@ OTHER_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_retry,
     _check_counts,
     _check_prefixes,
+    _check_issuer,
     _check_knox,
     _check_transactions,
     _check_clock,

@@ -29,6 +29,8 @@ DEFAULTS: Final[dict[str, Any]] = {
     "REALM": "api",
     # The paths that APIMiddleware keeps, a regular expression; pages that people open stay outside.
     "API_PATHS": r"^/users/",
+    # What this server is called in OAuth (RFC 8414 section 2); "": as each request calls it.
+    "ISSUER": "",
     # Ended sessions are kept this long for whoever has to understand what happened.
     "SWEEP_RETENTION": timedelta(days=7),
     "SWEEP_BATCH_SIZE": 1000,

@@ -37,5 +37,9 @@ class CredentialsChangedError(AuthxError):
     """Raised when the password changed between its check and the opening of a session."""
 
 
+class InvalidServiceError(AuthxError):
+    """Raised when no live service of ours is behind a request that only those may make."""
+
+
 class ContentionError(AuthxError):
     """Raised when other processes kept winning the same row; trying again later is right."""

@@ -31,6 +31,7 @@ from authx.errors import (
     CredentialsChangedError,
     InvalidCredentialsError,
     InvalidRefreshTokenError,
+    InvalidServiceError,
     WrongPasswordError,
 )
 
@@ -86,6 +87,9 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
         HTTPStatus.BAD_REQUEST,
         "unsupported_grant_type",
         "The only grant type here is refresh_token.",
+    ),
+    InvalidServiceError: Answer(
+        HTTPStatus.UNAUTHORIZED, "invalid_client", "The credential of a service is needed here."
     ),
     WrongPasswordError: INVALID_REQUEST,
     exceptions.ValidationError: INVALID_REQUEST,

@@ -12,6 +12,7 @@ from rest_framework.exceptions import Throttled
 from rest_framework.settings import api_settings
 
 from authx import conf
+from authx.authentication import AUTHENTICATION_INFO
 from authx.context import Source, within
 from authx.handlers import FORBIDDEN, INVALID_REQUEST, Answer
 from authx.last_resort import plain, rate_limited
@@ -31,7 +32,10 @@ REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestContextMiddleware:
-    """Sets `authx.context.current_source()`, and answers with `X-Request-ID`; belongs first."""
+    """Sets `authx.context.current_source()`, and answers with what belongs to any answer.
+
+    Belongs first.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -41,6 +45,9 @@ class RequestContextMiddleware:
         with within(source):
             response = self.get_response(request)
         response["X-Request-ID"] = source.request_id
+        # An app learns without parsing that its token lives on (RFC 7615 section 3.1).
+        if info := request.META.get(AUTHENTICATION_INFO):
+            response["Authentication-Info"] = info
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:  # noqa: ARG002

@@ -36,6 +36,13 @@ WAIT: Final = {
     }
 }
 HEADERS: Final = {"401": CHALLENGE, "429": WAIT, "503": WAIT}
+# On any answer to a bearer token (RFC 7615 section 3); shown where apps look for it.
+RENEWAL: Final = {
+    "Authentication-Info": {
+        "schema": {"type": "string", "examples": ["expires_in=900"]},
+        "description": "Only if this request renewed the access token: the seconds now left.",
+    }
+}
 
 
 def refusals(*codes: str | Answer) -> dict[int, OpenApiResponse]:
@@ -75,6 +82,9 @@ def with_headers(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             for status, headers in HEADERS.items():
                 if status in operation["responses"]:
                     operation["responses"][status] |= {"headers": headers}
+            if {"bearer": []} in operation.get("security", []):
+                for status in {"200", "204"} & set(operation["responses"]):
+                    operation["responses"][status] |= {"headers": RENEWAL}
     return result
 
 
@@ -89,6 +99,20 @@ def with_error_codes(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     examples = {code: {"value": body_of(answer)} for code, answer in sorted(ANSWER_OF.items())}
     result["components"]["examples"] = examples
     return result
+
+
+class ServiceScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Describes authx.authentication.ServiceAuthentication."""
+
+    target_class = "authx.authentication.ServiceAuthentication"
+    name = "service"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002
+        return {
+            "type": "http",
+            "scheme": "basic",
+            "description": "Id and secret of a service, as `manage.py create_service` told them.",
+        }
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from authx.handlers import ERROR_CODES
 from authx.models import DeviceSession
+from authx.sessions.introspection import LiveToken
 from authx.sessions.values import TokenPair
 
 # Longer ones are no honest token or password: refused before anything is hashed.
@@ -81,6 +82,25 @@ class RevokeSerializer(serializers.Serializer[Any]):
     token = TextField(max_length=MAX_TOKEN_LENGTH, trim_whitespace=False)
     # Only a hint (RFC 7009 section 2.1); our tokens say themselves what they are.
     token_type_hint = TextField(max_length=64, required=False, allow_blank=True)
+
+
+class IntrospectSerializer(serializers.Serializer[Any]):
+    # Anything may be asked about, also the longest token of somebody else.
+    token = serializers.CharField()
+    # Only a hint, which our tokens make idle (RFC 7662 section 2.1).
+    token_type_hint = serializers.CharField(required=False, allow_blank=True)
+
+
+class IntrospectionSerializer(serializers.Serializer[Any]):
+    """What a service learns of a token; nothing but `active` of one that is not good."""
+
+    active = serializers.BooleanField()
+    sub = serializers.CharField(required=False)
+    username = serializers.CharField(required=False)
+    token_type = serializers.ChoiceField(choices=["Bearer"], required=False)
+    iat = serializers.IntegerField(required=False)
+    exp = serializers.IntegerField(required=False)
+    sid = serializers.UUIDField(required=False)
 
 
 class LogoutAllSerializer(serializers.Serializer[Any]):
@@ -158,6 +178,22 @@ class ErrorSerializer(serializers.Serializer[Any]):
     fields = serializers.DictField(  # type: ignore[assignment]  # the contract's name for it
         child=serializers.ListField(child=serializers.CharField()), required=False
     )
+
+
+def introspection_body(live: LiveToken | None) -> dict[str, Any]:
+    """Return the answer of RFC 7662 section 2.2; instants are whole seconds, rounded down."""
+    if live is None:
+        return {"active": False}
+    token = live.access_token
+    return {
+        "active": True,
+        "sub": str(token.user.pk),
+        "username": token.user.get_username(),
+        "token_type": "Bearer",
+        "iat": int(token.created.timestamp()),
+        "exp": int(live.expires_at.timestamp()),
+        "sid": str(token.session_id),
+    }
 
 
 def session_body(session: DeviceSession, current: DeviceSession) -> dict[str, Any]:

@@ -35,6 +35,7 @@ KEY_ID_SIZE: Final = 3
 # 72 bytes are 96 base64 characters with no bits left over: one token, one spelling.
 BODY: Final = struct.Struct(f">B{KEY_ID_SIZE}s16sI{SECRET_SIZE}s")
 ENCODED_SIZE: Final = (BODY.size + TAG_SIZE) * 4 // 3
+SERVICE_PREFIX: Final = "axs_"
 
 
 class TokenKind(Enum):
@@ -42,15 +43,17 @@ class TokenKind(Enum):
 
     ACCESS = "access"
     REFRESH = "refresh"
+    # The secret of a service, whose id takes the place of a session's; of generation 0 for ever.
+    SERVICE = "service"
 
     @property
     def prefix(self) -> str:
-        prefix: str = (
-            conf.knox("TOKEN_PREFIX")
-            if self is TokenKind.ACCESS
-            else conf.own("REFRESH_TOKEN_PREFIX")
-        )
-        return prefix
+        prefixes: dict[TokenKind, str] = {
+            TokenKind.ACCESS: conf.knox("TOKEN_PREFIX"),
+            TokenKind.REFRESH: conf.own("REFRESH_TOKEN_PREFIX"),
+            TokenKind.SERVICE: SERVICE_PREFIX,
+        }
+        return prefixes[self]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from django.urls import re_path
 
 from authx.views.account import LogoutAllView, LogoutView, MeView, PasswordView
 from authx.views.devices import DevicesView, DeviceView
+from authx.views.services import IntrospectView
 from authx.views.tokens import LoginView, RevokeView, TokenView
 
 app_name = "authx"
@@ -13,6 +14,7 @@ urlpatterns = [
     re_path(r"^login/?$", LoginView.as_view(), name="login"),
     re_path(r"^token/?$", TokenView.as_view(), name="token"),
     re_path(r"^revoke/?$", RevokeView.as_view(), name="revoke"),
+    re_path(r"^introspect/?$", IntrospectView.as_view(), name="introspect"),
     re_path(r"^me/?$", MeView.as_view(), name="me"),
     re_path(r"^logout/?$", LogoutView.as_view(), name="logout"),
     re_path(r"^logout-all/?$", LogoutAllView.as_view(), name="logout-all"),

@@ -224,6 +224,7 @@ AUTHX = {
     "STRAGGLER_WINDOW": env.timedelta("STRAGGLER_WINDOW", timedelta(seconds=10)),
     "RETRY": env.str("RETRY", "until_confirmed"),
     "DEVICE_LIMIT": env.int("DEVICE_LIMIT", 10),
+    "ISSUER": env.str("ISSUER", ""),
     "SWEEP_RETENTION": env.timedelta("SWEEP_RETENTION", timedelta(days=7)),
     "SWEEP_BATCH_SIZE": env.int("SWEEP_BATCH_SIZE", 1000),
     "THROTTLE_STORAGE_URL": REDIS_URL or "memory://",

@@ -42,6 +42,15 @@ OWN = [
     ("authx.E010", {"REFRESH_TOKEN_PREFIX": "axa_"}),
     ("authx.E011", {"REFRESH_TOKEN_PREFIX": "refresh_too"}),
     ("authx.E011", {"REFRESH_TOKEN_PREFIX": "axr "}),
+    ("authx.E065", {"ISSUER": None}),
+    ("authx.E065", {"ISSUER": "api.example.com"}),
+    ("authx.E065", {"ISSUER": "http://api.example.com"}),
+    ("authx.E065", {"ISSUER": "https://api.example.com/"}),
+    ("authx.E065", {"ISSUER": "https://api.example.com/a/"}),
+    ("authx.E065", {"ISSUER": "https://api.example.com?a"}),
+    ("authx.E065", {"ISSUER": "https://api.example.com/a#b"}),
+    ("authx.E065", {"ISSUER": "https://user@api.example.com"}),
+    ("authx.E065", {"ISSUER": "http://localhost.example.com"}),
     ("authx.W001", {"STRAGGLER_WINDOW": timedelta(seconds=61)}),
 ]
 
@@ -118,6 +127,9 @@ def test_atomic_requests_are_refused(settings: Any, monkeypatch: pytest.MonkeyPa
         {"SWEEP_BATCH_SIZE": 1},
         {"RETRY": "strict"},
         {"REFRESH_TOKEN_PREFIX": "refresh_ok"},
+        {"ISSUER": "https://api.example.com"},
+        {"ISSUER": "https://api.example.com:8443/shop/users"},
+        {"ISSUER": "http://127.0.0.1:8000"},
     ],
 )
 def test_a_setting_at_its_very_limit_is_clean(settings: Any, change: dict[str, Any]) -> None:

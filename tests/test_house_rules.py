@@ -16,6 +16,7 @@ AUTHX = [path for path in sorted(ROOT.glob("authx/**/*.py")) if path.parent.name
 TASKS = sorted(ROOT.glob("tasks/**/*.py"))
 BACKEND = sorted(ROOT.glob("backend/**/*.py"))
 EVERYTHING = [*AUTHX, *TASKS, *BACKEND]
+SERVICE_CREDENTIALS = ROOT / "authx/service_credentials.py"
 
 SECRET = re.compile(r"raw_|digest")
 OF_SESSIONS = re.compile(r"DeviceSession|AccessToken|SweepLease|session|token")
@@ -141,10 +142,22 @@ def test_the_rule_on_writes_sees_them(source: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in [*AUTHX, *TASKS] if path.parent.name != "sessions"], ids=named
+    "path",
+    [
+        path
+        for path in [*AUTHX, *TASKS]
+        if path.parent.name != "sessions" and path != SERVICE_CREDENTIALS
+    ],
+    ids=named,
 )
 def test_only_the_sessions_room_writes(path: Path) -> None:
     assert writes(path.read_text()) == []
+
+
+def test_the_room_of_service_credentials_writes_services_and_nothing_else() -> None:
+    targets = writes(SERVICE_CREDENTIALS.read_text())
+    assert {re.split(r"\W", target)[0] for target in targets} == {"Service", "service", "unrevoked"}
+    assert [target for target in targets if OF_SESSIONS.search(target)] == []
 
 
 @pytest.mark.parametrize("path", BACKEND, ids=named)

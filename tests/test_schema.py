@@ -9,8 +9,8 @@ import pytest
 import yaml
 from django.core.management import call_command
 
+from authx import urls, well_known
 from authx.handlers import ANSWERS, ERROR_CODES
-from authx.urls import urlpatterns
 from tests.phone import CLIENT
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,8 +46,10 @@ def test_it_is_openapi_3_1_and_served_to_anyone_whatever_they_carry() -> None:
 
 
 def test_every_endpoint_is_in_it() -> None:
-    described = {path.removeprefix("/users/").split("/")[0] for path in SCHEMA["paths"]}
-    assert {str(pattern.name) for pattern in urlpatterns} - {"device"} == described
+    described = {path.removeprefix("/users/").partition("/{")[0] for path in SCHEMA["paths"]}
+    metadata = f"/.well-known/{well_known.PATH}"
+    named = {str(pattern.name) for pattern in urls.urlpatterns} - {"device"}
+    assert described == named | {metadata}
 
 
 def test_every_error_code_has_an_example() -> None:
@@ -74,16 +76,33 @@ def test_an_operation_says_which_headers_come_with_a_refusal(operation: dict[str
         assert set(refusal.get("headers", {})) == expected
 
 
-@pytest.mark.parametrize("path", ["login", "token", "revoke"])
+@pytest.mark.parametrize("path", ["login", "token", "revoke", "introspect"])
 def test_both_encodings_are_described_where_both_are_read(path: str) -> None:
     body = SCHEMA["paths"][f"/users/{path}"]["post"]["requestBody"]["content"]
     assert set(body) == {"application/json", "application/x-www-form-urlencoded"}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_an_operation_asks_for_the_bearer_scheme_or_says_that_it_needs_none(
+def test_an_operation_asks_for_its_scheme_or_says_that_it_needs_none(
     operation: dict[str, Any],
 ) -> None:
+    scheme = "service" if operation["operationId"] == "introspect" else "bearer"
     needs_one = "401" in operation["responses"]
-    assert operation.get("security", []) == ([{"bearer": []}] if needs_one else [])
-    assert SCHEMA["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    assert operation.get("security", []) == ([{scheme: []}] if needs_one else [])
+
+
+def test_the_schemes_are_those_of_the_challenges() -> None:
+    schemes = SCHEMA["components"]["securitySchemes"]
+    assert {name: one["scheme"] for name, one in schemes.items()} == {
+        "bearer": "bearer",
+        "service": "basic",
+    }
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_operation_behind_the_bearer_scheme_says_how_a_renewal_is_told(
+    operation: dict[str, Any],
+) -> None:
+    successes = [said for code, said in operation["responses"].items() if code < "300"]
+    told = {"Authentication-Info"} if {"bearer": []} in operation.get("security", []) else set()
+    assert [set(said.get("headers", {})) for said in successes] == [told]

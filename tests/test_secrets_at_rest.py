@@ -20,6 +20,7 @@ from backend.celery import app
 from tasks import cleanup
 from tests.conftest import Clock, Statements
 from tests.phone import PASSWORD, Phone, error_of
+from tests.test_introspect import a_service, told
 
 INVALID_GRANT = (HTTPStatus.BAD_REQUEST, "invalid_grant")
 INVALID_TOKEN = (HTTPStatus.UNAUTHORIZED, "invalid_token")
@@ -137,7 +138,9 @@ def busy_day(clock: Clock, alice: User, bob: User) -> Issued:
     bob.is_active = False
     bob.save()
     cleanup.sweep()
-    return Notebook.issued
+    service = a_service()
+    assert told(service, tablet.access_token) == {"active": False}
+    return [*Notebook.issued, str(service.raw_secret)]
 
 
 def test_after_a_busy_day_no_table_holds_a_secret(busy_day: Issued) -> None:

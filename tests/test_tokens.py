@@ -20,9 +20,9 @@ SESSION_ID = UUID("01234567-89ab-cdef-0123-456789abcdef")
 SECRET, NONCE = bytes(range(32)), bytes(range(16))
 TOKEN68 = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
-ACCESS, REFRESH = TokenKind.ACCESS, TokenKind.REFRESH
-OTHER = {ACCESS: REFRESH, REFRESH: ACCESS}
-KINDS = pytest.mark.parametrize("kind", [ACCESS, REFRESH])
+ACCESS, REFRESH, SERVICE = TokenKind.ACCESS, TokenKind.REFRESH, TokenKind.SERVICE
+OTHERS = {ACCESS: [REFRESH, SERVICE], REFRESH: [ACCESS, SERVICE], SERVICE: [ACCESS, REFRESH]}
+KINDS = pytest.mark.parametrize("kind", TokenKind)
 
 # Version 1, computed apart from this code from the description of the format, under the key
 # "known-answer": generation 7 of SESSION_ID with SECRET, and what the ratchet makes of it.
@@ -31,6 +31,8 @@ FROZEN = {
     "-LRe5RPpin1aB1pFmWUutE",
     ACCESS: "axa_AXP_pwEjRWeJq83vASNFZ4mrze8AAAAHAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh"
     "8cUvqwAq9t4YCqsdKYDykY",
+    SERVICE: "axs_AXP_pwEjRWeJq83vASNFZ4mrze8AAAAHAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh"
+    "_shoVuvvx2UKjHJO6dvrML",
 }
 FROZEN_SUCCESSOR = {
     REFRESH: "axr_AXP_pwEjRWeJq83vASNFZ4mrze8AAAAIbQHaE2-We_0mMErzNSPD1DTdc7Z3npeQu6Jf60Ee2L"
@@ -81,7 +83,7 @@ def test_a_token_is_one_hundred_characters_that_any_header_carries(kind: TokenKi
     raw_token = tokens.mint(a_token(kind), KEY)
     assert len(raw_token) == 100
     assert TOKEN68.fullmatch(raw_token)
-    assert raw_token[:4] == {ACCESS: "axa_", REFRESH: "axr_"}[kind]
+    assert raw_token[:4] == {ACCESS: "axa_", REFRESH: "axr_", SERVICE: "axs_"}[kind]
 
 
 @KINDS
@@ -90,8 +92,12 @@ def test_version_one_stays_what_phones_already_hold(kind: TokenKind, settings: S
     token = a_token(kind)
     assert tokens.mint(token, "known-answer") == FROZEN[kind]
     assert tokens.parse(FROZEN[kind], kind) == token
-    derive = tokens.successors if kind is REFRESH else tokens.access_tokens
-    assert next(derive(a_token(), NONCE)) == FROZEN_SUCCESSOR[kind]
+
+
+def test_version_one_makes_the_successors_that_phones_already_hold(settings: Settings) -> None:
+    settings.SECRET_KEY = "known-answer"
+    assert next(tokens.successors(a_token(), NONCE)) == FROZEN_SUCCESSOR[REFRESH]
+    assert next(tokens.access_tokens(a_token(), NONCE)) == FROZEN_SUCCESSOR[ACCESS]
 
 
 @KINDS
@@ -128,10 +134,10 @@ def test_every_truncation_and_extension_is_refused(kind: TokenKind) -> None:
 
 @KINDS
 def test_one_kind_never_passes_for_the_other(kind: TokenKind) -> None:
-    other = OTHER[kind]
     raw_token = tokens.mint(a_token(kind), KEY)
-    assert_forged(raw_token, other)
-    assert_forged(other.prefix + raw_token.removeprefix(kind.prefix), other)
+    for other in OTHERS[kind]:
+        assert_forged(raw_token, other)
+        assert_forged(other.prefix + raw_token.removeprefix(kind.prefix), other)
 
 
 def test_one_kind_never_passes_for_the_other_even_where_prefixes_are_the_same(

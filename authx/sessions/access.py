@@ -6,7 +6,8 @@ from knox.settings import CONSTANTS
 
 from authx import conf
 from authx.models import AccessToken, DeviceSession
-from authx.tokens import RawToken, digest_of
+from authx.sessions import clock
+from authx.tokens import RawToken, TokenDigest, digest_of
 
 
 def expiry_of(*, issued_at: datetime, used_at: datetime, session: DeviceSession) -> datetime:
@@ -19,6 +20,35 @@ def expiry_of(*, issued_at: datetime, used_at: datetime, session: DeviceSession)
         issued_at + conf.access_token_max_ttl(),
         session.idle_expires_at,
     )
+
+
+def find_access_token(digest: TokenDigest) -> AccessToken | None:
+    """Return a row, its session and user loaded, and when it was read, all in one read.
+
+    Whether it is good is not asked.
+    """
+    # Looked up by its primary key. Knox looks up by a clear-text prefix, loads every token of the
+    # user and deletes the expired ones while it authenticates.
+    token: AccessToken | None = (
+        AccessToken.objects.select_related("session", "user")
+        .annotate(read_at=clock.shared_now())
+        .filter(pk=digest)
+        .first()
+    )
+    if token is not None:
+        token.session.user = token.user
+    return token
+
+
+def accepted_until(token: AccessToken) -> datetime | None:
+    """Return when an access token ends; None if newer generations have cut it off already."""
+    session = token.session
+    if token.generation == session.generation:
+        return token.expiry
+    if token.generation == session.generation - 1:
+        # A straggler: requests on their way when its session was refreshed.
+        return min(token.expiry, session.rotated_at + conf.straggler_window())
+    return None
 
 
 def access_token_row(

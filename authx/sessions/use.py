@@ -6,7 +6,7 @@ from authx import conf, tokens
 from authx.errors import ForgedTokenError, InvalidAccessTokenError
 from authx.models import AccessToken, DeviceSession
 from authx.sessions import clock
-from authx.sessions.access import expiry_of
+from authx.sessions.access import accepted_until, expiry_of, find_access_token
 from authx.sessions.contention import until_settled
 from authx.sessions.liveness import why_dead
 from authx.tokens import RawToken, TokenDigest, TokenKind
@@ -27,19 +27,11 @@ def use_access_token(*, raw_token: str) -> AccessToken:
 
 def _use(digest: TokenDigest) -> AccessToken | None:
     """Return the row; None if its state changed between the read and a write."""
-    # Looked up by its primary key. Knox looks up by a clear-text prefix, loads every token of the
-    # user and deletes the expired ones while it authenticates.
-    token: AccessToken | None = (
-        AccessToken.objects.select_related("session", "user")
-        .annotate(read_at=clock.shared_now())
-        .filter(pk=digest)
-        .first()
-    )
+    token = find_access_token(digest)
     if token is None:
         raise InvalidAccessTokenError("unknown")
     session, now = token.session, clock.read_at(token)
-    session.user = token.user
-    reason = why_dead(session, now) or _why_stale(token, session, now)
+    reason = why_dead(session, now) or _why_stale(token, now)
     if reason:
         raise InvalidAccessTokenError(reason)
     if token.generation < session.generation:
@@ -50,13 +42,11 @@ def _use(digest: TokenDigest) -> AccessToken | None:
     return token if settled else None
 
 
-def _why_stale(token: AccessToken, session: DeviceSession, now: datetime) -> str:
-    if token.expiry <= now:
-        return "expired"
-    if token.generation == session.generation:
+def _why_stale(token: AccessToken, now: datetime) -> str:
+    end = accepted_until(token)
+    if end is not None and now < end:
         return ""
-    overlap = now < session.rotated_at + conf.straggler_window()
-    return "" if overlap and token.generation == session.generation - 1 else "rotated"
+    return "expired" if token.expiry <= now else "rotated"
 
 
 def _confirm(session: DeviceSession, now: datetime) -> bool:
@@ -85,5 +75,7 @@ def _note_use(token: AccessToken, session: DeviceSession, now: datetime) -> bool
     noted = AccessToken.objects.filter(pk=token.pk, last_used_at=token.last_used_at).update(
         expiry=expiry, last_used_at=now
     )
+    if expiry > token.expiry:
+        token.renewed_at = now
     token.expiry, token.last_used_at = expiry, now
     return bool(noted)

@@ -1,4 +1,4 @@
-"""What is kept of a device session and of its access tokens: digests only, never a token."""
+"""A device session and its access tokens; of each token, a digest is kept."""
 
 import uuid
 from datetime import datetime
@@ -158,6 +158,8 @@ class AccessToken(AbstractAuthToken):
     created = models.DateTimeField(default=timezone.now)
     # Knox allows none, and such a token would never end.
     expiry = models.DateTimeField()
+    # No column: set on the object whose use under way has just moved `expiry`.
+    renewed_at: datetime | None = None
 
     objects = PrimaryTokenManager()  # type: ignore[misc]  # untyped in Knox
 
@@ -173,27 +175,6 @@ class AccessToken(AbstractAuthToken):
 
     def __str__(self) -> str:
         return f"access token of {self.session_id}, generation {self.generation}"
-
-
-class PasswordFailures(models.Model):
-    """How many wrong passwords in a row an account has seen, counted against one stored hash."""
-
-    user = models.OneToOneField(
-        settings.AUTH_USER_MODEL,
-        on_delete=models.CASCADE,
-        primary_key=True,
-        related_name="password_failures",
-    )
-    count = models.PositiveIntegerField()
-    fingerprint = models.CharField(max_length=64)
-
-    class Meta:
-        verbose_name = _("wrong passwords")
-        verbose_name_plural = _("wrong passwords")
-        permissions: ClassVar = [("restore_password", "Can switch password sign-in on again")]
-
-    def __str__(self) -> str:
-        return f"{self.count} wrong passwords of user {self.user_id}"
 
 
 class SweepLease(models.Model):

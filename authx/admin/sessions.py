@@ -1,4 +1,4 @@
-"""Sessions for operators: to look at and to end, never to edit; no digest anywhere."""
+"""Sessions for operators: to look at and to end, never to edit."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -11,17 +11,13 @@ from django.utils.html import format_html_join
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from authx import conf
-from authx.models import DeviceSession, PasswordFailures, RevocationReason
-from authx.sessions.passwords import fingerprint_of, restore_password
+from authx.models import DeviceSession, RevocationReason
 from authx.sessions.revocation import revoke_session
-from authx.throttling.passwords import forget_attempts
 
 if TYPE_CHECKING:
     SessionAdmin = admin.ModelAdmin[DeviceSession]
-    FailuresAdmin = admin.ModelAdmin[PasswordFailures]
 else:
-    SessionAdmin = FailuresAdmin = admin.ModelAdmin
+    SessionAdmin = admin.ModelAdmin
 
 
 @admin.register(DeviceSession)
@@ -106,51 +102,3 @@ class DeviceSessionAdmin(SessionAdmin):
         match = request.resolver_match
         own_page = match is not None and (match.url_name or "").startswith("authx_devicesession")
         return not own_page and super().has_delete_permission(request, obj)
-
-
-@admin.register(PasswordFailures)
-class PasswordFailuresAdmin(FailuresAdmin):
-    """Whose password was guessed at, and whose is off; a list only."""
-
-    actions = ("restore",)
-    ordering = ("-count",)
-    list_display = ("user", "count", "is_off")
-    list_display_links = None
-    list_select_related = ("user",)
-
-    @admin.display(description=_("off"), boolean=True)
-    def is_off(self, failures: PasswordFailures) -> bool:
-        reached: bool = failures.count >= conf.own("MAX_PASSWORD_FAILURES")
-        return reached and failures.fingerprint == fingerprint_of(failures.user)
-
-    @admin.action(
-        description=_("Let the selected people sign in again"), permissions=["restore_password"]
-    )
-    def restore(self, request: HttpRequest, selected: QuerySet[PasswordFailures]) -> None:
-        for failures in selected.select_related("user"):
-            restore_password(user_id=failures.user_id)
-            forget_attempts(failures.user.get_username())
-            self.log_change(request, failures, "Restored.")
-        self.message_user(request, gettext("Restored."), messages.SUCCESS)
-
-    def has_restore_password_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("authx.restore_password")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
-        return False
-
-    def has_change_permission(
-        self,
-        request: HttpRequest,  # noqa: ARG002
-        obj: PasswordFailures | None = None,  # noqa: ARG002
-    ) -> bool:
-        return False
-
-    def has_delete_permission(
-        self,
-        request: HttpRequest,
-        obj: PasswordFailures | None = None,  # noqa: ARG002
-    ) -> bool:
-        # Rows go with their user, whoever deletes that one, and never alone.
-        match = request.resolver_match
-        return not (match and (match.url_name or "").startswith("authx_passwordfailures"))

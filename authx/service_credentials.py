@@ -1,0 +1,58 @@
+"""The credentials of other services: the only writer of them."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db.models import Q
+from django.utils import timezone
+
+from authx import conf, tokens
+from authx.errors import ForgedTokenError, InvalidServiceError
+from authx.models import Service
+from authx.tokens import RawToken, Token, TokenKind
+
+NOTE_INTERVAL: Final = timedelta(minutes=1)
+
+
+def create_service(*, service: Service) -> None:
+    """Write a new service and set its `raw_secret`, which nobody can read again.
+
+    Raises Django's ValidationError for a name that is none.
+    """
+    token = Token(TokenKind.SERVICE, service.pk, 0, tokens.new_secret())
+    service.raw_secret = tokens.mint(token, conf.secret_keys()[0])
+    service.digest = tokens.digest_of(service.raw_secret)
+    service.clean_fields()
+    service.save(force_insert=True)
+
+
+def revoke_service(*, service: Service) -> bool:
+    """Say whether this very call ended the service's credential."""
+    unrevoked = Service.objects.filter(pk=service.pk, revoked_at__isnull=True)
+    return bool(unrevoked.update(revoked_at=timezone.now()))
+
+
+def authenticate_service(*, client_id: str, raw_secret: str) -> Service:
+    """Return the live service that a credential belongs to (RFC 6749 section 2.3.1).
+
+    Raises InvalidServiceError; a forged secret costs no query.
+    """
+    try:
+        token = tokens.parse(raw_secret, TokenKind.SERVICE)
+    except ForgedTokenError as error:
+        raise InvalidServiceError(error.reason) from error
+    if client_id.lower() != str(token.session_id):
+        raise InvalidServiceError("another service's secret")
+    digest = tokens.digest_of(RawToken(raw_secret))
+    service = Service.objects.filter(pk=token.session_id, digest=digest).first()
+    if service is None or service.revoked_at is not None:
+        raise InvalidServiceError("unknown" if service is None else "revoked")
+    _note_use(service, timezone.now())
+    return service
+
+
+def _note_use(service: Service, now: datetime) -> None:
+    long_ago = now - NOTE_INTERVAL
+    if service.last_used_at is None or service.last_used_at <= long_ago:
+        unnoted = Q(last_used_at__isnull=True) | Q(last_used_at__lte=long_ago)
+        Service.objects.filter(unnoted, pk=service.pk).update(last_used_at=now)

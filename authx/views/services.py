@@ -1,0 +1,34 @@
+"""What other services ask: is this token live, and whose is it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from authx.authentication import ServiceAuthentication
+from authx.parsers import StrictFormParser, StrictJSONParser
+from authx.schema import BODY, refusals
+from authx.serializers import IntrospectionSerializer, IntrospectSerializer, introspection_body
+from authx.sessions.introspection import find_live_token
+from authx.views.base import AuthxView, checked
+
+
+class IntrospectView(AuthxView):
+    # RFC 7662. What is not a live access token is told apart from nothing else.
+
+    authentication_classes: Sequence[Any] = (ServiceAuthentication,)
+    parser_classes: Sequence[Any] = (StrictJSONParser, StrictFormParser)
+    # A service asks as often as it is asked itself; a forged credential costs no query.
+    throttle_classes: Sequence[Any] = ()
+
+    @extend_schema(
+        operation_id="introspect",
+        summary="Ask, as another service, whether an access token is live",
+        request=IntrospectSerializer,
+        responses={200: IntrospectionSerializer, **refusals("invalid_client", *BODY)},
+    )
+    def post(self, request: Request, **_: Any) -> Response:
+        raw_token = checked(IntrospectSerializer, request)["token"]
+        return Response(introspection_body(find_live_token(raw_token=raw_token)))

@@ -1,0 +1,219 @@
+"""Introspection (RFC 7662): a service learns whether an access token is live, and nothing more."""
+
+from base64 import b64encode
+from collections.abc import Callable
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import OperationalError, connection
+
+from authx.models import AccessToken, DeviceSession, Service
+from authx.service_credentials import create_service
+from tests.conftest import NOON, Clock, Statements
+from tests.phone import CLIENT, Phone, error_of
+from tests.test_errors import refuse
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+
+FORM = "application/x-www-form-urlencoded"
+INACTIVE = {"active": False}
+
+
+def basic(client_id: Any, raw_secret: Any) -> str:
+    return "Basic " + b64encode(f"{client_id}:{raw_secret}".encode()).decode()
+
+
+def a_service(name: str = "billing") -> Service:
+    service = Service(name=name)
+    create_service(service=service)
+    return service
+
+
+@pytest.fixture
+def service(db: None) -> Service:
+    return a_service()
+
+
+def ask(token: str, authorization: str, **extra: str) -> "Answer":
+    headers = {"authorization": authorization}
+    body = urlencode({"token": token} | extra)
+    return CLIENT.post("/users/introspect", body, content_type=FORM, headers=headers)
+
+
+def told(service: Service, token: str, **extra: str) -> dict[str, Any]:
+    answer = ask(token, basic(service.pk, service.raw_secret), **extra)
+    assert answer.status_code == HTTPStatus.OK
+    assert answer.headers["Cache-Control"] == "no-store"
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def test_a_live_access_token_is_told_with_its_person_and_its_session(
+    clock: Clock, phone: Phone, service: Service, alice: User
+) -> None:
+    assert told(service, phone.access_token) == {
+        "active": True,
+        "sub": str(alice.pk),
+        "username": "alice",
+        "token_type": "Bearer",
+        "iat": int(NOON.timestamp()),
+        "exp": int(NOON.timestamp()) + 15 * 60,
+        "sid": phone.session_id,
+    }
+
+
+def expired(phone: Phone, clock: Clock) -> str:
+    clock.forward(minutes=15)
+    return phone.access_token
+
+
+def rotated(phone: Phone, clock: Clock) -> str:
+    old = phone.access_token
+    phone.refresh()
+    clock.forward(seconds=10)
+    return old
+
+
+def rotated_twice(phone: Phone, clock: Clock) -> str:
+    old = phone.access_token
+    phone.refresh().refresh()
+    return old
+
+
+def overtaken_although_its_row_is_still_there(phone: Phone, clock: Clock) -> str:
+    DeviceSession.objects.update(generation=2)
+    return phone.access_token
+
+
+def of_a_revoked_session(phone: Phone, clock: Clock) -> str:
+    phone.send("POST", "logout")
+    return phone.access_token
+
+
+def of_an_inactive_person(phone: Phone, clock: Clock) -> str:
+    User.objects.update(is_active=False)
+    return phone.access_token
+
+
+def of_another_password(phone: Phone, clock: Clock) -> str:
+    User.objects.update(password="changed")
+    return phone.access_token
+
+
+def swept(phone: Phone, clock: Clock) -> str:
+    AccessToken.objects.all().delete()
+    return phone.access_token
+
+
+def forged(phone: Phone, clock: Clock) -> str:
+    return phone.access_token[:-4] + "AAAA"
+
+
+def refresh_token(phone: Phone, clock: Clock) -> str:
+    return phone.refresh_token
+
+
+def consumed_refresh_token(phone: Phone, clock: Clock) -> str:
+    old = phone.refresh_token
+    phone.refresh().refresh()
+    return old
+
+
+def of_another_server(phone: Phone, clock: Clock) -> str:
+    return "eyJhbGciOiJSUzI1NiJ9." + "x" * 5000
+
+
+def garbage(phone: Phone, clock: Clock) -> str:
+    return "\u2603 \x01"
+
+
+@pytest.mark.parametrize(
+    "token_of",
+    [
+        *(expired, rotated, rotated_twice, overtaken_although_its_row_is_still_there),
+        *(of_a_revoked_session, of_an_inactive_person, of_another_password, swept, forged),
+        *(refresh_token, consumed_refresh_token, of_another_server, garbage),
+    ],
+)
+def test_any_other_token_is_told_to_be_inactive_and_nothing_else(
+    clock: Clock, phone: Phone, service: Service, token_of: Callable[[Phone, Clock], str]
+) -> None:
+    token = token_of(phone, clock)
+    before = list(DeviceSession.objects.values()), list(AccessToken.objects.values())
+    for hint in ("", "access_token", "refresh_token", "made_up"):
+        assert told(service, token, token_type_hint=hint) == INACTIVE
+    assert before == (list(DeviceSession.objects.values()), list(AccessToken.objects.values()))
+
+
+def test_asking_neither_confirms_nor_renews_nor_notes_a_use(
+    clock: Clock, phone: Phone, service: Service, statements: Callable[[], Statements]
+) -> None:
+    phone.pair = phone.try_refresh().json()
+    told(service, phone.access_token)
+    clock.forward(seconds=61)
+    Service.objects.update(last_used_at=NOON + timedelta(seconds=61))
+    with statements() as seen:
+        assert told(service, phone.access_token)["exp"] == int(NOON.timestamp()) + 15 * 60
+    assert (len(seen), seen.writes) == (2, [])
+    assert DeviceSession.objects.get().confirmed_at is None
+
+
+def test_a_consumed_refresh_token_that_a_service_asks_about_is_no_theft(
+    phone: Phone, service: Service
+) -> None:
+    old = phone.refresh_token
+    phone.refresh().refresh()
+    assert told(service, old) == INACTIVE
+    assert phone.is_signed_in
+    assert phone.refresh().is_signed_in
+
+
+def test_a_straggler_is_live_to_the_end_of_its_window(
+    clock: Clock, phone: Phone, service: Service
+) -> None:
+    old = phone.access_token
+    phone.refresh()
+    clock.forward(seconds=9)
+    assert told(service, old)["exp"] == int(NOON.timestamp()) + 10
+    clock.forward(seconds=1)
+    assert told(service, old) == INACTIVE
+
+
+@pytest.mark.parametrize("path", ["/users/introspect", "/users/introspect/"])
+def test_json_is_read_too(phone: Phone, service: Service, path: str) -> None:
+    headers = {"authorization": basic(service.pk, service.raw_secret)}
+    body = {"token": phone.access_token}
+    answer = CLIENT.post(path, body, content_type="application/json", headers=headers)
+    assert answer.json()["active"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [("", "token"), ("token=", "token"), ("token=a&token=b", "token"), ("other=a", "token")],
+)
+def test_a_missing_or_repeated_token_is_named(service: Service, body: str, field: str) -> None:
+    headers = {"authorization": basic(service.pk, service.raw_secret)}
+    answer = CLIENT.post("/users/introspect", body, content_type=FORM, headers=headers)
+    assert error_of(answer) == (400, "invalid_request")
+    assert set(answer.json()["fields"]) == {field}
+
+
+def test_only_post_asks(phone: Phone, service: Service) -> None:
+    headers = {"authorization": basic(service.pk, service.raw_secret)}
+    path = f"/users/introspect?token={phone.access_token}"
+    assert error_of(CLIENT.get(path, headers=headers)) == (405, "method_not_allowed")
+    answer = CLIENT.post(path, content_type=FORM, headers=headers)
+    assert error_of(answer) == (400, "invalid_request")
+
+
+def test_a_database_that_is_away_tells_nobody_that_a_token_is_dead(
+    phone: Phone, service: Service
+) -> None:
+    with connection.execute_wrapper(refuse(OperationalError())):
+        answer = ask(phone.access_token, basic(service.pk, service.raw_secret))
+    assert error_of(answer) == (503, "temporarily_unavailable")
