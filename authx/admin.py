@@ -11,13 +11,14 @@ from django.utils.html import format_html_join
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from authx.models import DeviceSession, RevocationReason
+from authx.models import DeviceSession, RevocationReason, SecurityEvent
 from authx.sessions.revocation import revoke_session
 
 if TYPE_CHECKING:
     SessionAdmin = admin.ModelAdmin[DeviceSession]
+    EventAdmin = admin.ModelAdmin[SecurityEvent]
 else:
-    SessionAdmin = admin.ModelAdmin
+    SessionAdmin = EventAdmin = admin.ModelAdmin
 
 
 @admin.register(DeviceSession)
@@ -102,3 +103,55 @@ class DeviceSessionAdmin(SessionAdmin):
         match = request.resolver_match
         own_page = match is not None and (match.url_name or "").startswith("authx_devicesession")
         return not own_page and super().has_delete_permission(request, obj)
+
+
+@admin.register(SecurityEvent)
+class SecurityEventAdmin(EventAdmin):
+    """The trail, to read: nothing is added, changed or deleted by hand."""
+
+    date_hierarchy = "created_at"
+    ordering = ("-created_at", "-pk")
+    list_display = ("created_at", "kind", "user_id", "device_name", "ip", "reason")
+    list_filter = ("kind",)
+    # Finds a person by id: their row may be gone, and the trail knows them by nothing else.
+    search_fields = (
+        "user_id__exact",
+        "session_id__iexact",
+        "ip__startswith",
+        "request_id__exact",
+        "installation_id__exact",
+    )
+    # One count less over a table that grows.
+    show_full_result_count = False
+    fields = (
+        "created_at",
+        "kind",
+        "user_id",
+        "name_hash",
+        "session_id",
+        "reason",
+        "ip",
+        "user_agent",
+        "request_id",
+        "installation_id",
+        "device_name",
+        "platform",
+    )
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        return False
+
+    def has_change_permission(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        obj: SecurityEvent | None = None,  # noqa: ARG002
+    ) -> bool:
+        return False
+
+    def has_delete_permission(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        obj: SecurityEvent | None = None,  # noqa: ARG002
+    ) -> bool:
+        return False

@@ -37,6 +37,8 @@ DEFAULTS: Final[dict[str, Any]] = {
     "DEPRECATED_AT": None,
     "SUNSET_AT": None,
     "SUNSET_LINK": "",
+    # What happened is remembered this long, with the addresses it came from.
+    "EVENT_RETENTION": timedelta(days=180),
 }
 
 # Knox's own settings keep their meaning; where a project sets none, these hold instead of Knox's,
@@ -97,4 +99,9 @@ def straggler_window() -> timedelta:
 
 def sweep_retention() -> timedelta:
     retention: timedelta = own("SWEEP_RETENTION")
+    return retention
+
+
+def event_retention() -> timedelta:
+    retention: timedelta = own("EVENT_RETENTION")
     return retention

@@ -1,7 +1,10 @@
 """What every test may ask for."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 import time_machine
@@ -11,6 +14,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.phone import PASSWORD, Phone
+from tests.secrets_watch import _watch, watch
+
+__all__ = ["_watch", "watch"]
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -97,6 +103,12 @@ class Statements(CaptureQueriesContext):
 
     def __len__(self) -> int:
         return len(self.sql)
+
+
+@pytest.fixture
+def committed(django_capture_on_commit_callbacks: Any) -> Callable[[], AbstractContextManager[Any]]:
+    """Return a context that ends as a commit does, with what waits for one: logs and signals."""
+    return partial(django_capture_on_commit_callbacks, execute=True)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import OuterRef, Subquery
 
 from authx.context import Source
-from authx.errors import InvalidRefreshTokenError
+from authx.errors import InvalidRefreshTokenError, SessionEndedError
 from authx.models import AccessToken, DeviceSession
 from authx.sessions.liveness import why_dead
 from authx.tokens import Token, TokenDigest
@@ -47,9 +47,11 @@ def find_session(presented: Presented) -> Found:
         .filter(pk=presented.token.session_id)
         .first()
     )
-    reason = "gone" if session is None else why_dead(session, presented.now)
-    if session is None or reason:
-        raise InvalidRefreshTokenError(reason)
+    if session is None:
+        raise InvalidRefreshTokenError("gone")
+    reason = why_dead(session, presented.now)
+    if reason:
+        raise SessionEndedError(reason, session.pk, session.user_id)
     return Found(
         session,
         # Annotations, which no checker sees.

@@ -20,7 +20,7 @@ from authx.sessions.credentials import sign_in
 from authx.sessions.revocation import revoke_by_token
 from authx.sessions.rotation import rotate_session
 from authx.sessions.values import Device
-from authx.views.base import PublicView, checked
+from authx.views.base import PublicView, checked, tell_signed_out
 
 
 class LoginView(PublicView):
@@ -77,5 +77,7 @@ class RevokeView(PublicView):
         auth=[],
     )
     def post(self, request: Request, **_: Any) -> Response:
-        revoke_by_token(raw_token=checked(RevokeSerializer, request)["token"])
+        user = revoke_by_token(raw_token=checked(RevokeSerializer, request)["token"])
+        if user is not None:
+            tell_signed_out(request, user)
         return Response({})
