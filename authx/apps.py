@@ -14,14 +14,17 @@ class AuthxConfig(AppConfig):
     def ready(self) -> None:
         from authx import checks, deployment, retirement, schema  # noqa: F401, PLC0415 -- models are not loaded before
         from authx.sessions import hash_upgrades, people  # noqa: PLC0415 -- the same
+        from authx.trail import checks as trail_checks  # noqa: PLC0415 -- the same
 
         register(checks.check_settings, Tags.security)
         register(deployment.check_wiring, Tags.security)
         register(deployment.check_deployment, Tags.security, deploy=True)
         register(retirement.check_retirement, Tags.security)
+        register(trail_checks.check_mail, Tags.security, deploy=True)
         # Saves from any sender: a person may be saved through a proxy of the user model.
         pre_save.connect(hash_upgrades.follow_hash_upgrade, dispatch_uid="authx_hash_upgrade")
         post_save.connect(people.end_sessions_of_inactive, dispatch_uid="authx_inactive")
+        post_save.connect(people.record_changed_password, dispatch_uid="authx_password")
         # Deletions from this one: a listener to all would switch Django's fast deletes off.
         pre_delete.connect(
             people.end_sessions_of_deleted,
