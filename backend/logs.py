@@ -8,9 +8,10 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from celery import current_task
+from django.http import HttpRequest
 from pythonjsonlogger.json import JsonFormatter
 
-from authx.context import current_source
+from authx.context import SOURCE_KEY, current_source
 
 # All that leaves the process. Other attributes may hold requests, whose printed form shows the
 # query string, or arguments of tasks.
@@ -28,7 +29,11 @@ class ContextFilter(logging.Filter):
     """Adds what is known of the request, or of the task, that a record was written in."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        for name, value in asdict(current_source()).items():
+        request = getattr(record, "request", None)
+        source = current_source()
+        if isinstance(request, HttpRequest):
+            source = request.META.get(SOURCE_KEY, source)
+        for name, value in asdict(source).items():
             if not hasattr(record, name):
                 setattr(record, name, value)
         if current_task:

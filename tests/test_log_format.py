@@ -125,6 +125,18 @@ def test_hostile_headers_and_addresses_stay_inside_the_records_of_a_request(
     assert [line for line in text if not line.isprintable()] == []
 
 
+def test_what_django_says_of_a_request_carries_its_number(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = Phone().client.get("/nowhere", headers={"user-agent": "App/1"})
+    (record,) = caplog.records
+    ContextFilter().filter(record)
+    told = json.loads(JSONFormatter().format(record))
+    assert (told["logger"], told["path"]) == ("django.request", "/nowhere")
+    assert told["request_id"] == answer.headers["X-Request-ID"]
+    assert (told["ip"], told["user_agent"]) == ("127.0.0.1", "App/1")
+
+
 @pytest.mark.django_db
 def test_django_logs_neither_query_strings_nor_bodies(
     caplog: pytest.LogCaptureFixture,
