@@ -7,8 +7,8 @@ export PORT
 # Development mode shows every warning; its checks of each allocation would cost a third of the time.
 # What no database can change is tried once.
 NO_DATABASE := audit celery_checks checks cookies cors deployment_checks generated_requests \
-  guess_checks guides headers house_rules last_resort moving_over plain_http schema security_page \
-  settings settings_page start tokens web_server wheel
+  guess_checks guides headers house_rules last_resort log_format moving_over plain_http schema \
+  security_page settings settings_page start tokens trail_checks web_server wheel
 PYTEST := PYTHONMALLOC=pymalloc $(BIN)/python -X dev -m pytest --numprocesses=2 --dist=worksteal
 
 .PHONY: run demo test check requirements schema clean
@@ -32,7 +32,7 @@ check: $(VENV)/.test tests/clients/node_modules
 	@echo "== deployment checks, migrations, schema"
 	@SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
 	  DATABASE_URL='postgres://db.invalid/app?sslmode=verify-full' REDIS_URL=rediss://redis.invalid \
-	  ALLOWED_HOSTS=api.example.com NUM_PROXIES=1 CORS_ALLOWED_ORIGINS=https://app.example.com \
+	  ALLOWED_HOSTS=api.example.com NUM_PROXIES=1 CORS_ALLOWED_ORIGINS=https://app.example.com EMAIL_URL=smtp://mail.invalid \
 	  $(BIN)/python -W error manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file .local/schema.yaml

@@ -20,6 +20,7 @@ class AuthxConfig(AppConfig):
             schema,  # noqa: F401 -- its extension registers itself
         )
         from authx.sessions import hash_upgrades, people  # noqa: PLC0415 -- the same
+        from authx.trail import checks as trail_checks  # noqa: PLC0415 -- the same
 
         register(checks.check_settings, Tags.security)
         register(deployment.check_wiring, Tags.security)
@@ -27,9 +28,11 @@ class AuthxConfig(AppConfig):
         register(retirement.check_retirement, Tags.security)
         register(guess_checks.check_guessing, Tags.security)
         register(guess_checks.check_deployment, Tags.security, deploy=True)
+        register(trail_checks.check_mail, Tags.security, deploy=True)
         # Saves from any sender: a person may be saved through a proxy of the user model.
         pre_save.connect(hash_upgrades.follow_hash_upgrade, dispatch_uid="authx_hash_upgrade")
         post_save.connect(people.end_sessions_of_inactive, dispatch_uid="authx_inactive")
+        post_save.connect(people.record_changed_password, dispatch_uid="authx_password")
         # Deletions from this one: a listener to all would switch Django's fast deletes off.
         pre_delete.connect(
             people.end_sessions_of_deleted,

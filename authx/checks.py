@@ -54,6 +54,7 @@ def _check_lifetimes() -> Iterator[CheckMessage]:
     spans = {
         "AUTHX['STRAGGLER_WINDOW']": conf.own("STRAGGLER_WINDOW"),
         "AUTHX['SWEEP_RETENTION']": conf.own("SWEEP_RETENTION"),
+        "AUTHX['EVENT_RETENTION']": conf.own("EVENT_RETENTION"),
     }
     for name, value in spans.items():
         if not isinstance(value, timedelta) or not timedelta(0) <= value <= LONGEST_LIFETIME:

@@ -58,6 +58,8 @@ DEFAULTS: Final[dict[str, Any]] = {
     "SESSION_RATES": ["120/minute"],
     # Tokens that this server never minted, from one source.
     "FORGED_TOKEN_RATES": ["60/minute"],
+    # What happened is remembered this long, with the addresses it came from.
+    "EVENT_RETENTION": timedelta(days=180),
 }
 
 # Knox's own settings keep their meaning; where a project sets none, these hold instead of Knox's,
@@ -118,4 +120,9 @@ def straggler_window() -> timedelta:
 
 def sweep_retention() -> timedelta:
     retention: timedelta = own("SWEEP_RETENTION")
+    return retention
+
+
+def event_retention() -> timedelta:
+    retention: timedelta = own("EVENT_RETENTION")
     return retention

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,9 @@ class Source:
     method: str = ""
     path: str = ""
 
+
+# Where a request carries its own, for what is said of it when the context is left already.
+SOURCE_KEY: Final = "authx.source"
 
 # A command or a task has no request: its source says nothing.
 _current: ContextVar[Source] = ContextVar("authx_source", default=Source())  # noqa: B039 -- frozen

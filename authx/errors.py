@@ -1,5 +1,8 @@
 """What the rules of authx refuse; none of these knows HTTP, one handler maps them to answers."""
 
+from typing import Any
+from uuid import UUID
+
 
 class AuthxError(Exception):
     """Root of every refusal; `reason` is for the log, never for the answer."""
@@ -19,6 +22,15 @@ class InvalidAccessTokenError(AuthxError):
 
 class InvalidRefreshTokenError(AuthxError):
     """Raised when a refresh token is refused, for whatever reason."""
+
+
+class SessionEndedError(InvalidRefreshTokenError):
+    """Raised for a genuine refresh token of a session that has ended."""
+
+    def __init__(self, reason: str, session_id: UUID, user_id: Any) -> None:
+        super().__init__(reason)
+        self.session_id = session_id
+        self.user_id = user_id
 
 
 class RefreshTokenReusedError(InvalidRefreshTokenError):

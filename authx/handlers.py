@@ -34,6 +34,8 @@ from authx.errors import (
     InvalidServiceError,
     WrongPasswordError,
 )
+from authx.trail.telling import tell, tell_refusal
+from authx.trail.vocabulary import ACCESS_DENIED
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +142,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         answer = numbered(error)
         # Error reporters listen to this, and DRF would have kept it from them.
         got_request_exception.send(sender=None, request=context["request"]._request)
-    _log(error, answer)
+    _log(error, answer, context)
     response.status_code = answer.status
     response.data = body_of(answer, fields=_fields(error))
     for name, value in headers_of(answer):
@@ -160,13 +162,15 @@ def numbered(error: BaseException | None) -> Answer:
     return SERVER_ERROR._replace(description=sentence)
 
 
-def _log(error: Exception, answer: Answer) -> None:
+def _log(error: Exception, answer: Answer, context: dict[str, Any]) -> None:
     """Keep the reason that the answer does not tell."""
     if answer is UNAVAILABLE:
         logger.error("temporarily unavailable", exc_info=error)
     refusal = error.__cause__ if isinstance(error, exceptions.AuthenticationFailed) else error
-    if isinstance(refusal, AuthxError) and refusal.reason:
-        logger.info("refused, %s: %s", answer.code, refusal.reason)
+    if isinstance(refusal, AuthxError):
+        tell_refusal(refusal)
+    if answer is FORBIDDEN:
+        tell(ACCESS_DENIED, user_id=context["request"].user.pk)
 
 
 def body_of(answer: Answer, fields: dict[str, list[str]] | None = None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rest_framework.settings import api_settings
 
 from authx import conf
 from authx.authentication import AUTHENTICATION_INFO
-from authx.context import Source, within
+from authx.context import SOURCE_KEY, Source, within
 from authx.handlers import FORBIDDEN, INVALID_REQUEST, Answer
 from authx.last_resort import plain, rate_limited
 
@@ -42,6 +42,8 @@ class RequestContextMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         source = source_of(request)
+        # Django logs a refusal when all middleware is left already, with the request at hand.
+        request.META[SOURCE_KEY] = source
         with within(source):
             response = self.get_response(request)
         response["X-Request-ID"] = source.request_id

@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from authx.handlers import ERROR_CODES
-from authx.models import DeviceSession
+from authx.models import DeviceSession, SecurityEvent
 from authx.sessions.introspection import LiveToken
 from authx.sessions.values import TokenPair
 
@@ -168,6 +168,27 @@ class MeSerializer(serializers.Serializer[Any]):
     id = serializers.CharField()
     username = serializers.CharField()
     session = SessionSerializer()
+
+
+class EventSerializer(serializers.ModelSerializer[SecurityEvent]):
+    """Something that happened, as the person it happened to sees it; no reason, no internals."""
+
+    current = serializers.SerializerMethodField()
+
+    class Meta:
+        model = SecurityEvent
+        fields = ("kind", "created_at", "device_name", "platform", "ip", "user_agent", "current")
+        read_only_fields = fields
+
+    def get_current(self, event: SecurityEvent) -> bool:
+        current: bool = event.session_id == self.context["current_id"]
+        return current
+
+
+class ActivitySerializer(serializers.Serializer[Any]):
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = EventSerializer(many=True)
 
 
 class ErrorSerializer(serializers.Serializer[Any]):

@@ -3,6 +3,7 @@
 from django.urls import re_path
 
 from authx.views.account import LogoutAllView, LogoutView, MeView, PasswordView
+from authx.views.activity import ActivityView
 from authx.views.devices import DevicesView, DeviceView
 from authx.views.services import IntrospectView
 from authx.views.tokens import LoginView, RevokeView, TokenView
@@ -19,6 +20,7 @@ urlpatterns = [
     re_path(r"^logout/?$", LogoutView.as_view(), name="logout"),
     re_path(r"^logout-all/?$", LogoutAllView.as_view(), name="logout-all"),
     re_path(r"^password/?$", PasswordView.as_view(), name="password"),
+    re_path(r"^activity/?$", ActivityView.as_view(), name="activity"),
     re_path(r"^devices/?$", DevicesView.as_view(), name="devices"),
     re_path(r"^devices/(?P<id>[^/]+)/?$", DeviceView.as_view(), name="device"),
 ]

@@ -3,10 +3,12 @@
 import logging
 import os
 import sys
+from logging.config import dictConfig
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, worker_init
+from celery.signals import beat_init, setup_logging, worker_init
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from backend.startup import require_sound_settings
@@ -16,10 +18,16 @@ logger = logging.getLogger(__name__)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
 # Named one by one: autodiscovery would look for a module `tasks.tasks` and find nothing.
-app = Celery("backend", include=["tasks.cleanup"])
+app = Celery("backend", include=["tasks.alerts", "tasks.cleanup"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 # The current application is known to one thread only, and a web server has several.
 app.set_default()
+
+
+@setup_logging.connect
+def configure_logging(**_: Any) -> None:
+    """Let worker and beat log as the web server does; with a listener here, Celery keeps out."""
+    dictConfig(settings.LOGGING)
 
 
 @worker_init.connect

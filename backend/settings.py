@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
-from environs import FileAwareEnv
+from environs import FileAwareEnv, validate
 
 from backend import headers
 from backend.kept_secret import kept_secret
@@ -228,6 +228,7 @@ AUTHX = {
     "SWEEP_RETENTION": env.timedelta("SWEEP_RETENTION", timedelta(days=7)),
     "SWEEP_BATCH_SIZE": env.int("SWEEP_BATCH_SIZE", 1000),
     "THROTTLE_STORAGE_URL": REDIS_URL or "memory://",
+    "EVENT_RETENTION": env.timedelta("EVENT_RETENTION", timedelta(days=180)),
 }
 
 # --- Celery
@@ -239,18 +240,61 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Mail that goes to the console stays as it is.
+CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = beat_schedule(
     sweep_interval=env.timedelta("SWEEP_INTERVAL", timedelta(minutes=5)),
+    notice_interval=env.timedelta("NOTICE_INTERVAL", timedelta(seconds=30)),
 )
+
+# --- Mail
+
+mail_server = env.dj_email_url("EMAIL_URL", "console:")
+EMAIL_BACKEND = mail_server["EMAIL_BACKEND"]
+EMAIL_HOST = mail_server["EMAIL_HOST"] or "localhost"
+EMAIL_PORT = mail_server["EMAIL_PORT"] or 25
+EMAIL_HOST_USER = mail_server["EMAIL_HOST_USER"]
+EMAIL_HOST_PASSWORD = mail_server["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS = mail_server["EMAIL_USE_TLS"]
+EMAIL_USE_SSL = mail_server["EMAIL_USE_SSL"]
+# A mail server that accepts and says nothing holds a worker no longer than this, each time.
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "noreply@localhost")
 
 # --- Logs
 
+LOG_FORMAT = env.str(
+    "LOG_FORMAT", "json" if DATABASE_URL else "line", validate=validate.OneOf(["json", "line"])
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"context": {"()": "backend.logs.ContextFilter"}},
+    "formatters": {
+        "json": {"()": "backend.logs.JSONFormatter"},
+        "line": {
+            "()": "backend.logs.LineFormatter",
+            "format": "{levelname} {name} {message}",
+            "style": "{",
+        },
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": LOG_FORMAT,
+            "filters": ["context"],
+        }
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
+    "loggers": {
+        # Theirs are taken away: Django's would print a record twice, or mail whole requests about,
+        # and gunicorn's would print it in a form of its own.
+        "django": {"handlers": [], "propagate": True},
+        "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
+        "gunicorn.error": {"handlers": [], "propagate": True},
+        # That a task came and went, twice a minute, is no news; that it failed is.
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+    },
 }

@@ -4,7 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 
-def beat_schedule(*, sweep_interval: timedelta) -> dict[str, dict[str, Any]]:
+def beat_schedule(
+    *, sweep_interval: timedelta, notice_interval: timedelta
+) -> dict[str, dict[str, Any]]:
     """Return the entries for CELERY_BEAT_SCHEDULE."""
     return {
         "sweep": {
@@ -13,5 +15,10 @@ def beat_schedule(*, sweep_interval: timedelta) -> dict[str, dict[str, Any]]:
             # A run that no worker took before the next is due is dropped: missed runs do not
             # pile up behind a worker that was away.
             "options": {"expires": sweep_interval.total_seconds()},
+        },
+        "send-notices": {
+            "task": "tasks.alerts.send_notices",
+            "schedule": notice_interval,
+            "options": {"expires": notice_interval.total_seconds()},
         },
     }

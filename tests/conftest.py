@@ -1,7 +1,9 @@
 """What every test may ask for."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,9 +15,12 @@ from django.db.models import DateTimeField, Value
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from authx.sessions import clock as shared_clock
+from authx import clock as shared_clock
 from authx.throttling.store import store
 from tests.phone import PASSWORD, Phone
+from tests.secrets_watch import _watch, watch
+
+__all__ = ["_watch", "watch"]
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -130,6 +135,12 @@ class Statements(CaptureQueriesContext):
 
     def __len__(self) -> int:
         return len(self.sql)
+
+
+@pytest.fixture
+def committed(django_capture_on_commit_callbacks: Any) -> Callable[[], AbstractContextManager[Any]]:
+    """Return a context that ends as a commit does, with what waits for one: logs and signals."""
+    return partial(django_capture_on_commit_callbacks, execute=True)
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from authx import clock
 from authx.models import AccessToken, DeviceSession, SweepLease
-from authx.sessions import clock
 from authx.sessions import sweep as sweep_module
 from authx.sessions.sweep import SweepReport, sweep
 from tests.phone import Phone, error_of

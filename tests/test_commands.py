@@ -41,7 +41,7 @@ def test_sweep_deletes_what_is_over_and_nothing_else(
     clock.forward(days=7)
     tablet.refresh()
     assert counts() == (3, 2)
-    assert run("sweep") == "Deleted 2 access tokens and 1 sessions."
+    assert run("sweep") == "Deleted 2 access tokens, 1 sessions and 0 events."
     assert counts() == (1, 1)
     assert tablet.refresh().is_signed_in
 
@@ -49,13 +49,13 @@ def test_sweep_deletes_what_is_over_and_nothing_else(
 def test_sweep_keeps_ended_sessions_for_the_retention(clock: Clock, phone: Phone, run: Run) -> None:
     phone.send("POST", "logout")
     clock.forward(days=7, seconds=-1)
-    assert run("sweep") == "Deleted 1 access tokens and 0 sessions."
+    assert run("sweep") == "Deleted 1 access tokens, 0 sessions and 0 events."
     clock.forward(seconds=1)
-    assert run("sweep") == "Deleted 0 access tokens and 1 sessions."
+    assert run("sweep") == "Deleted 0 access tokens, 1 sessions and 0 events."
 
 
 def test_sweep_with_nothing_to_do_deletes_nothing(phone: Phone, run: Run) -> None:
-    assert run("sweep") == "Deleted 0 access tokens and 0 sessions."
+    assert run("sweep") == "Deleted 0 access tokens, 0 sessions and 0 events."
     assert phone.refresh().is_signed_in
 
 
@@ -65,9 +65,9 @@ def test_dry_run_counts_what_a_sweep_would_delete_and_deletes_nothing(
     phone.send("POST", "logout")
     clock.forward(days=7)
     tablet.refresh()
-    assert run("sweep", "--dry-run") == "Would delete 2 access tokens and 1 sessions."
+    assert run("sweep", "--dry-run") == "Would delete 2 access tokens, 1 sessions and 0 events."
     assert counts() == (3, 2)
-    assert run("sweep") == "Deleted 2 access tokens and 1 sessions."
+    assert run("sweep") == "Deleted 2 access tokens, 1 sessions and 0 events."
 
 
 def test_a_second_sweep_steps_aside(clock: Clock, phone: Phone, run: Run) -> None:
@@ -76,13 +76,13 @@ def test_a_second_sweep_steps_aside(clock: Clock, phone: Phone, run: Run) -> Non
     assert run("sweep") == "Another sweep is running."
     assert counts() == (1, 1)
     clock.forward(seconds=1)
-    assert run("sweep") == "Deleted 1 access tokens and 0 sessions."
+    assert run("sweep") == "Deleted 1 access tokens, 0 sessions and 0 events."
 
 
 def test_dry_run_needs_not_step_aside(clock: Clock, phone: Phone, run: Run) -> None:
     clock.forward(hours=1)
     SweepLease.objects.create(pk=1, leased_until=timezone.now() + timedelta(seconds=1))
-    assert run("sweep", "--dry-run") == "Would delete 1 access tokens and 0 sessions."
+    assert run("sweep", "--dry-run") == "Would delete 1 access tokens, 0 sessions and 0 events."
 
 
 def test_revoking_one_persons_sessions_leaves_everybody_else_in(

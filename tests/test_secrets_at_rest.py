@@ -108,36 +108,37 @@ class Notebook(Phone):
 
 
 @pytest.fixture
-def busy_day(clock: Clock, alice: User, bob: User) -> Issued:
+def busy_day(clock: Clock, alice: User, bob: User, committed: Any) -> Issued:
     """Let everything happen that hands out, takes in or ends a token; return what was issued."""
     Notebook.issued = []
-    phone, tablet, watch, radio, bobs = (
-        Notebook(name, {"name": "a device"}).sign_in()
-        for name in [alice.username] * 4 + [bob.username]
-    )
-    installed = Notebook(alice.username, {"installation_id": "one"}).sign_in()
-    Notebook(alice.username, {"installation_id": "one"}).sign_in()
-    assert not installed.is_signed_in
-    assert error_of(phone.try_sign_in("wrong password")) == INVALID_GRANT
-    # A lost answer, its access token handed out afresh, and a use that confirms it.
-    phone.lose_an_answer()
-    clock.forward(minutes=20)
-    assert phone.refresh().is_signed_in
-    assert phone.refresh().is_signed_in
-    # A thief, a sign-out, a revocation, a password changed, an account deactivated.
-    stolen = tablet.refresh_token
-    assert tablet.refresh().is_signed_in
-    assert tablet.refresh().is_signed_in
-    assert error_of(tablet.try_refresh(stolen)) == INVALID_GRANT
-    assert watch.refresh().send("POST", "logout").status_code == HTTPStatus.NO_CONTENT
-    assert Phone().send("POST", "revoke", {"token": radio.refresh_token}).json() == {}
-    passwords = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
-    phone.pair = phone.send("POST", "password", passwords).json()
-    assert phone.note(phone.pair).refresh().is_signed_in
-    assert bobs.refresh().is_signed_in
-    bob.is_active = False
-    bob.save()
-    cleanup.sweep()
+    with committed():
+        phone, tablet, watch, radio, bobs = (
+            Notebook(name, {"name": "a device"}).sign_in()
+            for name in [alice.username] * 4 + [bob.username]
+        )
+        installed = Notebook(alice.username, {"installation_id": "one"}).sign_in()
+        Notebook(alice.username, {"installation_id": "one"}).sign_in()
+        assert not installed.is_signed_in
+        assert error_of(phone.try_sign_in("wrong password")) == INVALID_GRANT
+        # A lost answer, its access token handed out afresh, and a use that confirms it.
+        phone.lose_an_answer()
+        clock.forward(minutes=20)
+        assert phone.refresh().is_signed_in
+        assert phone.refresh().is_signed_in
+        # A thief, a sign-out, a revocation, a password changed, an account deactivated.
+        stolen = tablet.refresh_token
+        assert tablet.refresh().is_signed_in
+        assert tablet.refresh().is_signed_in
+        assert error_of(tablet.try_refresh(stolen)) == INVALID_GRANT
+        assert watch.refresh().send("POST", "logout").status_code == HTTPStatus.NO_CONTENT
+        assert Phone().send("POST", "revoke", {"token": radio.refresh_token}).json() == {}
+        passwords = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+        phone.pair = phone.send("POST", "password", passwords).json()
+        assert phone.note(phone.pair).refresh().is_signed_in
+        assert bobs.refresh().is_signed_in
+        bob.is_active = False
+        bob.save()
+        cleanup.sweep()
     service = a_service()
     assert told(service, tablet.access_token) == {"active": False}
     return [*Notebook.issued, str(service.raw_secret)]
@@ -163,7 +164,7 @@ def test_after_a_busy_day_the_log_holds_no_secret(
     caplog: pytest.LogCaptureFixture, busy_day: Issued
 ) -> None:
     log = "\n".join(caplog.handler.format(record) for record in caplog.get_records("setup"))
-    assert "reused" in log
+    assert "authn_token_reuse" in log
     assert found_in(log.encode(), busy_day) == []
 
 

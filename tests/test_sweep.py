@@ -77,8 +77,10 @@ def test_a_sweep_goes_in_bounded_batches_of_two_statements(
     # Three batches of each, beside the lease, which is taken, noted and given back.
     lease = [statement for statement in sql.sql if "authx_sweeplease" in statement]
     assert len(lease) <= 4
-    assert len(sql.sql) - len(lease) == 2 * (3 + 3)
-    deleted = [statement.count("'") // 2 for statement in sql.sql if "DELETE" in statement]
+    # And a look at the events and at the notices, of which there are none to delete.
+    assert len(sql.sql) - len(lease) == 2 * (3 + 3) + 2
+    deletes = [statement for statement in sql.sql if "DELETE" in statement]
+    deleted = [one.count("'") // 2 for one in deletes]
     assert deleted == [2, 2, 1, 2, 2, 1]
     assert ids_of(DeviceSession.objects.all()) == {kept}
 
@@ -88,7 +90,7 @@ def test_nothing_to_do_costs_one_look_a_table(
 ) -> None:
     with statements() as sql:
         assert sweep() == SweepReport()
-    assert len([statement for statement in sql.sql if "sweeplease" not in statement]) == 2
+    assert len([statement for statement in sql.sql if "sweeplease" not in statement]) == 4
     assert phone.is_signed_in
 
 
@@ -241,7 +243,11 @@ INSERT INTO authx_accesstoken (digest, token_key, created, expiry, user_id, sess
   nonce, last_used_at)
 SELECT digest, 'axa_', now(), idle_expires_at + interval '10 days', user_id, id, 0, '\\x00', now()
 FROM authx_devicesession;
-ANALYZE authx_devicesession, authx_accesstoken;
+INSERT INTO authx_securityevent (created_at, kind, user_id, name_hash, reason, user_agent,
+  request_id, installation_id, device_name, platform)
+SELECT now() - (n - 50) * interval '13 minutes', 'signed_in', %(user)s, '', '', '', '', '', '', ''
+FROM generate_series(1, 20000) n;
+ANALYZE authx_devicesession, authx_accesstoken, authx_securityevent;
 """
 
 
@@ -256,12 +262,14 @@ def test_a_sweep_reads_only_what_it_deletes(
             report = sweep()
         assert 0 < report.access_tokens < 100
         assert 0 < report.sessions < 200
+        assert 0 < report.events < 100
         plans = []
         for query in [found for found in sql.sql if "SKIP LOCKED" in found]:
             cursor.execute(f"EXPLAIN {query}")
             plans.append("\n".join(line for (line,) in cursor.fetchall()))
-    tokens, sessions = plans
+    tokens, sessions, _, events = plans
     assert "authx_access_token_expiry" in tokens
     assert "authx_session_idle_expires" in sessions
     assert "authx_session_revoked" in sessions
-    assert "Seq Scan" not in tokens + sessions
+    assert "authx_event_created" in events
+    assert "Seq Scan" not in tokens + sessions + events

@@ -61,24 +61,27 @@ def test_a_thief_who_refreshes_first_is_caught_by_the_phone(clock: Clock, phone:
     assert error_of(thief.try_refresh()) == REFUSED
 
 
-def test_reuse_once_ended_is_not_counted_twice(phone: Phone, caplog: Any) -> None:
+def test_reuse_once_ended_is_not_counted_twice(phone: Phone, committed: Any, caplog: Any) -> None:
     stolen = phone.refresh_token
     phone.refresh().refresh()
-    phone.try_refresh(stolen)
-    ended_at = DeviceSession.objects.get().revoked_at
-    phone.try_refresh(stolen)
+    with committed():
+        phone.try_refresh(stolen)
+        ended_at = DeviceSession.objects.get().revoked_at
+        phone.try_refresh(stolen)
     assert DeviceSession.objects.get().revoked_at == ended_at
     assert [record.levelname for record in caplog.records].count("CRITICAL") == 1
 
 
 def test_reuse_is_logged_with_session_and_generation_but_no_token(
-    phone: Phone, caplog: Any
+    phone: Phone, committed: Any, caplog: Any
 ) -> None:
     stolen = phone.refresh_token
     phone.refresh().refresh()
-    phone.try_refresh(stolen)
+    with committed():
+        phone.try_refresh(stolen)
     (record,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
     assert phone.session_id in record.getMessage()
+    assert "generation 0 came back at 2" in record.getMessage()
     assert stolen not in caplog.text
 
 

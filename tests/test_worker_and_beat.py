@@ -132,14 +132,17 @@ def test_every_beat_entry_starts_a_task_that_exists_and_drops_missed_runs() -> N
     assert app.conf.beat_schedule == django_settings.CELERY_BEAT_SCHEDULE
 
 
-def test_the_interval_of_the_sweep_is_a_setting() -> None:
-    entry = beat_schedule(sweep_interval=timedelta(hours=3))["sweep"]
-    assert entry["schedule"] == timedelta(hours=3)
-    assert entry["options"]["expires"] <= 3 * 3600
+@pytest.mark.parametrize(("name", "hours"), [("sweep", 3), ("send-notices", 5)])
+def test_the_intervals_are_settings(name: str, hours: int) -> None:
+    entry = beat_schedule(sweep_interval=timedelta(hours=3), notice_interval=timedelta(hours=5))[
+        name
+    ]
+    assert entry["schedule"] == timedelta(hours=hours)
+    assert entry["options"]["expires"] <= hours * 3600
 
 
 def test_the_tasks_are_these_and_take_no_arguments() -> None:
-    assert set(own_tasks()) == {"tasks.cleanup.sweep"}
+    assert set(own_tasks()) == {"tasks.alerts.send_notices", "tasks.cleanup.sweep"}
     for task in own_tasks().values():
         assert not inspect.signature(task.run).parameters
         assert task.ignore_result

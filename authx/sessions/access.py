@@ -4,9 +4,8 @@ from datetime import datetime
 
 from knox.settings import CONSTANTS
 
-from authx import conf
+from authx import clock, conf
 from authx.models import AccessToken, DeviceSession
-from authx.sessions import clock
 from authx.tokens import RawToken, TokenDigest, digest_of
 
 

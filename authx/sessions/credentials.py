@@ -5,21 +5,23 @@ from functools import partial
 
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.password_validation import validate_password
-from django.contrib.auth.signals import user_logged_in
+from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
 from authx.context import Source
 from authx.errors import CredentialsChangedError, InvalidCredentialsError, WrongPasswordError
-from authx.models import DeviceSession, RevocationReason
+from authx.models import DeviceSession, EventKind, RevocationReason
 from authx.sessions.contention import until_settled
 from authx.sessions.hash_upgrades import hash_upgrades_followed
 from authx.sessions.opening import insert_session, open_session
 from authx.sessions.passwords import is_password_right
 from authx.sessions.people import lock_unchanged
-from authx.sessions.revocation import revoke_all
+from authx.sessions.revocation import end_all
 from authx.sessions.values import Device, TokenPair
+from authx.trail.names import name_hash_of, person_named
+from authx.trail.recording import on_behalf_of, record
 
 
 def sign_in(
@@ -31,7 +33,11 @@ def sign_in(
     """
     # Again if the password changed between its check and the opening. Where a sign-in beside this
     # one merely upgraded the hash, the next check succeeds.
-    pair = until_settled(lambda: _sign_in(request, username, password, device, source))
+    try:
+        pair = until_settled(lambda: _sign_in(request, username, password, device, source))
+    except InvalidCredentialsError as error:
+        _record_failure(request, username, error)
+        raise
     user = pair.session.user
     user_logged_in.send_robust(sender=user.__class__, request=request, user=user)
     return pair
@@ -42,11 +48,29 @@ def _sign_in(
 ) -> TokenPair | None:
     with hash_upgrades_followed():
         user = authenticate(request, username=username, password=password)
-    if user is None or not user.is_active:
+    if user is None:
         raise InvalidCredentialsError
+    if not user.is_active:
+        raise InvalidCredentialsError("inactive")
     with suppress(CredentialsChangedError):
         return open_session(user=user, device=device, source=source)
     return None
+
+
+def _record_failure(request: HttpRequest, username: str, error: InvalidCredentialsError) -> None:
+    """Record a failed sign-in, of a name that nobody has as a keyed hash only."""
+    person = person_named(username)
+    if person is None:
+        record(
+            kind=EventKind.SIGN_IN_FAILED, name_hash=name_hash_of(username), reason="unknown_name"
+        )
+    else:
+        reason = "wrong_password" if person.is_active else "inactive"
+        record(kind=EventKind.SIGN_IN_FAILED, user_id=person.pk, reason=reason)
+    if error.reason:
+        # Without a reason it was Django that refused, and Django has told it already.
+        named = {get_user_model().USERNAME_FIELD: username}
+        user_login_failed.send_robust(sender=__name__, credentials=named, request=request)
 
 
 def change_password(
@@ -57,7 +81,11 @@ def change_password(
     Raises WrongPasswordError, or Django's ValidationError for a password too weak.
     """
     attempt = partial(_change_password, session, current_password, new_password, source)
-    return until_settled(attempt)
+    try:
+        return until_settled(attempt)
+    except WrongPasswordError:
+        record(kind=EventKind.PASSWORD_CHANGE_FAILED, session=session)
+        raise
 
 
 def _change_password(
@@ -71,12 +99,15 @@ def _change_password(
     with suppress(CredentialsChangedError), transaction.atomic():
         user = lock_unchanged(user)
         user.set_password(new_password)
-        user.save(update_fields=["password"])
-        revoke_all(user_id=user.pk, reason=RevocationReason.PASSWORD_CHANGED)
+        own_sessions = DeviceSession.objects.filter(user=user)
+        end_all(own_sessions, user_id=user.pk, reason=RevocationReason.PASSWORD_CHANGED)
         now = timezone.now()
         device = Device(
             session.installation_id, session.name, session.platform, session.app_version
         )
         # The password was just shown: a new lineage and a new clock (NIST SP 800-63B section 5.2).
-        return insert_session(user=user, device=device, source=source, now=now)
+        pair = insert_session(user=user, device=device, source=source, now=now)
+        with on_behalf_of(pair.session):
+            user.save(update_fields=["password"])
+        return pair
     return None

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from authx import tokens
+from authx import clock, tokens
 from authx.errors import ForgedTokenError
 from authx.models import AccessToken
-from authx.sessions import clock
 from authx.sessions.access import accepted_until, find_access_token
 from authx.sessions.liveness import why_dead
 from authx.tokens import RawToken, TokenKind

@@ -11,12 +11,23 @@ from django.utils import timezone
 
 from authx import conf, tokens
 from authx.context import Source
-from authx.models import DeviceSession, RevocationReason, auth_hashes, last_use
+from authx.models import (
+    DeviceSession,
+    EventKind,
+    RevocationReason,
+    SecurityEvent,
+    auth_hashes,
+    last_use,
+)
 from authx.sessions.access import access_token_row
 from authx.sessions.people import lock_unchanged
 from authx.sessions.values import Device, TokenPair
 from authx.signals import send_after_commit, session_opened, sessions_revoked
 from authx.tokens import Token, TokenKind
+from authx.trail.acquaintance import look_at
+from authx.trail.recording import AFTER_FAILURE, event_of, record_all
+from authx.trail.telling import tell_after_commit
+from authx.trail.vocabulary import SESSION_CREATED
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -32,35 +43,55 @@ def open_session(*, user: "User", device: Device, source: Source) -> TokenPair:
         user = lock_unchanged(user)
         # Read under the lock, so that sessions of a person are as old as their order says.
         now = timezone.now()
-        make_room(user=user, installation_id=device.installation_id, now=now)
-        return insert_session(user=user, device=device, source=source, now=now)
+        # Before there is a new session, which it would take for an old acquaintance.
+        seen = look_at(
+            user,
+            installation_id=device.installation_id,
+            platform=device.platform,
+            user_agent=source.user_agent,
+        )
+        events = make_room(user=user, installation_id=device.installation_id, now=now)
+        pair = insert_session(user=user, device=device, source=source, now=now)
+        reason = AFTER_FAILURE if seen.failed_before else ""
+        events.append(event_of(EventKind.SIGNED_IN, session=pair.session, reason=reason))
+        if seen.is_new_device:
+            events.append(event_of(EventKind.NEW_DEVICE, session=pair.session))
+        record_all(events)
+        return pair
 
 
-def make_room(*, user: "User", installation_id: str, now: datetime) -> None:
+def make_room(*, user: "User", installation_id: str, now: datetime) -> list[SecurityEvent]:
     """Revoke the session of the same installation and the least recently used beyond the limit.
 
-    Exact only under the lock of `lock_unchanged`.
+    Exact only under the lock of `lock_unchanged`. Returns what is to be recorded of it.
     """
-    replaced, live = [], []
+    replaced: list[DeviceSession] = []
+    live: list[DeviceSession] = []
     hashes = auth_hashes(user)
     unrevoked = DeviceSession.objects.unrevoked().filter(user=user)
     for session in unrevoked.annotate(used_at=last_use()).order_by("-used_at", "-created_at"):
         if installation_id and session.installation_id == installation_id:
-            replaced.append(session.pk)
+            replaced.append(session)
         elif session.is_live(now) and session.auth_hash in hashes:
-            live.append(session.pk)
+            live.append(session)
     evicted = live[conf.own("DEVICE_LIMIT") - 1 :]
     if not replaced and not evicted:
-        return
-    DeviceSession.objects.unrevoked().filter(pk__in=replaced + evicted).update(
+        return []
+    replaced_ids = [session.pk for session in replaced]
+    evicted_ids = [session.pk for session in evicted]
+    DeviceSession.objects.unrevoked().filter(pk__in=replaced_ids + evicted_ids).update(
         revoked_at=now,
         revoked_reason=Case(
-            When(pk__in=replaced, then=Value(RevocationReason.REPLACED)),
+            When(pk__in=replaced_ids, then=Value(RevocationReason.REPLACED)),
             default=Value(RevocationReason.EVICTED),
         ),
     )
-    _announce(user, replaced, RevocationReason.REPLACED)
-    _announce(user, evicted, RevocationReason.EVICTED)
+    _announce(user, replaced_ids, RevocationReason.REPLACED)
+    _announce(user, evicted_ids, RevocationReason.EVICTED)
+    return [
+        *(event_of(EventKind.REPLACED, session=session) for session in replaced),
+        *(event_of(EventKind.EVICTED, session=session) for session in evicted),
+    ]
 
 
 def _announce(user: "User", session_ids: Iterable[uuid.UUID], reason: RevocationReason) -> None:
@@ -112,4 +143,5 @@ def insert_session(*, user: "User", device: Device, source: Source, now: datetim
     )
     access_token.save(force_insert=True)
     send_after_commit(session_opened, sender=DeviceSession, session=session)
+    tell_after_commit(SESSION_CREATED, user_id=user.pk, session_id=session.pk)
     return TokenPair(session, raw_access_token, raw_refresh_token, access_token.expiry, now)

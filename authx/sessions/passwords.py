@@ -1,21 +1,20 @@
 """The one way to check a password: wrong ones in a row are counted, and their number is bounded."""
 
-import logging
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
+from django.db import transaction
 from django.db.models import F, QuerySet
 
 from authx import conf
-from authx.models import PasswordFailures
+from authx.models import EventKind, PasswordFailures
 from authx.sessions.contention import until_settled
 from authx.sessions.hash_upgrades import hash_upgrades_followed
+from authx.trail.recording import record
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
-
-logger = logging.getLogger(__name__)
 
 
 def is_password_right(user: "User", password: str) -> bool:
@@ -26,7 +25,7 @@ def is_password_right(user: "User", password: str) -> bool:
     """
     # Counted as wrong before it is known: guesses at the same moment cannot pass the bound.
     if not until_settled(lambda: _count(user)):
-        logger.warning("the password of user %s is off after too many wrong ones", user.pk)
+        _record_off(user)
         waste_a_check(password)
         return False
     with hash_upgrades_followed():
@@ -40,6 +39,14 @@ def is_password_right(user: "User", password: str) -> bool:
 def waste_a_check(password: str) -> None:
     """Take as long as a check does, as Django does for unknown names."""
     get_user_model()().set_password(password)
+
+
+def _record_off(user: "User") -> None:
+    """Record, once, that a password is off; the count beyond its bound is the note of that."""
+    bound = conf.own("MAX_PASSWORD_FAILURES")
+    with transaction.atomic():
+        if _failures(user).filter(count=bound).update(count=bound + 1):
+            record(kind=EventKind.PASSWORD_SIGN_IN_OFF, user_id=user.pk)
 
 
 def _failures(user: "User") -> QuerySet[PasswordFailures]:
@@ -73,4 +80,9 @@ def fingerprint_of(user: "User") -> str:
 
 def restore_password(*, user_id: Any) -> bool:
     """Forget the wrong passwords of an account, and say whether there were any."""
-    return bool(PasswordFailures.objects.filter(user_id=user_id, count__gt=0).update(count=0))
+    with transaction.atomic():
+        failures = PasswordFailures.objects.filter(user_id=user_id, count__gt=0)
+        restored = bool(failures.update(count=0))
+        if restored:
+            record(kind=EventKind.PASSWORD_SIGN_IN_ON, user_id=user_id)
+    return restored

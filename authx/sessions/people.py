@@ -6,8 +6,9 @@ from django.contrib.auth import get_user_model
 from django.db.models import Model
 
 from authx.errors import CredentialsChangedError, InvalidCredentialsError
-from authx.models import RevocationReason
+from authx.models import EventKind, RevocationReason
 from authx.sessions.revocation import lock_person, revoke_all
+from authx.trail.recording import record
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -47,3 +48,18 @@ def end_sessions_of_deleted(
 ) -> None:
     """Revoke before a deletion (pre_delete), so that no refresh adds a row beside it."""
     revoke_all(user_id=instance.pk, reason=RevocationReason.DELETED)
+
+
+def record_changed_password(
+    sender: type[Model],  # noqa: ARG001 -- the signal's signature
+    instance: Model,
+    created: bool,  # noqa: FBT001 -- the same
+    **_: Any,
+) -> None:
+    """Record that a password was set, wherever that was done (post_save).
+
+    set_password() leaves it on the instance until after the save; an upgrade of its hash does not.
+    """
+    is_set = getattr(instance, "_password", None) is not None
+    if is_set and not created and isinstance(instance, get_user_model()):
+        record(kind=EventKind.PASSWORD_CHANGED, user_id=instance.pk)

@@ -5,10 +5,10 @@ from datetime import datetime
 
 from django.db.models import OuterRef, Subquery
 
+from authx import clock
 from authx.context import Source
-from authx.errors import InvalidRefreshTokenError
+from authx.errors import InvalidRefreshTokenError, SessionEndedError
 from authx.models import AccessToken, DeviceSession
-from authx.sessions import clock
 from authx.sessions.liveness import why_dead
 from authx.tokens import Token, TokenDigest
 
@@ -56,7 +56,7 @@ def find_session(presented: Presented) -> Found:
         raise InvalidRefreshTokenError("gone")
     now = clock.read_at(session)
     if reason := why_dead(session, now):
-        raise InvalidRefreshTokenError(reason)
+        raise SessionEndedError(reason, session.pk, session.user_id)
     return Found(
         session,
         now,

@@ -11,6 +11,8 @@ from authx.sessions.access import access_token_row
 from authx.sessions.presented import Found, Presented
 from authx.sessions.values import TokenPair
 from authx.tokens import RawToken
+from authx.trail.telling import tell_after_commit
+from authx.trail.vocabulary import SESSION_RENEWED, TOKEN_CREATED, Entry
 
 
 def may_retry(session: DeviceSession, now: datetime) -> bool:
@@ -31,7 +33,12 @@ def repeat_pair(found: Found, presented: Presented) -> TokenPair | None:
     raw_access_token = _handed_out(
         tokens.access_tokens(token, bytes(found.access_nonce)), found.access_digest
     )
+    _tell(SESSION_RENEWED, session)
     return TokenPair(session, raw_access_token, raw_refresh_token, found.access_expires_at, now)
+
+
+def _tell(entry: Entry, session: DeviceSession) -> None:
+    tell_after_commit(entry, user_id=session.user_id, session_id=session.pk, reason="retry")
 
 
 def _handed_out(candidates: Iterator[RawToken], digest: str | None) -> RawToken:
@@ -59,6 +66,7 @@ def _with_fresh_access_token(
     )
     if not _store(access_token, in_place_of=found.access_digest, now=now):
         return None
+    _tell(TOKEN_CREATED, session)
     return TokenPair(session, raw_access_token, raw_refresh_token, access_token.expiry, now)
 
 

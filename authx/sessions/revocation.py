@@ -15,35 +15,62 @@ from django.utils import timezone
 
 from authx import tokens
 from authx.errors import ForgedTokenError
-from authx.models import DeviceSession, DeviceSessionQuerySet, RevocationReason
+from authx.models import DeviceSession, DeviceSessionQuerySet, EventKind, RevocationReason
 from authx.signals import send_after_commit, sessions_revoked
 from authx.tokens import RawToken, TokenKind
+from authx.trail.recording import record
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
-def revoke_session(*, session: DeviceSession, reason: RevocationReason) -> bool:
-    """Say whether this very call ended the session."""
-    return bool(
-        _revoke(
+def revoke_session(
+    *,
+    session: DeviceSession,
+    reason: RevocationReason,
+    kind: EventKind | None = None,
+    detail: str = "",
+) -> bool:
+    """Say whether this very call ended the session; recorded as `kind`, the reason's by default."""
+    with transaction.atomic():
+        ended = _revoke(
             DeviceSession.objects.filter(pk=session.pk),
             user_id=session.user_id,
             session_ids=[session.pk],
             reason=reason,
         )
-    )
+        if ended:
+            record(kind=kind or EventKind(reason.value), session=session, reason=detail)
+    return bool(ended)
 
 
-def revoke_all(*, user_id: Any, reason: RevocationReason, keep: UUID | None = None) -> int:
-    """Return how many sessions of a person were ended; `keep` names one that goes on."""
+def revoke_all(
+    *,
+    user_id: Any,
+    reason: RevocationReason,
+    keep: UUID | None = None,
+    by: DeviceSession | None = None,
+) -> int:
+    """Return how many sessions of a person were ended; `keep` names one that goes on.
+
+    `by` is the session that asked for it, for the trail.
+    """
     sessions = DeviceSession.objects.filter(user_id=user_id)
     if keep is not None:
         sessions = sessions.exclude(pk=keep)
     with transaction.atomic():
         # Two of these take the same rows, each in an order of its own, and would deadlock.
         lock_person(user_id)
-        return _revoke(sessions, user_id=user_id, session_ids=None, reason=reason)
+        count = end_all(sessions, user_id=user_id, reason=reason)
+        if count:
+            kind = EventKind(reason.value)
+            record(kind=kind, user_id=user_id, session=by, reason=f"{count} sessions")
+    return count
+
+
+def end_all(sessions: DeviceSessionQuerySet, *, user_id: Any, reason: RevocationReason) -> int:
+    """Return how many of a person's sessions were ended; for those who hold the person's lock."""
+    return _revoke(sessions, user_id=user_id, session_ids=None, reason=reason)
 
 
 def lock_person(user_id: Any) -> "User | None":
@@ -58,23 +85,34 @@ def lock_person(user_id: Any) -> "User | None":
 
 
 def revoke_everyone(*, reason: RevocationReason) -> int:
-    """Return how many sessions of all people were ended."""
-    return _revoke(DeviceSession.objects.all(), user_id=None, session_ids=None, reason=reason)
+    """Return how many sessions of all people were ended; one event tells of all of them."""
+    with transaction.atomic():
+        everybodys = DeviceSession.objects.all()
+        count = _revoke(everybodys, user_id=None, session_ids=None, reason=reason)
+        if count:
+            record(kind=EventKind(reason.value), reason=f"{count} sessions of everybody")
+    return count
 
 
-def revoke_by_token(*, raw_token: str) -> None:
+def revoke_by_token(*, raw_token: str) -> "User | None":
     """End the session that a token of either kind belongs to, if any (RFC 7009 section 2.1).
+
+    Returns whom it signed out.
 
     A refresh token of any generation will do, so that a device can sign out with whatever it still
     holds; an access token has to have its row still, for old ones lie about in logs.
     """
     session = _session_of(raw_token)
-    if session is not None:
-        revoke_session(session=session, reason=RevocationReason.SIGNED_OUT)
+    if session is not None and revoke_session(
+        session=session, reason=RevocationReason.SIGNED_OUT, kind=EventKind.TOKEN_REVOKED
+    ):
+        user: User = session.user
+        return user
+    return None
 
 
 def _session_of(raw_token: str) -> DeviceSession | None:
-    sessions = DeviceSession.objects.unrevoked()
+    sessions = DeviceSession.objects.unrevoked().select_related("user")
     with suppress(ForgedTokenError):
         refresh_token = tokens.parse(raw_token, TokenKind.REFRESH)
         return sessions.filter(pk=refresh_token.session_id).first()
@@ -91,15 +129,15 @@ def _revoke(
     session_ids: Sequence[UUID] | None,
     reason: RevocationReason,
 ) -> int:
-    with transaction.atomic():
-        count = sessions.unrevoked().update(revoked_at=timezone.now(), revoked_reason=reason)
-        if count:
-            send_after_commit(
-                sessions_revoked,
-                sender=DeviceSession,
-                user_id=user_id,
-                session_ids=session_ids,
-                reason=reason,
-                count=count,
-            )
+    """Return how many were ended; in the caller's transaction, with the event about it."""
+    count = sessions.unrevoked().update(revoked_at=timezone.now(), revoked_reason=reason)
+    if count:
+        send_after_commit(
+            sessions_revoked,
+            sender=DeviceSession,
+            user_id=user_id,
+            session_ids=session_ids,
+            reason=reason,
+            count=count,
+        )
     return count

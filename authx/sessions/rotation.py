@@ -4,7 +4,6 @@ The row is read first and changed by one conditional UPDATE: the snapshot of the
 cannot be computed in SQL, and so a refusal writes nothing. Who loses the UPDATE reads again.
 """
 
-import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -24,8 +23,8 @@ from authx.sessions.revocation import revoke_session
 from authx.sessions.values import TokenPair
 from authx.signals import send_after_commit, token_reused
 from authx.tokens import RawToken, TokenDigest, TokenKind
-
-logger = logging.getLogger(__name__)
+from authx.trail.telling import tell_after_commit
+from authx.trail.vocabulary import SESSION_RENEWED
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +91,7 @@ def _advance(found: Found, presented: Presented) -> TokenPair | None:
         now=now,
     )
     access_token.save(force_insert=True)
+    tell_after_commit(SESSION_RENEWED, user_id=session.user_id, session_id=session.pk)
     return TokenPair(session, raw_access_token, raw_refresh_token, access_token.expiry, now)
 
 
@@ -130,15 +130,9 @@ def _consume(found: Found, presented: Presented, nonce: bytes, digest: TokenDige
 def _revoke_reused(session: DeviceSession, presented: Presented) -> Reuse:
     """End a session whose consumed token came back: the thief and the phone look alike."""
     generation = presented.token.generation
-    if revoke_session(session=session, reason=RevocationReason.REUSE_DETECTED):
+    detail = f"generation {generation} came back at {session.generation}"
+    if revoke_session(session=session, reason=RevocationReason.REUSE_DETECTED, detail=detail):
         send_after_commit(
             token_reused, sender=DeviceSession, session_id=session.pk, generation=generation
-        )
-        logger.critical(
-            "refresh token of generation %d reused, session %s ended at generation %d, from %s",
-            generation,
-            session.pk,
-            session.generation,
-            presented.source.ip,
         )
     return Reuse()

@@ -1,6 +1,7 @@
 """Deletes rows that no longer matter, in bounded batches, while everybody else goes on."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,15 +10,17 @@ from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from authx import conf
+from authx import clock, conf
 from authx.models import AccessToken, DeviceSession, SweepLease
-from authx.sessions import clock
+from authx.trail import retention
 
 logger = logging.getLogger(__name__)
 
 # How long a killed sweep keeps the next one waiting.
 LEASE = timedelta(seconds=60)
 LEASE_ID = 1
+
+Delete = Callable[[models.QuerySet[Any]], None]
 
 
 @dataclass(slots=True)
@@ -26,6 +29,7 @@ class SweepReport:
 
     access_tokens: int = 0
     sessions: int = 0
+    events: int = 0
     stepped_aside: bool = False
 
 
@@ -46,7 +50,7 @@ class Lease:
 
 
 def sweep() -> SweepReport:
-    """Delete expired access tokens, and sessions that ended longer than the retention ago.
+    """Delete expired access tokens, and sessions and events older than their retention.
 
     Each batch is a transaction of two statements, so that nothing waits long for a row and a
     sweep that is killed anywhere has lost nothing.
@@ -59,9 +63,13 @@ def sweep() -> SweepReport:
         report.access_tokens = _delete_in_batches(_expired_access_tokens(), lease)
         ended = _ended_sessions(AccessToken.objects.all())
         report.sessions = _delete_in_batches(ended, lease)
+        notices, events = retention.expired_notices(), retention.expired_events()
+        _delete_in_batches(notices, lease, retention.delete_rows)
+        report.events = _delete_in_batches(events, lease, retention.delete_rows)
     finally:
         _leases().update(leased_until=clock.shared_now())
-    logger.info("sweep: %d access tokens, %d sessions", report.access_tokens, report.sessions)
+    counts = report.access_tokens, report.sessions, report.events
+    logger.info("sweep: %d access tokens, %d sessions, %d events", *counts)
     return report
 
 
@@ -71,6 +79,7 @@ def count_sweepable() -> SweepReport:
     return SweepReport(
         access_tokens=_expired_access_tokens().count(),
         sessions=_ended_sessions(unexpired).count(),
+        events=retention.expired_events().count(),
     )
 
 
@@ -89,28 +98,6 @@ def _ended_sessions(
     )
 
 
-def _delete_in_batches(rows: models.QuerySet[Any], lease: Lease) -> int:
-    """Delete rows until a batch is not full, and return how many went."""
-    size: int = conf.own("SWEEP_BATCH_SIZE")
-    deleted = 0
-    while True:
-        count = _delete_batch(rows, size)
-        lease.keep()
-        deleted += count
-        if count < size:
-            return deleted
-
-
-def _delete_batch(rows: models.QuerySet[Any], size: int) -> int:
-    # A row that a request holds is left for the next sweep: nobody waits for anybody.
-    unlocked = rows.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)
-    with transaction.atomic():
-        keys = list(unlocked[:size])
-        if keys:
-            _delete(rows.model._default_manager.filter(pk__in=keys))
-    return len(keys)
-
-
 def _delete(rows: models.QuerySet[Any]) -> None:
     """Delete by one statement, unless other apps hang rows of theirs on ours."""
     if _has_dependants(rows.model):
@@ -118,6 +105,28 @@ def _delete(rows: models.QuerySet[Any]) -> None:
     else:
         # Django would read all rows again to cascade, although they were chosen without tokens.
         rows._raw_delete(rows.db)
+
+
+def _delete_in_batches(rows: models.QuerySet[Any], lease: Lease, delete: Delete = _delete) -> int:
+    """Delete rows until a batch is not full, and return how many went."""
+    size: int = conf.own("SWEEP_BATCH_SIZE")
+    deleted = 0
+    while True:
+        count = _delete_batch(rows, size, delete)
+        lease.keep()
+        deleted += count
+        if count < size:
+            return deleted
+
+
+def _delete_batch(rows: models.QuerySet[Any], size: int, delete: Delete) -> int:
+    # A row that a request holds is left for the next sweep: nobody waits for anybody.
+    unlocked = rows.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)
+    with transaction.atomic():
+        keys = list(unlocked[:size])
+        if keys:
+            delete(rows.model._default_manager.filter(pk__in=keys))
+    return len(keys)
 
 
 def _has_dependants(model: type[models.Model]) -> bool:

@@ -2,10 +2,9 @@
 
 from datetime import datetime
 
-from authx import conf, tokens
+from authx import clock, conf, tokens
 from authx.errors import ForgedTokenError, InvalidAccessTokenError
 from authx.models import AccessToken, DeviceSession
-from authx.sessions import clock
 from authx.sessions.access import accepted_until, expiry_of, find_access_token
 from authx.sessions.contention import until_settled
 from authx.sessions.liveness import why_dead

@@ -5,10 +5,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from django.contrib.auth import get_user_model
+from django.db.models import Subquery
 
 from authx import conf
-from authx.models import AccessToken, DeviceSession
-from authx.throttling.rates import Limit, clear, normalised, source_subject, take
+from authx.models import AccessToken
+from authx.throttling.rates import Limit, clear, source_subject, take
+from authx.trail.acquaintance import knows_installation
+from authx.trail.names import normalised
 
 # Set while an attempt is under way that a door of ours has counted.
 _counted: ContextVar[bool] = ContextVar("authx_attempt_counted", default=False)
@@ -51,7 +54,10 @@ def sign_in_limits(username: str, installation_id: str = "") -> tuple[Limit, ...
     nobody who guesses can keep its owner out, not from behind the same address either. Inventing
     installations opens no lane: an unknown one shares the account's.
     """
-    if installation_id and knows_installation(username, installation_id):
+    # The same query for a name that nobody has.
+    users = get_user_model()._default_manager
+    named = users.filter(**{get_user_model().USERNAME_FIELD: username}).values("pk")[:1]
+    if knows_installation(user_id=Subquery(named), installation_id=installation_id):
         return (device_lane(username, installation_id),)
     return (
         account_lane(username),
@@ -60,7 +66,8 @@ def sign_in_limits(username: str, installation_id: str = "") -> tuple[Limit, ...
 
 
 def account_lane(username: str) -> Limit:
-    return Limit("sign-in to an account", normalised(username), conf.own("SIGN_IN_RATES"))
+    rates = conf.own("SIGN_IN_RATES")
+    return Limit("sign-in to an account", normalised(username), rates, username)
 
 
 def forget_attempts(username: str) -> None:
@@ -70,7 +77,7 @@ def forget_attempts(username: str) -> None:
 
 def device_lane(username: str, device: str) -> Limit:
     subject = f"{normalised(username)}\0{device}"
-    return Limit("sign-in on a known device", subject, conf.own("SIGN_IN_RATES"))
+    return Limit("sign-in on a known device", subject, conf.own("SIGN_IN_RATES"), username)
 
 
 def present_password_limits(access_token: AccessToken) -> tuple[Limit, ...]:
@@ -78,9 +85,3 @@ def present_password_limits(access_token: AccessToken) -> tuple[Limit, ...]:
     session = access_token.session
     device = session.installation_id or str(session.pk)
     return (device_lane(access_token.user.get_username(), device),)
-
-
-def knows_installation(username: str, installation_id: str) -> bool:
-    """Say whether an account was signed in on an installation; the same query for unknown names."""
-    named = {f"user__{get_user_model().USERNAME_FIELD}": username}
-    return DeviceSession.objects.filter(installation_id=installation_id, **named).exists()

@@ -1,8 +1,7 @@
 """Counts an attempt before it is made, against every limit that it falls under."""
 
-import logging
-import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -10,14 +9,16 @@ from math import floor
 from time import time
 from typing import Final
 
+from django.db import DatabaseError
 from django.utils.crypto import salted_hmac
 from limits import RateLimitItem, WindowStats, parse
 from rest_framework.exceptions import Throttled
 
 from authx.context import current_source
+from authx.models import EventKind
 from authx.throttling.store import store
-
-logger = logging.getLogger(__name__)
+from authx.trail.names import name_hash_of, person_named
+from authx.trail.recording import record
 
 # What one household or one phone can choose its IPv6 addresses from (RFC 6177).
 IPV6_SOURCE_BITS: Final = 64
@@ -25,11 +26,15 @@ IPV6_SOURCE_BITS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How often one subject may do one kind of thing: `rates` are like "5/minute"."""
+    """How often one subject may do one kind of thing: `rates` are like "5/minute".
+
+    What is told of it names `username`, as it was typed, where it is an account that is limited.
+    """
 
     kind: str
     subject: str
     rates: Sequence[str]
+    username: str | None = None
 
     @property
     def windows(self) -> list[RateLimitItem]:
@@ -100,16 +105,27 @@ def _stats(limit: Limit, window: RateLimitItem) -> WindowStats:
 
 
 def _tell(limit: Limit, window: RateLimitItem) -> None:
-    """Log that a limit was crossed, once in its window however often it is."""
+    """Record that a limit was crossed, once in its window however often it is."""
     once = type(window)(1, window.multiples)
-    if store().ask(lambda limiter: limiter.hit(once, "told", limit.key)):
-        logger.warning("rate limit %s crossed, last from %s", limit.kind, current_source().ip)
+    if not store().ask(lambda limiter: limiter.hit(once, "told", limit.key)):
+        return
+    # A database that is away changes nothing about the limit, and is told of elsewhere.
+    with suppress(DatabaseError):
+        _record(limit)
 
 
-def normalised(username: str) -> str:
-    """Return what all spellings of a user name share: compatibility forms, case, outer blanks."""
-    folded = unicodedata.normalize("NFKC", username).casefold()
-    return unicodedata.normalize("NFKC", folded).strip()
+def _record(limit: Limit) -> None:
+    if limit.username is None:
+        record(kind=EventKind.RATE_LIMITED, reason=limit.kind)
+        return
+    person = person_named(limit.username)
+    name_hash = "" if person else name_hash_of(limit.username)
+    record(
+        kind=EventKind.SIGN_IN_LIMITED,
+        user_id=person and person.pk,
+        reason=limit.kind,
+        name_hash=name_hash,
+    )
 
 
 def source_subject() -> str:

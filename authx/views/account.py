@@ -3,7 +3,6 @@
 from http import HTTPStatus
 from typing import Any
 
-from django.contrib.auth.signals import user_logged_out
 from django.core.exceptions import ValidationError as DjangoValidationError
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
@@ -25,7 +24,7 @@ from authx.serializers import (
 from authx.sessions.credentials import change_password
 from authx.sessions.revocation import revoke_all, revoke_session
 from authx.throttling.passwords import password_attempt, present_password_limits
-from authx.views.base import AuthxView, access_token_of, checked
+from authx.views.base import AuthxView, access_token_of, checked, tell_signed_out
 
 
 class MeView(AuthxView):
@@ -54,8 +53,8 @@ class LogoutView(AuthxView):
     )
     def post(self, request: Request, **_: Any) -> Response:
         session = access_token_of(request).session
-        revoke_session(session=session, reason=RevocationReason.SIGNED_OUT)
-        _tell_signed_out(request)
+        if revoke_session(session=session, reason=RevocationReason.SIGNED_OUT):
+            tell_signed_out(request, request.user)
         return Response(status=HTTPStatus.NO_CONTENT)
 
 
@@ -70,10 +69,13 @@ class LogoutAllView(AuthxView):
         session = access_token_of(request).session
         keep = session.pk if checked(LogoutAllSerializer, request)["keep_current"] else None
         count = revoke_all(
-            user_id=session.user_id, reason=RevocationReason.SIGNED_OUT_EVERYWHERE, keep=keep
+            user_id=session.user_id,
+            reason=RevocationReason.SIGNED_OUT_EVERYWHERE,
+            keep=keep,
+            by=session,
         )
-        if keep is None:
-            _tell_signed_out(request)
+        if count and keep is None:
+            tell_signed_out(request, request.user)
         return Response({"revoked": count})
 
 
@@ -100,9 +102,3 @@ class PasswordView(AuthxView):
                 raise ValidationError({"new_password": error.messages}) from error
             attempt.succeed()
         return Response(pair_body(pair))
-
-
-def _tell_signed_out(request: Request) -> None:
-    """Tell the project's own listeners, in Django's words; theirs to fail, not the request's."""
-    user = request.user
-    user_logged_out.send_robust(sender=user.__class__, request=request._request, user=user)

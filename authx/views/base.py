@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
+from django.contrib.auth.signals import user_logged_out
 from django.db import transaction
 from django.utils.decorators import method_decorator
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -81,3 +82,8 @@ def checked(serializer_class: type[Serializer[Any]], request: Request) -> dict[s
 
 def access_token_of(request: Request) -> AccessToken:
     return cast("AccessToken", request.auth)
+
+
+def tell_signed_out(request: Request, user: Any) -> None:
+    """Tell the project's own listeners, in Django's words; theirs to fail, not the request's."""
+    user_logged_out.send_robust(sender=user.__class__, request=request._request, user=user)

@@ -16,7 +16,7 @@ from authx.schema import BEARER, BODY, refusals
 from authx.serializers import RenameSerializer, SessionSerializer, session_body
 from authx.sessions.naming import rename_session
 from authx.sessions.revocation import revoke_session
-from authx.views.base import AuthxView, access_token_of, checked
+from authx.views.base import AuthxView, access_token_of, checked, tell_signed_out
 
 DEVICE_ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
@@ -64,7 +64,9 @@ class DeviceView(AuthxView):
     )
     def delete(self, request: Request, **path: Any) -> Response:
         session = _own_session(request, path["id"])
-        revoke_session(session=session, reason=RevocationReason.ENDED_BY_PERSON)
+        ended = revoke_session(session=session, reason=RevocationReason.ENDED_BY_PERSON)
+        if ended and session.pk == access_token_of(request).session.pk:
+            tell_signed_out(request, request.user)
         return Response(status=HTTPStatus.NO_CONTENT)
 
 

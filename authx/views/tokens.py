@@ -23,7 +23,7 @@ from authx.sessions.values import Device
 from authx.throttling.passwords import password_attempt, sign_in_limits
 from authx.throttling.tokens import admit_token
 from authx.tokens import TokenKind
-from authx.views.base import PublicView, checked
+from authx.views.base import PublicView, checked, tell_signed_out
 
 
 class LoginView(PublicView):
@@ -85,6 +85,8 @@ class RevokeView(PublicView):
     )
     def post(self, request: Request, **_: Any) -> Response:
         raw_token = checked(RevokeSerializer, request)["token"]
-        admit_token(raw_token, *TokenKind)
-        revoke_by_token(raw_token=raw_token)
+        admit_token(raw_token, TokenKind.REFRESH, TokenKind.ACCESS)
+        user = revoke_by_token(raw_token=raw_token)
+        if user is not None:
+            tell_signed_out(request, user)
         return Response({})

@@ -41,13 +41,17 @@ def prepare(port: int) -> tuple[Commands, Environment]:
         "worker": ["backend.local.jobs", "worker"],
         "beat": ["backend.local.jobs", "beat"],
     }
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "backend.settings",
-        "HTTPS_ONLY": "false",
-        "LOCAL_DIR": str(place.LOCAL_DIR),
-        "PORT": str(port),
-        "PYTHONUNBUFFERED": "1",
-    }
+    environment = (
+        {"LOG_FORMAT": "line"}
+        | os.environ
+        | {
+            "DJANGO_SETTINGS_MODULE": "backend.settings",
+            "HTTPS_ONLY": "false",
+            "LOCAL_DIR": str(place.LOCAL_DIR),
+            "PORT": str(port),
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
     if not place.env.str("SECRET_KEY", ""):
         environment["SECRET_KEY"] = place.kept_secret("secret-key", length=64)
     if not place.env.str("DATABASE_URL", ""):

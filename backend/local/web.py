@@ -14,7 +14,10 @@ DEMO_USERNAME = "demo"
 
 def ensure_demo_account(password: str) -> None:
     """Make the account, or give it its password back."""
-    account, _ = get_user_model().objects.get_or_create(username=DEMO_USERNAME)
+    accounts = get_user_model().objects
+    account = accounts.filter(username=DEMO_USERNAME).first() or accounts.create_user(
+        DEMO_USERNAME, f"{DEMO_USERNAME}@localhost", password
+    )
     # A new hash of the same password would end yesterday's sessions.
     if not account.check_password(password):
         account.set_password(password)

@@ -9,7 +9,7 @@ from authx.sessions.sweep import count_sweepable, sweep
 
 
 class Command(BaseCommand):
-    help = "Delete expired access tokens, and sessions that ended longer ago than the retention."
+    help = "Delete expired access tokens, and sessions and events older than their retention."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only count, delete nothing")
@@ -21,5 +21,6 @@ class Command(BaseCommand):
             return
         verb = "Would delete" if options["dry_run"] else "Deleted"
         self.stdout.write(
-            f"{verb} {report.access_tokens} access tokens and {report.sessions} sessions."
+            f"{verb} {report.access_tokens} access tokens, {report.sessions} sessions"
+            f" and {report.events} events."
         )

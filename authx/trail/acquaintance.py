@@ -1,0 +1,71 @@
+"""Whom and what sessions and trail remember: installations, first sign-ins, failed attempts."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.contrib.auth import get_user_model
+from django.db.models import Exists, Subquery
+
+from authx.models import DeviceSession, EventKind, SecurityEvent
+from authx.models.trail import SecurityEventQuerySet
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+ATTEMPTS = (EventKind.SIGNED_IN, EventKind.SIGN_IN_FAILED)
+
+
+class Acquaintance(NamedTuple):
+    """What is remembered of a person who signs in."""
+
+    is_new_device: bool
+    failed_before: bool
+
+
+def knows_installation(*, user_id: Any, installation_id: str) -> bool:
+    """Say whether a person ever signed in on an installation, as far as is remembered."""
+    if not installation_id:
+        return False
+    known = {"user_id": user_id, "installation_id": installation_id}
+    # One statement: whichever of the two remembers it.
+    sessions = DeviceSession.objects.filter(**known).values("installation_id")
+    sign_ins = _sign_ins(user_id).filter(**known).values("installation_id")
+    known_to_either: bool = sign_ins.union(sessions).exists()
+    return known_to_either
+
+
+def look_at(user: "User", *, installation_id: str, platform: str, user_agent: str) -> Acquaintance:
+    """Compare a sign-in with what is remembered of a person; exact under the person's lock.
+
+    Without an installation id, platform and user agent have to do. The first sign-in of an account
+    is no news to anybody.
+    """
+    sessions = DeviceSession.objects.filter(user_id=user.pk)
+    sign_ins = _sign_ins(user.pk)
+    of_device = {"installation_id": installation_id}
+    if not installation_id:
+        of_device["platform"] = platform
+    by_agent = {} if installation_id else {"user_agent": user_agent}
+    by_last_agent = {} if installation_id else {"last_user_agent": user_agent}
+    attempts = SecurityEvent.objects.filter(user_id=user.pk, kind__in=ATTEMPTS)
+    in_sessions, in_trail, any_session, any_sign_in, last_attempt = (
+        get_user_model()
+        ._base_manager.filter(pk=user.pk)
+        .values_list(
+            Exists(sessions.filter(**of_device, **by_last_agent)),
+            Exists(sign_ins.filter(**of_device, **by_agent)),
+            Exists(sessions),
+            Exists(sign_ins),
+            Subquery(attempts.order_by("-created_at", "-pk").values("kind")[:1]),
+        )
+        .get()
+    )
+    # Django's own note of the last sign-in outlives the trail.
+    is_first = not any_session and not any_sign_in and user.last_login is None
+    return Acquaintance(
+        is_new_device=not in_sessions and not in_trail and not is_first,
+        failed_before=last_attempt == EventKind.SIGN_IN_FAILED,
+    )
+
+
+def _sign_ins(user_id: Any) -> SecurityEventQuerySet:
+    return SecurityEvent.objects.filter(user_id=user_id, kind=EventKind.SIGNED_IN)

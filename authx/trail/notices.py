@@ -1,0 +1,75 @@
+"""Sends the mails that events left behind: once each, later if the mail server is away.
+
+A notice is claimed before it is sent and deleted after. Killed in between, the worker may have sent
+it: another one sends it again after the pause, under the same Message-ID.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.utils import timezone
+
+from authx.models import Notice, SecurityEvent
+from authx.trail.mail import address_of, message_about
+from authx.trail.telling import tell
+from authx.trail.vocabulary import NOTICE_DROPPED, NOTICE_POSTPONED, NOTICE_SENT, Entry
+
+# Longer than one mail can take (tasks.alerts has a time limit), doubled at every attempt.
+PAUSE: Final = timedelta(minutes=2)
+# The last one is some eight hours after the event.
+MOST_ATTEMPTS: Final = 9
+
+
+def send_next_notice() -> bool:
+    """Try the notice that has been due longest; False when there is none."""
+    notice = _claim(timezone.now())
+    if notice is None:
+        return False
+    _send(notice)
+    return True
+
+
+def _claim(now: datetime) -> Notice | None:
+    """Return a notice that no other worker will touch before its next attempt is due."""
+    due = Notice.objects.filter(due_at__lte=now).select_related("event").order_by("due_at")
+    with transaction.atomic():
+        notice = due.select_for_update(skip_locked=True, of=("self",)).first()
+        if notice is not None:
+            notice.due_at = now + PAUSE * 2**notice.attempts
+            notice.attempts += 1
+            notice.save(update_fields=["attempts", "due_at"])
+    return notice
+
+
+def _send(notice: Notice) -> None:
+    event = notice.event
+    user = get_user_model()._base_manager.filter(pk__in=[event.user_id]).first()
+    if user is None or not address_of(user):
+        notice.delete()
+        return
+    try:
+        message_about(event, user).send()
+    except ValueError as error:
+        # An address that no header can carry: it would fail every time.
+        _drop(notice, error)
+    except OSError as error:
+        if notice.attempts >= MOST_ATTEMPTS:
+            _drop(notice, error)
+        else:
+            _tell(NOTICE_POSTPONED, event, error)
+    else:
+        notice.delete()
+        _tell(NOTICE_SENT, event)
+
+
+def _drop(notice: Notice, error: Exception) -> None:
+    _tell(NOTICE_DROPPED, notice.event, error)
+    notice.delete()
+
+
+def _tell(entry: Entry, event: SecurityEvent, error: Exception | None = None) -> None:
+    # Of an error its kind alone: a mail server's words hold the address.
+    reason = f"{event.kind}, {type(error).__name__}" if error else event.kind
+    tell(entry, user_id=event.user_id, session_id=event.session_id, reason=reason)

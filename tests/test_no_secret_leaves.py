@@ -1,0 +1,81 @@
+"""The watch over the whole test run sees a secret wherever it leaves (tests/secrets_watch.py)."""
+
+import logging
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.mail import EmailMessage
+
+from authx.models import EventKind
+from authx.tokens import RawToken, digest_of
+from authx.trail.recording import record
+from backend.celery import app
+from tests.phone import PASSWORD, Phone
+from tests.secrets_watch import Watch
+
+logger = logging.getLogger("anywhere")
+
+
+def log(secret: str) -> None:
+    logger.warning("a message with %s inside", secret)
+
+
+def log_as_a_field(secret: str) -> None:
+    logger.info("harmless", extra={"reason": secret})
+
+
+def log_as_an_error(secret: str) -> None:
+    logger.error("failed", exc_info=ValueError(secret))
+
+
+def record_as_a_reason(secret: str) -> None:
+    record(kind=EventKind.RATE_LIMITED, reason=secret[:64])
+
+
+def mail(secret: str) -> None:
+    EmailMessage("a subject", secret, to=["alice@example.com"]).send()
+
+
+def send_to_a_task(secret: str) -> None:
+    with app.connection_for_write():
+        app.send_task("tasks.nothing", args=[secret], expires=1)
+
+
+WAYS = [
+    *(log, log_as_a_field, log_as_an_error, mail),
+    pytest.param(send_to_a_task, marks=pytest.mark.postgresql),
+]
+
+
+@pytest.mark.parametrize("leave", WAYS)
+def test_a_planted_token_is_seen(leave: Any, phone: Phone, watch: Watch) -> None:
+    assert watch.leaks() == []
+    leave(phone.refresh_token)
+    assert watch.leaks() == [phone.refresh_token]
+    watch.forget()
+
+
+@pytest.mark.parametrize("secret_of", [lambda phone: phone.access_token, lambda _: PASSWORD])
+def test_planted_secrets_of_other_kinds_are_seen(
+    secret_of: Any, phone: Phone, watch: Watch
+) -> None:
+    log(secret_of(phone))
+    assert watch.leaks() == [secret_of(phone)]
+    watch.forget()
+
+
+def test_a_planted_digest_and_a_planted_hash_are_seen(
+    alice: User, phone: Phone, watch: Watch
+) -> None:
+    planted = {digest_of(RawToken(phone.access_token)), alice.password}
+    for secret in planted:
+        log(secret)
+    assert set(watch.leaks()) == planted
+    watch.forget()
+
+
+def test_a_password_in_the_trail_is_seen(alice: User, watch: Watch) -> None:
+    record_as_a_reason(PASSWORD)
+    assert watch.leaks() == [PASSWORD]
+    watch.forget()

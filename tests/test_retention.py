@@ -1,0 +1,42 @@
+"""The trail ends too: events are swept after their retention, in bounded batches."""
+
+from collections.abc import Callable
+
+import pytest
+from pytest_django import Settings
+
+from authx.models import Notice, SecurityEvent
+from authx.sessions.sweep import count_sweepable, sweep
+from tests.conftest import Clock, Statements
+from tests.phone import Phone
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_event_is_kept_for_its_retention(clock: Clock, phone: Phone) -> None:
+    clock.forward(days=180, microseconds=-1)
+    assert sweep().events == 0
+    clock.forward(microseconds=1)
+    assert count_sweepable().events == 1
+    assert sweep().events == 1
+    assert not SecurityEvent.objects.exists()
+
+
+def test_events_go_in_bounded_batches_of_two_statements(
+    clock: Clock, phone: Phone, settings: Settings, statements: Callable[[], Statements]
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"SWEEP_BATCH_SIZE": 2}
+    for _ in range(4):
+        phone.try_sign_in("wrong password")
+    clock.forward(days=180)
+    with statements() as sql:
+        assert sweep().events == 5
+    assert len([one for one in sql.sql if "authx_securityevent" in one]) == 2 * 3
+
+
+def test_a_notice_that_nobody_ever_sent_goes_with_its_event(clock: Clock, phone: Phone) -> None:
+    Phone(device={"installation_id": "another"}).sign_in()
+    assert Notice.objects.count() == 1
+    clock.forward(days=180)
+    sweep()
+    assert not Notice.objects.exists()

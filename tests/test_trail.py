@@ -1,0 +1,229 @@
+"""What happens to people and their sessions is written down, once, and stays."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from io import StringIO
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import OperationalError, transaction
+
+from authx.errors import InvalidCredentialsError
+from authx.models import DeviceSession, EventKind, SecurityEvent
+from authx.models.trail import AppendOnlyError
+from authx.sessions.sweep import sweep
+from authx.trail import recording
+from tests.conftest import Clock
+from tests.phone import PASSWORD, Phone, error_of
+
+pytestmark = pytest.mark.django_db
+
+NEW_PASSWORD = "another horse entirely"
+
+
+def kinds(**narrowed: Any) -> list[str]:
+    """Return the kinds of all events but the sign-ins that every test begins with."""
+    events = SecurityEvent.objects.filter(**narrowed).order_by("pk")
+    return [event.kind for event in events if event.kind not in {"signed_in", "new_device"}]
+
+
+def change_password(phone: Phone, current: str = PASSWORD) -> Any:
+    body = {"current_password": current, "new_password": NEW_PASSWORD}
+    return phone.send("POST", "password", body)
+
+
+def reuse(phone: Phone) -> None:
+    stolen = phone.refresh_token
+    phone.refresh().refresh()
+    phone.try_refresh(stolen)
+    phone.try_refresh(stolen)
+
+
+def deactivate(phone: Phone) -> None:
+    user = User.objects.get(username=phone.username)
+    user.is_active = False
+    user.save()
+    user.save()
+
+
+OCCASIONS: dict[str, Callable[[Phone], Any]] = {
+    "sign_in_failed": lambda phone: phone.try_sign_in("wrong password"),
+    "signed_out": lambda phone: phone.send("POST", "logout"),
+    "signed_out_everywhere": lambda phone: phone.send("POST", "logout-all", {}),
+    "token_revoked": lambda phone: phone.send("POST", "revoke", {"token": phone.refresh_token}),
+    "ended_by_person": lambda phone: phone.send("DELETE", f"devices/{phone.session_id}"),
+    "ended_by_operator": lambda phone: call_command(
+        "revoke_sessions", "--user", phone.username, stdout=StringIO()
+    ),
+    "replaced": lambda phone: Phone(device=phone.device).sign_in(),
+    "reuse_detected": reuse,
+    "password_changed": change_password,
+    "password_change_failed": lambda phone: change_password(phone, "wrong"),
+    "deactivated": deactivate,
+    "deleted": lambda phone: User.objects.get(username=phone.username).delete(),
+}
+
+
+@pytest.mark.parametrize("kind", OCCASIONS)
+def test_each_thing_that_happens_is_one_event(kind: str, alice: User, phone: Phone) -> None:
+    alice_id = alice.pk
+    OCCASIONS[kind](phone)
+    assert kinds() == [kind]
+    event = SecurityEvent.objects.get(kind=kind)
+    assert event.user_id == alice_id
+    assert not event.name_hash
+
+
+def test_an_eviction_is_one_event_of_the_session_that_went(phone: Phone, settings: Any) -> None:
+    settings.AUTHX = settings.AUTHX | {"DEVICE_LIMIT": 1}
+    Phone(device={"installation_id": "tablet"}).sign_in()
+    event = SecurityEvent.objects.get(kind="evicted")
+    assert (str(event.session_id), event.installation_id) == (phone.session_id, "phone")
+
+
+def test_an_event_tells_who_where_when_and_on_what(clock: Clock, alice: User) -> None:
+    device = {"name": "Alice's phone", "platform": "iOS", "installation_id": "abc"}
+    body = {"username": "alice", "password": PASSWORD, "device": device}
+    answer = Phone().send(
+        "POST", "login", body, headers={"user-agent": "App/1"}, REMOTE_ADDR="192.0.2.7"
+    )
+    event = SecurityEvent.objects.get()
+    assert (event.kind, event.user_id, event.reason) == ("signed_in", alice.pk, "")
+    assert str(event.session_id) == answer.json()["device"]["id"]
+    assert (event.ip, event.user_agent) == ("192.0.2.7", "App/1")
+    assert event.request_id == answer.headers["X-Request-ID"]
+    assert (event.device_name, event.platform) == ("Alice's phone", "iOS")
+    assert (event.installation_id, event.created_at.hour) == ("abc", 12)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_active", "reason"),
+    [("alice", True, "wrong_password"), ("alice", False, "inactive")],
+)
+def test_a_failed_sign_in_of_a_known_name_is_ascribed_to_its_person(
+    alice: User, name: str, is_active: bool, reason: str
+) -> None:
+    User.objects.update(is_active=is_active)
+    Phone(name).try_sign_in("wrong password" if is_active else PASSWORD)
+    event = SecurityEvent.objects.get()
+    assert (event.user_id, event.reason, event.name_hash) == (alice.pk, reason, "")
+
+
+def test_an_unknown_name_is_kept_as_a_keyed_hash_only(settings: Any, db: None) -> None:
+    # It may be a password, typed into the wrong field.
+    for name in ("Tr0ub4dor&3", "tr0ub4dor&3", "\uff34r0ub4dor&3", "another"):
+        Phone(name).try_sign_in()
+    settings.SECRET_KEY = "another key" * 6
+    Phone("Tr0ub4dor&3").try_sign_in()
+    events = list(SecurityEvent.objects.order_by("pk").values())
+    assert "tr0ub4dor" not in str(events).lower()
+    first, *same, other, rekeyed = [event["name_hash"] for event in events]
+    assert same == [first, first]
+    assert len({first, other, rekeyed}) == 3
+    assert {event["user_id"] for event in events} == {None}
+
+
+def test_a_password_set_anywhere_is_an_event(alice: User, phone: Phone) -> None:
+    alice.set_password(NEW_PASSWORD)
+    alice.save()
+    alice.save()
+    assert kinds() == ["password_changed"]
+
+
+def test_what_only_looks_like_a_change_of_the_password_is_none(alice: User, phone: Phone) -> None:
+    alice.first_name = "Alice"
+    alice.save()
+    carol = User(username="carol")
+    carol.set_password(PASSWORD)
+    carol.save()
+    assert kinds() == []
+
+
+def test_ending_everybodys_sessions_is_one_event_of_nobody(phone: Phone, tablet: Phone) -> None:
+    call_command("revoke_sessions", "--all", stdout=StringIO())
+    call_command("revoke_sessions", "--all", stdout=StringIO())
+    event = SecurityEvent.objects.get(kind="ended_by_operator")
+    assert (event.user_id, event.session_id) == (None, None)
+    assert event.reason == "2 sessions of everybody"
+
+
+def test_what_ends_nothing_is_no_event(phone: Phone, alice: User) -> None:
+    phone.send("POST", "logout-all", {"keep_current": True})
+    phone.send("POST", "revoke", {"token": "axr_forged"})
+    phone.refresh().refresh().call()
+    assert kinds() == []
+
+
+def test_an_event_cannot_be_changed_or_deleted(phone: Phone) -> None:
+    event = SecurityEvent.objects.get()
+    ways: list[Callable[[], Any]] = [
+        event.save,
+        event.delete,
+        lambda: SecurityEvent.objects.update(reason="x"),
+        SecurityEvent.objects.all().delete,
+        SecurityEvent._base_manager.all().delete,
+        lambda: SecurityEvent.objects.bulk_update([event], ["reason"]),
+        lambda: SecurityEvent.objects.bulk_create(
+            [event], update_conflicts=True, unique_fields=["id"], update_fields=["reason"]
+        ),
+    ]
+    for way in ways:
+        with pytest.raises(AppendOnlyError), transaction.atomic():
+            way()
+    assert SecurityEvent.objects.get().reason == ""
+
+
+def test_an_event_is_saved_once(db: None) -> None:
+    event = SecurityEvent(kind=EventKind.SIGNED_OUT)
+    event.save()
+    with pytest.raises(AppendOnlyError):
+        event.save()
+    assert SecurityEvent.objects.count() == 1
+
+
+def test_the_trail_outlives_session_and_person(clock: Clock, alice: User, phone: Phone) -> None:
+    alice_id = alice.pk
+    phone.send("POST", "logout")
+    clock.forward(days=8)
+    sweep()
+    alice.delete()
+    assert not DeviceSession.objects.exists()
+    events = SecurityEvent.objects.filter(user_id=alice_id).order_by("pk")
+    assert [event.kind for event in events] == ["signed_in", "signed_out"]
+    assert "signed_out at 2026" in str(events[1])
+
+
+@pytest.fixture
+def full_disk() -> Any:
+    """Let nothing be written to the trail."""
+    failure = OperationalError("could not extend file")
+    return mock.patch.object(recording, "record_all", side_effect=failure)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_trail_nobody_signs_in_and_the_answer_says_try_later(
+    phone: Phone, full_disk: Any
+) -> None:
+    with mock.patch("authx.sessions.opening.record_all", side_effect=OperationalError):
+        refusal = Phone(device={}).try_sign_in()
+    assert error_of(refusal) == (HTTPStatus.SERVICE_UNAVAILABLE, "temporarily_unavailable")
+    assert DeviceSession.objects.count() == 1
+    with full_disk:
+        assert error_of(phone.try_sign_in("wrong password")) == error_of(refusal)
+        assert error_of(phone.send("POST", "logout")) == error_of(refusal)
+    assert phone.is_signed_in
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_of_what_was_rolled_back_is_not_there_and_not_logged(
+    alice: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    with suppress(InvalidCredentialsError), transaction.atomic():
+        recording.record(kind=EventKind.SIGNED_OUT, user_id=alice.pk)
+        raise InvalidCredentialsError
+    assert not SecurityEvent.objects.exists()
+    assert "session_logout" not in caplog.text

@@ -1,0 +1,67 @@
+"""Operators read the trail and cannot touch it."""
+
+from http import HTTPStatus
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from authx.models import SecurityEvent
+from tests.phone import Phone
+from tests.test_admin import operator
+
+LIST = "/admin/authx/securityevent/"
+
+__all__ = ["operator"]
+
+
+def page_of(event: SecurityEvent, action: str = "change") -> str:
+    return f"{LIST}{event.pk}/{action}/"
+
+
+def test_the_list_is_filtered_and_searched(operator: Client, alice: User, phone: Phone) -> None:
+    event = SecurityEvent.objects.get()
+    found = ["", f"?q={alice.pk}", f"?q={phone.session_id}", "?kind=signed_in", "?q=127.0.0.1"]
+    for query in found:
+        assert page_of(event) in operator.get(LIST + query).content.decode(), query
+    for query in ("?kind=signed_out", f"?q={uuid4()}", "?q=alice", "?q=192.0.2.1"):
+        response = operator.get(LIST + query)
+        assert response.status_code == HTTPStatus.OK
+        assert page_of(event) not in response.content.decode(), query
+
+
+def test_an_event_is_shown_although_its_person_is_gone(
+    operator: Client, alice: User, phone: Phone
+) -> None:
+    alice_id = alice.pk
+    alice.delete()
+    event = SecurityEvent.objects.get(kind="signed_in")
+    response = operator.get(page_of(event))
+    assert response.status_code == HTTPStatus.OK
+    assert str(alice_id) in response.content.decode()
+    assert operator.get(LIST).status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("action", ["change", "delete"])
+def test_nothing_is_changed_or_deleted_by_hand(operator: Client, phone: Phone, action: str) -> None:
+    event = SecurityEvent.objects.get()
+    response = operator.post(page_of(event, action), {"post": "yes", "reason": "x"})
+    assert response.status_code == HTTPStatus.FORBIDDEN
+    chosen = {"action": "delete_selected", "_selected_action": event.pk, "post": "yes"}
+    operator.post(LIST, chosen)
+    assert SecurityEvent.objects.get().reason == ""
+
+
+def test_nothing_is_added_by_hand(operator: Client) -> None:
+    assert operator.post(f"{LIST}add/", {"kind": "signed_in"}).status_code == HTTPStatus.FORBIDDEN
+    assert not SecurityEvent.objects.exists()
+
+
+def test_a_person_is_deleted_whatever_the_trail_says_of_them(
+    operator: Client, alice: User, phone: Phone
+) -> None:
+    response = operator.post(f"/admin/auth/user/{alice.pk}/delete/", {"post": "yes"})
+    assert response.status_code == HTTPStatus.FOUND
+    assert not User.objects.filter(pk=alice.pk).exists()
+    assert SecurityEvent.objects.filter(user_id=alice.pk).exists()
