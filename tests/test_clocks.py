@@ -15,6 +15,7 @@ from django.utils import timezone
 from authx import clock
 from authx.models import AccessToken, DeviceSession, SweepLease
 from authx.sessions import sweep as sweep_module
+from authx.sessions.clock import shared_now
 from authx.sessions.sweep import SweepReport, sweep
 from tests.phone import Phone, error_of
 
@@ -26,7 +27,7 @@ OFF = pytest.mark.parametrize("off", [HOUR, -HOUR], ids=["an hour ahead", "an ho
 
 @pytest.fixture(autouse=True)
 def _real_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "shared_now", Now)
+    monkeypatch.setattr(clock, "shared_now", shared_now)
 
 
 def node(off: timedelta) -> Any:
