@@ -72,9 +72,13 @@ class ServiceAuthentication(BasicAuthentication):
         request: Request | None = None,  # noqa: ARG002 -- DRF's signature
     ) -> tuple[Service, None]:
         # Both are form-encoded within the header, and some clients encode every "-" and "_".
-        service = authenticate_service(
-            client_id=unquote_plus(userid), raw_secret=unquote_plus(password)
-        )
+        try:
+            service = authenticate_service(
+                client_id=unquote_plus(userid), raw_secret=unquote_plus(password)
+            )
+        except InvalidServiceError:
+            count_forgery()
+            raise
         return service, None
 
 

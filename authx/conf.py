@@ -56,7 +56,9 @@ DEFAULTS: Final[dict[str, Any]] = {
     "REFRESH_RATES": ["60/minute"],
     # Other requests of one session to the endpoints of authx; a project's own are not limited.
     "SESSION_RATES": ["120/minute"],
-    # Tokens that this server never minted, from one source.
+    # Questions of one service at `users/introspect`: it asks as often as it is asked itself.
+    "SERVICE_RATES": ["6000/minute"],
+    # Tokens and credentials of services that this server never minted, from one source.
     "FORGED_TOKEN_RATES": ["60/minute"],
     # What happened is remembered this long, with the addresses it came from.
     "EVENT_RETENTION": timedelta(days=180),

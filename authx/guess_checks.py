@@ -17,6 +17,7 @@ RATES: Final = (
     "SIGN_IN_RATES_PER_SOURCE",
     "REFRESH_RATES",
     "SESSION_RATES",
+    "SERVICE_RATES",
     "FORGED_TOKEN_RATES",
 )
 # NIST SP 800-63B-4 section 3.2.2.

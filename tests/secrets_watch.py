@@ -85,9 +85,7 @@ def _watch() -> Iterator[Watch]:
         for name in ("set_password", "check_password"):
             patch.setattr(AbstractBaseUser, name, noting(watch, getattr(AbstractBaseUser, name)))
         before_task_publish.connect(keep_message)
-        logging.getLogger().addHandler(watch)
         yield watch
-        logging.getLogger().removeHandler(watch)
         before_task_publish.disconnect(keep_message)
 
 
@@ -95,5 +93,8 @@ def _watch() -> Iterator[Watch]:
 def watch(_watch: Watch) -> Iterator[Watch]:
     """Fail whichever test lets a secret leave."""
     _watch.forget()
+    # Each time anew: whoever sets logging up takes the handlers away that it finds.
+    logging.getLogger().addHandler(_watch)
     yield _watch
+    logging.getLogger().removeHandler(_watch)
     assert _watch.leaks() == []

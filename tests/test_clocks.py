@@ -13,9 +13,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from authx import clock
+from authx.clock import shared_now
 from authx.models import AccessToken, DeviceSession, SweepLease
 from authx.sessions import sweep as sweep_module
-from authx.sessions.clock import shared_now
 from authx.sessions.sweep import SweepReport, sweep
 from tests.phone import Phone, error_of
 

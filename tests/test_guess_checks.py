@@ -18,6 +18,7 @@ OWN = [
     ("authx.E020", {"SIGN_IN_RATES_PER_SOURCE": ["often"]}),
     ("authx.E020", {"REFRESH_RATES": ["0/minute"]}),
     ("authx.E020", {"SESSION_RATES": None}),
+    ("authx.E020", {"SERVICE_RATES": ["6000"]}),
     ("authx.E020", {"FORGED_TOKEN_RATES": [5]}),
     ("authx.E021", {"MAX_PASSWORD_FAILURES": 0}),
     ("authx.E021", {"MAX_PASSWORD_FAILURES": 101}),

@@ -3,12 +3,15 @@
 import re
 from http import HTTPStatus
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.test import Client
 from redis import Redis
 
+from authx.models import EventKind, SecurityEvent
 from authx.throttling.passwords import account_lane
 from authx.throttling.rates import Limit
 from tests.attacker import ELSEWHERE, WRONG, guess, sign_in_from, statuses
@@ -210,12 +213,22 @@ def test_malformed_credentials_are_neither_counted_nor_a_way_round(
     assert error_of(guess(password="")) == (400, "invalid_request")
 
 
-def test_a_crossed_limit_is_logged_once_in_its_window(
-    clock: Clock, alice: User, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_a_crossed_limit_is_recorded_once_in_its_window(
+    clock: Clock, alice: User, name: str
 ) -> None:
-    assert statuses(5 + 20) == [400] * 5 + [429] * 20
-    lines = [line for line in caplog.messages if "crossed" in line]
-    assert lines == ["rate limit sign-in to an account crossed, last from 127.0.0.1"]
+    assert statuses(5 + 20, name) == [400] * 5 + [429] * 20
+    told = SecurityEvent.objects.get(kind=EventKind.SIGN_IN_LIMITED)
+    assert (told.reason, told.ip) == ("sign-in to an account", "127.0.0.1")
+    assert (told.user_id, bool(told.name_hash)) == (
+        (alice.pk, False) if name == "alice" else (None, True)
+    )
+
+
+def test_a_limit_holds_although_it_cannot_be_recorded(clock: Clock, alice: User) -> None:
+    assert statuses(5) == [400] * 5
+    with mock.patch("authx.throttling.rates.record", side_effect=OperationalError):
+        assert statuses(1) == [429]
 
 
 @pytest.mark.postgresql

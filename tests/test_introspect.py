@@ -217,3 +217,22 @@ def test_a_database_that_is_away_tells_nobody_that_a_token_is_dead(
     with connection.execute_wrapper(refuse(OperationalError())):
         answer = ask(phone.access_token, basic(service.pk, service.raw_secret))
     assert error_of(answer) == (503, "temporarily_unavailable")
+
+
+def test_a_service_is_limited_for_itself(
+    clock: Clock, phone: Phone, service: Service, settings: Any
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"SERVICE_RATES": ["1/minute"]}
+    assert told(service, phone.access_token)["active"]
+    answer = ask(phone.access_token, basic(service.pk, service.raw_secret))
+    assert error_of(answer) == (429, "rate_limited")
+    assert told(a_service("another"), phone.access_token)["active"]
+
+
+def test_guessed_credentials_are_limited_for_their_source_and_no_genuine_one_is(
+    clock: Clock, phone: Phone, service: Service, settings: Any
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"FORGED_TOKEN_RATES": ["2/minute"]}
+    guesses = [ask("x", basic(service.pk, "axs_guess")).status_code for _ in range(3)]
+    assert guesses == [401, 401, 429]
+    assert told(service, phone.access_token)["active"]

@@ -88,6 +88,7 @@ MUTATIONS = [
 ]
 mutation = st.sampled_from(MUTATIONS)
 number = st.integers(0, 2**16)
+pytestmark = pytest.mark.usefixtures("without_limits")
 
 
 @fuzzed

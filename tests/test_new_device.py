@@ -122,7 +122,7 @@ def test_a_failed_sign_in_makes_no_acquaintance(phone: Phone, alice: User) -> No
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_parallel_sign_ins_of_one_new_installation_are_news_once(
-    phone: Phone, new_user: Callable[[str], User]
+    phone: Phone, new_user: Callable[[str], User], without_limits: None
 ) -> None:
     with Crew(6) as crew:
         for number in range(5):

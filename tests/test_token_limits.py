@@ -8,7 +8,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory, force_authenticate
 
-from authx.models import DeviceSession
+from authx.models import DeviceSession, EventKind, SecurityEvent
 from authx.urls import urlpatterns
 from authx.views.base import AuthxView
 from tests.attacker import ELSEWHERE, WRONG, forge, statuses
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 LIMITED = (429, "rate_limited")
 ONCE = ["1/minute"]
-BEARER = ["GET me", "POST logout-all", "POST password", "GET devices"]
+BEARER = ["GET me", "POST logout-all", "POST password", "GET devices", "GET activity"]
 BEARER += ["GET devices/{id}", "PATCH devices/{id}", "DELETE devices/{id}", "POST logout"]
 
 
@@ -104,6 +104,7 @@ def test_whoever_comes_by_another_scheme_is_limited_without_a_session(
 
 def test_every_endpoint_is_in_a_list_of_limited_ones() -> None:
     tested = {line.split()[1].partition("/")[0] for line in BEARER} | {"login", "token", "revoke"}
+    tested |= {"introspect"}
     assert {pattern.name for pattern in urlpatterns} - {"device"} == tested
 
 
@@ -147,15 +148,17 @@ def test_forged_tokens_are_limited_for_their_source(
 
 
 def test_a_flood_of_forged_tokens_hits_no_genuine_one_behind_the_same_address(
-    clock: Clock, phone: Phone, caplog: pytest.LogCaptureFixture
+    clock: Clock, phone: Phone
 ) -> None:
     answers = [forge("127.0.0.1").status_code for _ in range(100)]
     assert answers == [401] * 60 + [429] * 40
     assert phone.is_signed_in
     assert phone.refresh().sign_in().is_signed_in
     assert revoke(phone.refresh_token).status_code == HTTPStatus.OK
-    crossed = [line for line in caplog.messages if "crossed" in line]
-    assert crossed == ["rate limit forged tokens of a source crossed, last from 127.0.0.1"]
+    crossed = SecurityEvent.objects.filter(kind=EventKind.RATE_LIMITED)
+    assert [(event.reason, event.ip) for event in crossed] == [
+        ("forged tokens of a source", "127.0.0.1")
+    ]
 
 
 def test_a_genuine_token_that_is_dead_is_no_forged_one(

@@ -1,5 +1,6 @@
 """The one way to check a password: wrong ones in a row are counted, and their number is bounded."""
 
+from enum import Enum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
+class Room(Enum):
+    """What room there was for one more wrong password."""
+
+    SOME = "some"
+    LAST = "last"
+    NONE = "none"
+
+
 def is_password_right(user: "User", password: str) -> bool:
     """Check a password, unless too many wrong ones in a row went before it.
 
@@ -24,8 +33,8 @@ def is_password_right(user: "User", password: str) -> bool:
     operator restores it (NIST SP 800-63B-4 section 3.2.2). Sessions go on.
     """
     # Counted as wrong before it is known: guesses at the same moment cannot pass the bound.
-    if not until_settled(lambda: _count(user)):
-        _record_off(user)
+    room = until_settled(lambda: _count(user))
+    if room is Room.NONE:
         waste_a_check(password)
         return False
     with hash_upgrades_followed():
@@ -33,6 +42,8 @@ def is_password_right(user: "User", password: str) -> bool:
     if right:
         # With the fingerprint of a hash that the check upgraded.
         _failures(user).update(count=0, fingerprint=fingerprint_of(user))
+    elif room is Room.LAST:
+        record(kind=EventKind.PASSWORD_SIGN_IN_OFF, user_id=user.pk)
     return right
 
 
@@ -41,33 +52,28 @@ def waste_a_check(password: str) -> None:
     get_user_model()().set_password(password)
 
 
-def _record_off(user: "User") -> None:
-    """Record, once, that a password is off; the count beyond its bound is the note of that."""
-    bound = conf.own("MAX_PASSWORD_FAILURES")
-    with transaction.atomic():
-        if _failures(user).filter(count=bound).update(count=bound + 1):
-            record(kind=EventKind.PASSWORD_SIGN_IN_OFF, user_id=user.pk)
-
-
 def _failures(user: "User") -> QuerySet[PasswordFailures]:
     return PasswordFailures.objects.filter(user_id=user.pk)
 
 
-def _count(user: "User") -> int | None:
-    """Return 1 if there was room for one more failure, 0 if not; None if the row changed."""
+def _count(user: "User") -> Room | None:
+    """Count one more failure, and say what room there was for it; None if the row changed."""
     known, limit = fingerprint_of(user), conf.own("MAX_PASSWORD_FAILURES")
-    room = _failures(user).filter(fingerprint=known, count__lt=limit)
-    if room.update(count=F("count") + 1):
-        return 1
+    counted = _failures(user).filter(fingerprint=known)
+    if counted.filter(count__lt=limit - 1).update(count=F("count") + 1):
+        return Room.SOME
+    if counted.filter(count=limit - 1).update(count=limit):
+        return Room.LAST
+    first = Room.LAST if limit == 1 else Room.SOME
     # Set anew since the last count: nothing is known against this password.
     if _failures(user).exclude(fingerprint=known).update(fingerprint=known, count=1):
-        return 1
+        return first
     row, created = PasswordFailures.objects.get_or_create(
         user_id=user.pk, defaults={"fingerprint": known, "count": 1}
     )
     if created:
-        return 1
-    return 0 if row.fingerprint == known and row.count >= limit else None
+        return first
+    return Room.NONE if row.fingerprint == known and row.count >= limit else None
 
 
 def fingerprint_of(user: "User") -> str:

@@ -30,6 +30,15 @@ class SessionThrottle(BaseThrottle):
         return True
 
 
+class ServiceThrottle(BaseThrottle):
+    """Limits what one service asks, from however many machines."""
+
+    def allow_request(self, request: Request, view: "APIView") -> bool:  # noqa: ARG002 -- DRF's
+        service_id = str(request.user.pk)
+        take(Limit("questions of a service", service_id, conf.own("SERVICE_RATES")))
+        return True
+
+
 def admit_token(raw_token: str, *kinds: TokenKind) -> None:
     """Count a token in a body, before anything is looked up; raises DRF's Throttled.
 

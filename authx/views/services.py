@@ -12,6 +12,7 @@ from authx.parsers import StrictFormParser, StrictJSONParser
 from authx.schema import BODY, refusals
 from authx.serializers import IntrospectionSerializer, IntrospectSerializer, introspection_body
 from authx.sessions.introspection import find_live_token
+from authx.throttling.tokens import ServiceThrottle
 from authx.views.base import AuthxView, checked
 
 
@@ -20,8 +21,7 @@ class IntrospectView(AuthxView):
 
     authentication_classes: Sequence[Any] = (ServiceAuthentication,)
     parser_classes: Sequence[Any] = (StrictJSONParser, StrictFormParser)
-    # A service asks as often as it is asked itself; a forged credential costs no query.
-    throttle_classes: Sequence[Any] = ()
+    throttle_classes: Sequence[Any] = (ServiceThrottle,)
 
     @extend_schema(
         operation_id="introspect",
