@@ -23,6 +23,7 @@ from authx.context import Source
 from authx.sessions.opening import open_session
 from authx.sessions.values import Device, TokenPair
 from tests.phone import PASSWORD
+from tests.test_introspect import a_service, basic
 
 NEW_PASSWORD = "another horse entirely, honest"
 FORM = "application/x-www-form-urlencoded"
@@ -33,8 +34,9 @@ GENERATION = {
     "allow-x00": False,
 }
 REFUSED_FOR_WHAT_IT_SAYS = {
-    # Made-up credentials are well-formed and refused all the same; genuine ones are tried below.
-    "include-operation-id": ["login", "refresh", "change_password"],
+    # Made-up credentials and cursors are well-formed and refused all the same; genuine ones are
+    # tried below.
+    "include-operation-id": ["login", "refresh", "change_password", "introspect", "activity"],
     "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "404"]}},
 }
 
@@ -109,22 +111,32 @@ def make_genuine(case: Case[Any], pair: TokenPair) -> None:
         case.body |= {name: value for name, value in genuine.items() if name in case.body}
     if case.path_parameters:
         case.path_parameters["id"] = str(pair.session.pk)
+    # The first page is asked for without one.
+    case.query.pop("cursor", None)
+
+
+def credentials_for(case: Case[Any], pair: TokenPair) -> dict[str, str]:
+    """Return what an operation wants to see: a service's credential, or a person's token."""
+    if case.path != "/users/introspect":
+        return bearer(pair)
+    service = a_service()
+    return {"Authorization": basic(service.pk, service.raw_secret)}
 
 
 @ANY.parametrize()
 @bounded
-@pytest.mark.usefixtures("_one_transaction")
+@pytest.mark.usefixtures("_one_transaction", "without_limits")
 def test_any_request_is_answered_as_described(case: Case[Any], alice: User) -> None:
     case.call_and_validate(headers=bearer(fresh_pair(alice)))
 
 
 @GOOD.parametrize()
 @bounded
-@pytest.mark.usefixtures("_one_transaction")
+@pytest.mark.usefixtures("_one_transaction", "without_limits")
 def test_a_request_as_described_succeeds_whatever_else_it_carries(
     case: Case[Any], alice: User
 ) -> None:
     pair = fresh_pair(alice)
     make_genuine(case, pair)
-    response = case.call_and_validate(headers=bearer(pair))
+    response = case.call_and_validate(headers=credentials_for(case, pair))
     assert response.status_code in {200, 204}
