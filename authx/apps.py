@@ -12,23 +12,13 @@ class AuthxConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from authx import (  # noqa: PLC0415 -- models are not loaded before
-            checks,
-            deployment,
-            guess_checks,
-            retirement,
-            schema,  # noqa: F401 -- its extension registers itself
-        )
+        from authx import checks, schema  # noqa: F401, PLC0415 -- models are not loaded before
         from authx.sessions import hash_upgrades, people  # noqa: PLC0415 -- the same
-        from authx.trail import checks as trail_checks  # noqa: PLC0415 -- the same
 
-        register(checks.check_settings, Tags.security)
-        register(deployment.check_wiring, Tags.security)
-        register(deployment.check_deployment, Tags.security, deploy=True)
-        register(retirement.check_retirement, Tags.security)
-        register(guess_checks.check_guessing, Tags.security)
-        register(guess_checks.check_deployment, Tags.security, deploy=True)
-        register(trail_checks.check_mail, Tags.security, deploy=True)
+        for check in checks.ALWAYS:
+            register(check, Tags.security)
+        for check in checks.DEPLOYED:
+            register(check, Tags.security, deploy=True)
         # Saves from any sender: a person may be saved through a proxy of the user model.
         pre_save.connect(hash_upgrades.follow_hash_upgrade, dispatch_uid="authx_hash_upgrade")
         post_save.connect(people.end_sessions_of_inactive, dispatch_uid="authx_inactive")

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 
-from authx.deployment import is_loopback
+from authx.checks.deployment import is_loopback
 from tasks.cleanup import sweep
 
 PLAIN_SCHEMES: Final = frozenset({"redis", "amqp", "pyamqp"})

@@ -12,8 +12,8 @@ from django.core.checks import Warning as Caution
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
-from authx import checks
-from authx.checks import check_settings
+from authx.checks import settings as checks
+from authx.checks.settings import check_settings
 
 
 def ids() -> list[str | None]:

@@ -5,8 +5,15 @@ from typing import Any
 
 import pytest
 
-from authx import deployment
-from authx.deployment import API, CONTEXT, SECURITY, check_deployment, check_wiring, is_loopback
+from authx.checks import deployment
+from authx.checks.deployment import (
+    API,
+    CONTEXT,
+    SECURITY,
+    check_deployment,
+    check_wiring,
+    is_loopback,
+)
 from tests.test_checks import ids_in
 
 KEY = "a secret key of fifty characters or more, for tests only"

@@ -7,8 +7,8 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
-from authx import guess_checks
-from authx.guess_checks import check_deployment, check_guessing
+from authx.checks import guessing
+from authx.checks.guessing import check_guessing, check_sharing
 from backend.settings import PASSWORD_HASHERS
 from tests.test_checks import ids_in
 
@@ -29,7 +29,7 @@ OWN = [
 ]
 PROXIES = [("authx.E022", value) for value in (None, -1, "1", True)]
 DEPLOYMENT = [
-    ("authx.W010", "AUTHX", {"THROTTLE_STORAGE_URL": "memory://"}),
+    ("authx.E024", "AUTHX", {"THROTTLE_STORAGE_URL": "memory://"}),
     ("authx.W011", "PASSWORD_HASHERS", ["django.contrib.auth.hashers.MD5PasswordHasher"]),
 ]
 
@@ -38,10 +38,11 @@ DEPLOYMENT = [
 def _deployed(settings: Any) -> None:
     settings.PASSWORD_HASHERS = PASSWORD_HASHERS
     settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": "redis://redis.example.com/0"}
+    settings.ALLOWED_HOSTS = ["api.example.com"]
 
 
 def ids() -> list[str | None]:
-    return [message.id for message in [*check_guessing(), *check_deployment()]]
+    return [message.id for message in [*check_guessing(), *check_sharing()]]
 
 
 def test_the_settings_of_this_project_are_clean() -> None:
@@ -84,6 +85,12 @@ def test_a_setting_at_its_very_limit_is_clean(settings: Any, change: dict[str, A
     assert ids() == []
 
 
+def test_a_machine_that_nobody_else_reaches_may_count_for_itself(settings: Any) -> None:
+    settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": "memory://"}
+    settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
+    assert ids() == []
+
+
 def test_the_message_shows_no_password_of_the_store(settings: Any) -> None:
     url = "memcached://somebody:secret@cache.example.com"
     settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": url}
@@ -91,7 +98,7 @@ def test_the_message_shows_no_password_of_the_store(settings: Any) -> None:
 
 
 def test_every_id_is_used_once_and_has_a_test_here() -> None:
-    found = ids_in(inspect.getsource(guess_checks))
+    found = ids_in(inspect.getsource(guessing))
     assert set(found.values()) == {1}
     assert set(found) == {case[0] for case in [*OWN, *PROXIES, *DEPLOYMENT]}
 
@@ -104,5 +111,5 @@ def test_manage_py_check_runs_them(settings: Any) -> None:
 
 def test_manage_py_check_deploy_runs_the_others(settings: Any) -> None:
     settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": "memory://"}
-    with pytest.raises(SystemCheckError, match=r"authx\.W010"):
+    with pytest.raises(SystemCheckError, match=r"authx\.E024"):
         call_command("check", "--deploy", "--fail-level", "WARNING")

@@ -17,8 +17,9 @@ from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 from authx.authentication import TokenAuthentication
+from authx.checks.retirement import check_retirement
 from authx.context import Source
-from authx.retirement import RetiringAuthentication, check_retirement
+from authx.retirement import RetiringAuthentication
 from authx.sessions.opening import open_session
 from authx.sessions.values import Device
 from authx.views.base import AuthxView

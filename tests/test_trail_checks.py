@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from authx.trail import checks
+from authx.checks import mail as checks
 from tests.test_checks import ids_in
 
 

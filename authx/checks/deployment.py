@@ -50,7 +50,8 @@ def is_loopback(host: str) -> bool:
         return name in {"", "localhost"} or name.endswith(".localhost") or name.startswith("/")
 
 
-def _is_public() -> bool:
+def is_public() -> bool:
+    """Say whether anybody but this machine is let in."""
     return not all(is_loopback(host) for host in settings.ALLOWED_HOSTS)
 
 
@@ -97,13 +98,13 @@ def _check_keys() -> Iterator[CheckMessage]:
 
 
 def _check_host() -> Iterator[CheckMessage]:
-    if settings.DEBUG and _is_public():
+    if settings.DEBUG and is_public():
         yield Error(
             "DEBUG is on, and ALLOWED_HOSTS lets strangers in.",
             hint="Switch DEBUG off: its pages show settings, code and what people sent.",
             id="authx.E031",
         )
-    if not settings.SECURE_SSL_REDIRECT and _is_public():
+    if not settings.SECURE_SSL_REDIRECT and is_public():
         yield Error(
             "Plain http is served, and ALLOWED_HOSTS lets strangers in.",
             hint="Set SECURE_SSL_REDIRECT, or silence this where a proxy refuses plain http.",

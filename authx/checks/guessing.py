@@ -10,6 +10,7 @@ from limits import parse
 from rest_framework.settings import api_settings
 
 from authx import conf
+from authx.checks.deployment import is_public
 from authx.throttling.store import PER_PROCESS, SHARED, store_at
 
 RATES: Final = (
@@ -29,7 +30,7 @@ def check_guessing(**_: Any) -> list[CheckMessage]:
     return [*_check_rates(), *_check_failures(), *_check_proxies(), *_check_storage()]
 
 
-def check_deployment(**_: Any) -> list[CheckMessage]:
+def check_sharing(**_: Any) -> list[CheckMessage]:
     """Run what only a deployment has to heed (`check --deploy`)."""
     return [*_check_sharing(), *_check_hashing()]
 
@@ -92,11 +93,11 @@ def _check_storage() -> Iterator[CheckMessage]:
 
 
 def _check_sharing() -> Iterator[CheckMessage]:
-    if conf.own("THROTTLE_STORAGE_URL") == PER_PROCESS:
-        yield Caution(
-            "Rate limits count in each process for itself.",
+    if conf.own("THROTTLE_STORAGE_URL") == PER_PROCESS and is_public():
+        yield Error(
+            "Rate limits count in each process for itself, and ALLOWED_HOSTS lets strangers in.",
             hint="Set AUTHX['THROTTLE_STORAGE_URL'] to a Redis that all processes share.",
-            id="authx.W010",
+            id="authx.E024",
         )
 
 

@@ -1,0 +1,40 @@
+"""System checks: the dates of a scheme that authx replaces."""
+
+import re
+from datetime import datetime
+from typing import Any, Final
+
+from django.core.checks import CheckMessage, Error
+
+from authx import conf
+
+# What could end a Link header early is not in it (RFC 8288 section 3).
+LINK: Final = re.compile(r"(https://[!#-;=?-~]+)?")
+
+
+def check_retirement(**_: Any) -> list[CheckMessage]:
+    """Refuse dates that announce nothing, or the wrong thing."""
+    dates = {name: conf.own(name) for name in ("DEPRECATED_AT", "SUNSET_AT")}
+    found: list[CheckMessage] = [
+        Error(
+            f"AUTHX[{name!r}] is {date!r}.",
+            hint="Set a datetime with a timezone, or None.",
+            id="authx.E070",
+        )
+        for name, date in dates.items()
+        if date is not None and not (isinstance(date, datetime) and date.utcoffset() is not None)
+    ]
+    given = [date for date in dates.values() if date is not None]
+    if not found and given and (len(given) == 1 or given[0] > given[1]):
+        found.append(
+            Error(
+                "An old scheme is deprecated without an end, or ends before it is deprecated.",
+                hint="Set AUTHX['DEPRECATED_AT'] and, no earlier, AUTHX['SUNSET_AT'] (RFC 9745).",
+                id="authx.E071",
+            )
+        )
+    link = conf.own("SUNSET_LINK")
+    if not isinstance(link, str) or not LINK.fullmatch(link):
+        hint = "Set an https address, or nothing."
+        found.append(Error(f"AUTHX['SUNSET_LINK'] is {link!r}.", hint=hint, id="authx.E072"))
+    return found
