@@ -35,6 +35,7 @@ def start(arguments: list[str], directory: Path, **changes: str) -> tuple[int, s
         ({"NUM_PROXIES": ""}, "NUM_PROXIES"),
         ({"DEBUG": "true"}, "authx.E031"),
         ({"HTTPS_ONLY": "false"}, "authx.E032"),
+        ({"REDIS_URL": ""}, "authx.E024"),
         ({"SESSION_TTL": "1d"}, "authx.E005"),
     ],
     ids=str,

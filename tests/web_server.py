@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 20  # seconds
 PRODUCTION = {
     "DATABASE_URL": "postgres://db.invalid/app",
+    # Nothing listens there: limits count in the process, and what is watched here goes on.
+    "REDIS_URL": "redis://127.0.0.1:1/0",
     "ALLOWED_HOSTS": "127.0.0.1,api.example.com",
     "NUM_PROXIES": "0",
 }
