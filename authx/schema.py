@@ -24,7 +24,7 @@ BEARER: Final = ("unauthorized", "invalid_token")
 CHALLENGE: Final = {
     "WWW-Authenticate": {
         "schema": {"type": "string"},
-        "description": 'The scheme; `error="invalid_token"` where a token was refused.',
+        "description": 'Bearer, with `error="invalid_token"` where a token was refused; or Basic.',
         "required": True,
     }
 }

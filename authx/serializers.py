@@ -12,6 +12,8 @@ from authx.sessions.values import TokenPair
 
 # Longer ones are no honest token or password: refused before anything is hashed.
 MAX_TOKEN_LENGTH = 512
+# Of anybody's: a longer one fits into no header.
+MAX_FOREIGN_TOKEN_LENGTH = 8192
 MAX_PASSWORD_LENGTH = 1024
 # All that has Unicode's property Bidi_Control.
 BIDI_CONTROLS = frozenset(
@@ -78,17 +80,14 @@ class TokenSerializer(serializers.Serializer[Any]):
     refresh_token = TextField(max_length=MAX_TOKEN_LENGTH, trim_whitespace=False)
 
 
-class RevokeSerializer(serializers.Serializer[Any]):
-    token = TextField(max_length=MAX_TOKEN_LENGTH, trim_whitespace=False)
-    # Only a hint (RFC 7009 section 2.1); our tokens say themselves what they are.
-    token_type_hint = TextField(max_length=64, required=False, allow_blank=True)
+class ForeignTokenSerializer(serializers.Serializer[Any]):
+    """A token to end or to ask about; one of another server is no mistake (RFC 7009, 7662)."""
 
-
-class IntrospectSerializer(serializers.Serializer[Any]):
-    # Anything may be asked about, also the longest token of somebody else.
-    token = serializers.CharField()
-    # Only a hint, which our tokens make idle (RFC 7662 section 2.1).
-    token_type_hint = serializers.CharField(required=False, allow_blank=True)
+    token = TextField(max_length=MAX_FOREIGN_TOKEN_LENGTH, trim_whitespace=False)
+    # Only a hint: our tokens say themselves what they are.
+    token_type_hint = TextField(
+        max_length=MAX_FOREIGN_TOKEN_LENGTH, required=False, allow_blank=True
+    )
 
 
 class IntrospectionSerializer(serializers.Serializer[Any]):

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from authx.models import AccessToken
 from backend.urls import urlpatterns as own_urlpatterns
 from tests.conftest import Clock
-from tests.phone import Phone
+from tests.phone import PASSWORD, Phone
 
 HEADER = "Authentication-Info"
 
@@ -74,6 +74,24 @@ def test_a_view_of_the_project_tells_it_too_whatever_it_answers(
     headers = {"authorization": f"Bearer {phone.access_token}"}
     answer = phone.client.get(f"/project?status={status}", headers=headers)
     assert (answer.status_code, answer.headers[HEADER]) == (status, "expires_in=900")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "logout", None),
+        ("POST", "logout-all", {}),
+        ("DELETE", "devices/{id}", None),
+        ("POST", "password", {"current_password": PASSWORD, "new_password": "a horse of another"}),
+    ],
+)
+def test_an_answer_that_ended_the_token_says_nothing_of_it(
+    clock: Clock, phone: Phone, method: str, path: str, body: Any
+) -> None:
+    clock.forward(seconds=61)
+    answer = phone.send(method, path.format(id=phone.session_id), body)
+    assert answer.status_code < 300
+    assert "Authentication-Info" not in answer.headers
 
 
 def test_no_client_can_make_it_up(phone: Phone) -> None:

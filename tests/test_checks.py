@@ -52,6 +52,9 @@ OWN = [
     ("authx.E065", {"ISSUER": "https://api.example.com/a#b"}),
     ("authx.E065", {"ISSUER": "https://user@api.example.com"}),
     ("authx.E065", {"ISSUER": "http://localhost.example.com"}),
+    ("authx.E018", {"REALM": 'a "b"'}),
+    ("authx.E018", {"REALM": "two\nlines"}),
+    ("authx.E018", {"REALM": None}),
     ("authx.W001", {"STRAGGLER_WINDOW": timedelta(seconds=61)}),
 ]
 

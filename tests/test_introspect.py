@@ -150,6 +150,19 @@ def test_any_other_token_is_told_to_be_inactive_and_nothing_else(
     assert before == (list(DeviceSession.objects.values()), list(AccessToken.objects.values()))
 
 
+@pytest.mark.parametrize("spoil", [" {}", "{}\n", "{}" + "x" * 8000])
+def test_what_is_only_almost_a_token_is_inactive(
+    phone: Phone, service: Service, spoil: str
+) -> None:
+    answer = CLIENT.post(
+        "/users/introspect",
+        {"token": spoil.format(phone.access_token)},
+        content_type="application/json",
+        headers={"authorization": basic(service.pk, service.raw_secret)},
+    )
+    assert (answer.status_code, answer.json()) == (200, INACTIVE)
+
+
 def test_asking_neither_confirms_nor_renews_nor_notes_a_use(
     clock: Clock, phone: Phone, service: Service, statements: Callable[[], Statements]
 ) -> None:

@@ -19,6 +19,7 @@ LONGEST_ACCESS: Final = timedelta(hours=1)
 LONGEST_LIFETIME: Final = timedelta(days=3650)
 LONGEST_WINDOW: Final = timedelta(seconds=60)
 WEAK_HASHES: Final = frozenset({"md5", "sha1"})
+REALM: Final = re.compile(r"[ !#-\[\]-~]+")
 TOKEN68: Final = re.compile(r"[A-Za-z0-9\-._~+/]*")
 
 
@@ -132,6 +133,16 @@ def _check_prefixes() -> Iterator[CheckMessage]:
             )
 
 
+def _check_realm() -> Iterator[CheckMessage]:
+    realm = conf.own("REALM")
+    if not isinstance(realm, str) or not REALM.fullmatch(realm):
+        yield _error(
+            18,
+            f"AUTHX['REALM'] is {realm!r}.",
+            "Use printable ASCII without quotes and backslashes: it stands quoted in a header.",
+        )
+
+
 def _check_issuer() -> Iterator[CheckMessage]:
     if not issuer.is_issuer(name := conf.own("ISSUER")):
         yield _error(65, f"AUTHX['ISSUER'] is {name!r}.", issuer.RULE)
@@ -194,6 +205,7 @@ OTHER_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_counts,
     _check_prefixes,
     _check_issuer,
+    _check_realm,
     _check_knox,
     _check_transactions,
     _check_clock,

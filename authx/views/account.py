@@ -24,7 +24,13 @@ from authx.serializers import (
 from authx.sessions.credentials import change_password
 from authx.sessions.revocation import revoke_all, revoke_session
 from authx.throttling.passwords import password_attempt, present_password_limits
-from authx.views.base import AuthxView, access_token_of, checked, tell_signed_out
+from authx.views.base import (
+    AuthxView,
+    access_token_of,
+    checked,
+    forget_renewal,
+    tell_signed_out,
+)
 
 
 class MeView(AuthxView):
@@ -101,4 +107,5 @@ class PasswordView(AuthxView):
                 attempt.succeed()
                 raise ValidationError({"new_password": error.messages}) from error
             attempt.succeed()
+        forget_renewal(request)
         return Response(pair_body(pair))

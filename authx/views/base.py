@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from authx.authentication import TokenAuthentication
+from authx.authentication import AUTHENTICATION_INFO, TokenAuthentication
 from authx.handlers import exception_handler
 from authx.models import AccessToken
 from authx.parsers import StrictFormParser, StrictJSONParser
@@ -84,6 +84,12 @@ def access_token_of(request: Request) -> AccessToken:
     return cast("AccessToken", request.auth)
 
 
+def forget_renewal(request: Request) -> None:
+    """Let the answer say nothing of a token that this request renewed and then ended."""
+    request._request.META.pop(AUTHENTICATION_INFO, None)
+
+
 def tell_signed_out(request: Request, user: Any) -> None:
     """Tell the project's own listeners, in Django's words; theirs to fail, not the request's."""
+    forget_renewal(request)
     user_logged_out.send_robust(sender=user.__class__, request=request._request, user=user)

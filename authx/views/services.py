@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from authx.authentication import ServiceAuthentication
 from authx.parsers import StrictFormParser, StrictJSONParser
 from authx.schema import BODY, refusals
-from authx.serializers import IntrospectionSerializer, IntrospectSerializer, introspection_body
+from authx.serializers import ForeignTokenSerializer, IntrospectionSerializer, introspection_body
 from authx.sessions.introspection import find_live_token
 from authx.throttling.tokens import ServiceThrottle
 from authx.views.base import AuthxView, checked
@@ -26,9 +26,9 @@ class IntrospectView(AuthxView):
     @extend_schema(
         operation_id="introspect",
         summary="Ask, as another service, whether an access token is live",
-        request=IntrospectSerializer,
+        request=ForeignTokenSerializer,
         responses={200: IntrospectionSerializer, **refusals("invalid_client", *BODY)},
     )
     def post(self, request: Request, **_: Any) -> Response:
-        raw_token = checked(IntrospectSerializer, request)["token"]
+        raw_token = checked(ForeignTokenSerializer, request)["token"]
         return Response(introspection_body(find_live_token(raw_token=raw_token)))

@@ -10,9 +10,9 @@ from authx.context import current_source
 from authx.handlers import DEAD_REFRESH_TOKEN, WRONG_CREDENTIALS, UnsupportedGrantTypeError
 from authx.schema import BODY, refusals
 from authx.serializers import (
+    ForeignTokenSerializer,
     LoginSerializer,
     PairSerializer,
-    RevokeSerializer,
     TokenSerializer,
     pair_body,
 )
@@ -79,12 +79,12 @@ class RevokeView(PublicView):
     @extend_schema(
         operation_id="revoke",
         summary="End the session of a token",
-        request=RevokeSerializer,
+        request=ForeignTokenSerializer,
         responses={200: {"type": "object"}, **refusals(*BODY)},
         auth=[],
     )
     def post(self, request: Request, **_: Any) -> Response:
-        raw_token = checked(RevokeSerializer, request)["token"]
+        raw_token = checked(ForeignTokenSerializer, request)["token"]
         admit_token(raw_token, TokenKind.REFRESH, TokenKind.ACCESS)
         user = revoke_by_token(raw_token=raw_token)
         if user is not None:
