@@ -11,10 +11,13 @@ NO_DATABASE := audit celery_checks checks cookies cors deployment_checks generat
   security_page settings settings_page start tokens trail_checks web_server wheel
 PYTEST := PYTHONMALLOC=pymalloc $(BIN)/python -X dev -m pytest --numprocesses=2 --dist=worksteal
 
-.PHONY: run demo test check requirements schema clean
+.PHONY: run manage demo test check requirements schema clean
 
 run: $(VENV)/.local  ## Start everything on this machine: PostgreSQL, Valkey, web, worker, beat.
 	@$(BIN)/python -m backend.local run
+
+manage:  ## Run a command of manage.py on the running stack: make manage ARGS=createsuperuser
+	@. $${LOCAL_DIR:-.local}/environment && $(BIN)/python manage.py $(ARGS)
 
 demo: export DEMO_URL ?= $(URL)
 demo: export DEMO_PASSWORD ?= $(PASSWORD)

@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.core.checks import Tags, register
 from django.db.models.signals import post_save, pre_delete, pre_save
 
@@ -13,12 +14,14 @@ class AuthxConfig(AppConfig):
 
     def ready(self) -> None:
         from authx import checks, schema  # noqa: F401, PLC0415 -- models are not loaded before
-        from authx.sessions import hash_upgrades, people  # noqa: PLC0415 -- the same
+        from authx.sessions import doors, hash_upgrades, people  # noqa: PLC0415 -- the same
 
         for check in checks.ALWAYS:
             register(check, Tags.security)
         for check in checks.DEPLOYED:
             register(check, Tags.security, deploy=True)
+        user_login_failed.connect(doors.record_failed_sign_in, dispatch_uid="authx_failed")
+        user_logged_in.connect(doors.record_sign_in_elsewhere, dispatch_uid="authx_signed_in")
         # Saves from any sender: a person may be saved through a proxy of the user model.
         pre_save.connect(hash_upgrades.follow_hash_upgrade, dispatch_uid="authx_hash_upgrade")
         post_save.connect(people.end_sessions_of_inactive, dispatch_uid="authx_inactive")

@@ -165,7 +165,8 @@ def numbered(error: BaseException | None) -> Answer:
 def _log(error: Exception, answer: Answer, context: dict[str, Any]) -> None:
     """Keep the reason that the answer does not tell."""
     if answer is UNAVAILABLE:
-        logger.error("temporarily unavailable", exc_info=error)
+        # In a word: an outage under load would otherwise fill the log with tracebacks.
+        logger.error("temporarily unavailable, %s: %s", type(error).__name__, error)
     refusal = error.__cause__ if isinstance(error, exceptions.AuthenticationFailed) else error
     if isinstance(refusal, AuthxError):
         tell_refusal(refusal)

@@ -65,7 +65,9 @@ class LineFormatter(logging.Formatter):
     """One line a record; the lines of a traceback are indented, so that none passes for one."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
-        return _escaped(super().formatMessage(record))
+        request_id = getattr(record, "request_id", "")
+        number = f" [{request_id}]" if request_id else ""
+        return _escaped(super().formatMessage(record) + number)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 -- logging's name
         lines = super().formatException(ei).splitlines()

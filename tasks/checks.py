@@ -11,6 +11,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 
 from authx.checks.deployment import is_loopback
+from tasks.alerts import send_notices
 from tasks.cleanup import sweep
 
 PLAIN_SCHEMES: Final = frozenset({"redis", "amqp", "pyamqp"})
@@ -38,6 +39,12 @@ def _check_schedule() -> Iterator[CheckMessage]:
             "Nothing sweeps: expired sessions and tokens would stay for ever.",
             hint=f"Let CELERY_BEAT_SCHEDULE start {sweep.name!r}.",
             id="tasks.E001",
+        )
+    if send_notices.name not in scheduled:
+        yield Error(
+            "Nobody sends mail: no person hears of a new device or of a stolen token.",
+            hint=f"Let CELERY_BEAT_SCHEDULE start {send_notices.name!r}.",
+            id="tasks.E004",
         )
     for name in scheduled - _known_tasks():
         yield Error(

@@ -9,11 +9,13 @@ from tasks import checks
 from tasks.checks import check_broker_link, check_celery
 from tests.test_checks import ids_in
 
-SWEEP = {"task": "tasks.cleanup.sweep", "schedule": 60}
+SWEEP = {"sweep": {"task": "tasks.cleanup.sweep", "schedule": 60}}
+MAIL = {"mail": {"task": "tasks.alerts.send_notices", "schedule": 60}}
 CASES = [
-    ("tasks.E001", "CELERY_BEAT_SCHEDULE", {}),
-    ("tasks.E001", "CELERY_BEAT_SCHEDULE", {"sweep": {"task": "celery.backend_cleanup"}}),
-    ("tasks.E002", "CELERY_BEAT_SCHEDULE", {"a": SWEEP, "b": {"task": "tasks.cleanup.swep"}}),
+    ("tasks.E001", "CELERY_BEAT_SCHEDULE", MAIL),
+    ("tasks.E001", "CELERY_BEAT_SCHEDULE", MAIL | {"a": {"task": "celery.backend_cleanup"}}),
+    ("tasks.E002", "CELERY_BEAT_SCHEDULE", SWEEP | MAIL | {"b": {"task": "tasks.cleanup.swep"}}),
+    ("tasks.E004", "CELERY_BEAT_SCHEDULE", SWEEP),
     ("tasks.E003", "CELERY_ACCEPT_CONTENT", ["json", "pickle"]),
     ("tasks.W001", "CELERY_BROKER_URL", "redis://:secret@redis.example.com/0"),
     ("tasks.W001", "CELERY_BROKER_URL", "amqp://10.0.0.7"),

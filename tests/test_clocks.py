@@ -5,9 +5,11 @@ The database's clock is the real one here; `node` sets that of the process alone
 
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 import time_machine
+from django.contrib.auth.models import User
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -17,6 +19,8 @@ from authx.clock import shared_now
 from authx.models import AccessToken, DeviceSession, SweepLease
 from authx.sessions import sweep as sweep_module
 from authx.sessions.sweep import SweepReport, sweep
+from authx.trail.notices import send_next_notice
+from tests.attacker import guess, statuses
 from tests.phone import Phone, error_of
 
 pytestmark = pytest.mark.django_db
@@ -108,3 +112,17 @@ def test_who_signs_in_at_the_wrong_node_stays_in(phone: Phone, off: timedelta) -
     with node(off):
         watch = Phone(device={"name": "watch"}).sign_in()
     assert watch.refresh().is_signed_in
+
+
+def test_a_fast_node_sends_no_mail_that_another_is_sending(phone: Phone) -> None:
+    Phone(device={"installation_id": "another"}).sign_in()
+    with mock.patch("authx.trail.notices._send"):
+        assert send_next_notice()
+    with node(HOUR):
+        assert not send_next_notice()
+
+
+def test_a_wait_is_no_longer_than_its_window_whoever_counted(alice: User) -> None:
+    with node(HOUR):
+        assert statuses(5) == [400] * 5
+    assert 1 <= int(guess().headers["Retry-After"]) <= 61

@@ -18,6 +18,7 @@ from tests.test_checks import ids_in
 
 KEY = "a secret key of fifty characters or more, for tests only"
 DRF = "rest_framework"
+CACHES = "django.core.cache.backends"
 VALIDATORS = "django.contrib.auth.password_validation"
 
 
@@ -30,6 +31,7 @@ def _production(settings: Any) -> None:
     settings.SECRET_KEY = KEY
     settings.ALLOWED_HOSTS = ["api.example.com"]
     settings.SECURE_SSL_REDIRECT = True
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache"}}
 
 
 def at_least(length: int) -> list[dict[str, Any]]:
@@ -45,6 +47,8 @@ DJANGO = [
     ("authx.E030", "SECRET_KEY_FALLBACKS", [KEY, "an old one"]),
     ("authx.E031", "DEBUG", True),
     ("authx.E032", "SECURE_SSL_REDIRECT", False),
+    ("authx.E033", "CACHES", {"default": {"BACKEND": f"{CACHES}.locmem.LocMemCache"}}),
+    ("authx.E033", "CACHES", {"default": {"BACKEND": f"{CACHES}.dummy.DummyCache"}}),
     ("authx.E036", "AUTH_PASSWORD_VALIDATORS", []),
     (
         "authx.E036",
@@ -153,6 +157,7 @@ def test_a_setting_at_its_very_limit_is_clean(settings: Any, name: str, value: A
 def test_on_loopback_debug_and_plain_http_are_clean(settings: Any) -> None:
     settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", ".localhost"]
     settings.DEBUG, settings.SECURE_SSL_REDIRECT = True, False
+    settings.CACHES = {"default": {"BACKEND": f"{CACHES}.locmem.LocMemCache"}}
     assert ids() == []
 
 

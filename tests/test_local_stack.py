@@ -88,6 +88,7 @@ class Days:
     """What was seen of one stack, started on two days."""
 
     pasted: str
+    managed: CompletedProcess[str]
     beside: CompletedProcess[str]
     interrupted: End
     next_morning: Answer
@@ -133,6 +134,7 @@ def days(module_place: Place) -> Days:
     phone = Device(f"http://127.0.0.1:{place.port}", "phone")
     stack = Stack(place)
     pasted = place.run("bash", "-c", stack.text().partition("with bash:\n")[2]).stdout
+    managed = place.run("make", "manage", "ARGS=revoke_sessions --user demo")
     beside = place.run(*RUN)
     phone.sign_in("demo", (place.local_dir / "demo-password").read_text())
     stack.process.send_signal(signal.SIGINT)
@@ -140,7 +142,7 @@ def days(module_place: Place) -> Days:
     stack = Stack(place)
     next_morning = phone.refresh()
     stack.kill("worker")
-    return Days(pasted, beside, interrupted, next_morning, stack.end())
+    return Days(pasted, managed, beside, interrupted, next_morning, stack.end())
 
 
 def test_printed_lines_work_when_pasted(days: Days) -> None:
@@ -150,6 +152,11 @@ def test_printed_lines_work_when_pasted(days: Days) -> None:
     assert '"access_token":' in refreshed
     assert signed_out == '{"revoked":1}'
     assert '"error":"invalid_token"' in refused
+
+
+def test_a_command_reaches_the_running_stack(days: Days) -> None:
+    # The lines before have signed everybody out, on the database where there is a demo account.
+    assert (days.managed.returncode, days.managed.stdout) == (0, "Ended 0 sessions.\n")
 
 
 def test_second_stack_in_the_same_place_is_refused_in_one_line(days: Days) -> None:

@@ -69,6 +69,12 @@ def test_a_record_is_json_with_its_time_in_utc(as_json: Formatted, clock: Any) -
     }
 
 
+def test_a_line_ends_with_the_number_of_its_request_if_there_is_one(as_line: Formatted) -> None:
+    with within(Source(request_id="number-1")):
+        assert as_line("hello") == "INFO a.logger hello [number-1]"
+    assert as_line("hello") == "INFO a.logger hello"
+
+
 def test_a_record_of_a_task_names_the_task(as_json: Formatted) -> None:
     current_app.loader.import_default_modules()
     task = current_app.tasks["tasks.cleanup.sweep"]

@@ -34,9 +34,15 @@ def test_events_go_in_bounded_batches_of_two_statements(
     assert len([one for one in sql.sql if "authx_securityevent" in one]) == 2 * 3
 
 
-def test_a_notice_that_nobody_ever_sent_goes_with_its_event(clock: Clock, phone: Phone) -> None:
+def test_a_notice_that_nobody_ever_sent_goes_with_its_event_and_is_told_of(
+    clock: Clock, phone: Phone, caplog: pytest.LogCaptureFixture
+) -> None:
     Phone(device={"installation_id": "another"}).sign_in()
     assert Notice.objects.count() == 1
     clock.forward(days=180)
     sweep()
     assert not Notice.objects.exists()
+    lost = [record for record in caplog.records if "notice_dropped" in record.getMessage()]
+    assert [(record.levelname, vars(record)["reason"]) for record in lost] == [
+        ("ERROR", "1 never sent")
+    ]

@@ -69,13 +69,14 @@ def test_one_session_over_its_limit_leaves_the_next_alone(
     assert tablet.refresh().is_signed_in
 
 
-def test_a_revocation_is_limited_for_its_session_whichever_token_it_shows(
-    clock: Clock, phone: Phone, tablet: Phone, settings: Any
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+def test_a_revocation_is_limited_for_its_session_and_the_kind_of_token_it_shows(
+    clock: Clock, phone: Phone, tablet: Phone, settings: Any, kind: str
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"REFRESH_RATES": ONCE}
-    assert revoke(phone.access_token).status_code == HTTPStatus.OK
-    assert error_of(revoke(phone.refresh_token)) == LIMITED
-    assert revoke(tablet.refresh_token).status_code == HTTPStatus.OK
+    assert revoke(phone.pair[kind]).status_code == HTTPStatus.OK
+    assert error_of(revoke(phone.pair[kind])) == LIMITED
+    assert revoke(tablet.pair[kind]).status_code == HTTPStatus.OK
 
 
 @pytest.mark.parametrize("request_line", BEARER)
@@ -168,3 +169,23 @@ def test_a_genuine_token_that_is_dead_is_no_forged_one(
     phone.send("POST", "logout")
     assert [phone.call().status_code for _ in range(3)] == [401] * 3
     assert forge("127.0.0.1").status_code == HTTPStatus.UNAUTHORIZED
+
+
+def test_old_access_tokens_sent_to_be_revoked_use_up_no_refresh(
+    clock: Clock, phone: Phone, settings: Any
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"REFRESH_RATES": ["3/minute"]}
+    leaked = phone.access_token
+    phone.refresh().refresh()
+    clock.forward(minutes=2)
+    assert [revoke(leaked).status_code for _ in range(4)] == [200, 200, 200, 429]
+    assert phone.refresh().is_signed_in
+
+
+def test_a_session_over_its_limit_is_recorded_with_its_person(
+    clock: Clock, alice: User, phone: Phone, settings: Any
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"SESSION_RATES": ONCE}
+    assert [phone.call().status_code for _ in range(3)] == [200, 429, 429]
+    event = SecurityEvent.objects.get(kind=EventKind.RATE_LIMITED)
+    assert (event.user_id, str(event.session_id)) == (alice.pk, phone.session_id)

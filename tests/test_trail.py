@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import OperationalError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 
 from authx.errors import InvalidCredentialsError
 from authx.models import DeviceSession, EventKind, SecurityEvent
@@ -158,6 +158,15 @@ def test_what_ends_nothing_is_no_event(phone: Phone, alice: User) -> None:
     assert kinds() == []
 
 
+def test_another_event_of_the_same_number_does_not_replace_it(phone: Phone) -> None:
+    event = SecurityEvent.objects.get()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        SecurityEvent(pk=event.pk, kind=event.kind, reason="x").save()
+    with pytest.raises(AppendOnlyError):
+        SecurityEvent.objects.bulk_create([event], None, False, True, ["reason"], ["id"])  # noqa: FBT003
+    assert SecurityEvent.objects.get().reason == ""
+
+
 def test_an_event_cannot_be_changed_or_deleted(phone: Phone) -> None:
     event = SecurityEvent.objects.get()
     ways: list[Callable[[], Any]] = [
@@ -170,6 +179,7 @@ def test_an_event_cannot_be_changed_or_deleted(phone: Phone) -> None:
         lambda: SecurityEvent.objects.bulk_create(
             [event], update_conflicts=True, unique_fields=["id"], update_fields=["reason"]
         ),
+        lambda: SecurityEvent.objects.bulk_create([event], ignore_conflicts=True),
     ]
     for way in ways:
         with pytest.raises(AppendOnlyError), transaction.atomic():

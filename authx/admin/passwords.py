@@ -8,9 +8,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from authx import conf
 from authx.models import PasswordFailures
-from authx.sessions.passwords import fingerprint_of, restore_password
+from authx.sessions.passwords import is_off, restore_password
 from authx.throttling.passwords import forget_attempts
 
 if TYPE_CHECKING:
@@ -31,8 +30,7 @@ class PasswordFailuresAdmin(FailuresAdmin):
 
     @admin.display(description=_("off"), boolean=True)
     def is_off(self, failures: PasswordFailures) -> bool:
-        reached: bool = failures.count >= conf.own("MAX_PASSWORD_FAILURES")
-        return reached and failures.fingerprint == fingerprint_of(failures.user)
+        return is_off(failures.user)
 
     @admin.action(
         description=_("Let the selected people sign in again"), permissions=["restore_password"]

@@ -28,6 +28,7 @@ LEAST_KEY_LENGTH: Final = 50
 LEAST_KEY_VARIETY: Final = 5
 # NIST SP 800-63B-4 section 3.1.1.2, where the password is the only factor.
 LEAST_PASSWORD_LENGTH: Final = 15
+PER_PROCESS_CACHES: Final = frozenset({"LocMemCache", "DummyCache"})
 SAFE_SSL_MODES: Final = frozenset({"require", "verify-ca", "verify-full"})
 
 
@@ -122,6 +123,17 @@ def _check_api_middleware() -> Iterator[CheckMessage]:
         )
 
 
+def _check_cache() -> Iterator[CheckMessage]:
+    backend = settings.CACHES["default"]["BACKEND"].rpartition(".")[2]
+    if backend in PER_PROCESS_CACHES and is_public():
+        yield Error(
+            f"The default cache is {backend}, which each process has for itself.",
+            hint="Set CACHES to a server that all share: what a project counts there, as DRF's own "
+            "throttles do, would count once for each process.",
+            id="authx.E033",
+        )
+
+
 def _check_permissions() -> Iterator[CheckMessage]:
     classes: Any = api_settings.DEFAULT_PERMISSION_CLASSES
     if not classes or AllowAny in classes:
@@ -173,6 +185,7 @@ def _check_database_links() -> Iterator[CheckMessage]:
 DEPLOYMENT_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_keys,
     _check_host,
+    _check_cache,
     _check_permissions,
     _check_schemes,
     _check_passwords,

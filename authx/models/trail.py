@@ -44,7 +44,8 @@ class SecurityEventQuerySet(models.QuerySet["SecurityEvent"]):
     def bulk_create(
         self, objs: Iterable["SecurityEvent"], *args: Any, **kwargs: Any
     ) -> list["SecurityEvent"]:
-        if kwargs.get("update_conflicts"):
+        # All but the size of a batch is about rows that are there already.
+        if any(args[1:]) or any(kwargs[name] for name in kwargs if name != "batch_size"):
             raise AppendOnlyError
         return super().bulk_create(objs, *args, **kwargs)
 
@@ -103,7 +104,8 @@ class SecurityEvent(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
             raise AppendOnlyError
-        super().save(*args, **kwargs)
+        # Forced: Django would first try to update the row of a number that is taken.
+        super().save(*args, **kwargs | {"force_insert": True})
 
     def delete(self, *args: Any, **kwargs: Any) -> Never:  # noqa: ARG002 -- Django's signature
         raise AppendOnlyError

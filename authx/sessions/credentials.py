@@ -20,7 +20,6 @@ from authx.sessions.passwords import is_password_right
 from authx.sessions.people import lock_unchanged
 from authx.sessions.revocation import end_all
 from authx.sessions.values import Device, TokenPair
-from authx.trail.names import name_hash_of, person_named
 from authx.trail.recording import on_behalf_of, record
 
 
@@ -36,10 +35,14 @@ def sign_in(
     try:
         pair = until_settled(lambda: _sign_in(request, username, password, device, source))
     except InvalidCredentialsError as error:
-        _record_failure(request, username, error)
+        # Without a reason it was Django that refused, and Django has told it already.
+        if error.reason:
+            _tell_failure(request, username)
         raise
     user = pair.session.user
-    user_logged_in.send_robust(sender=user.__class__, request=request, user=user)
+    user_logged_in.send_robust(
+        sender=user.__class__, request=request, user=user, device_session=pair.session
+    )
     return pair
 
 
@@ -57,20 +60,10 @@ def _sign_in(
     return None
 
 
-def _record_failure(request: HttpRequest, username: str, error: InvalidCredentialsError) -> None:
-    """Record a failed sign-in, of a name that nobody has as a keyed hash only."""
-    person = person_named(username)
-    if person is None:
-        record(
-            kind=EventKind.SIGN_IN_FAILED, name_hash=name_hash_of(username), reason="unknown_name"
-        )
-    else:
-        reason = "wrong_password" if person.is_active else "inactive"
-        record(kind=EventKind.SIGN_IN_FAILED, user_id=person.pk, reason=reason)
-    if error.reason:
-        # Without a reason it was Django that refused, and Django has told it already.
-        named = {get_user_model().USERNAME_FIELD: username}
-        user_login_failed.send_robust(sender=__name__, credentials=named, request=request)
+def _tell_failure(request: HttpRequest, username: str) -> None:
+    """Tell Django's listeners, ours among them, of a refusal after Django had let somebody in."""
+    named = {get_user_model().USERNAME_FIELD: username}
+    user_login_failed.send_robust(sender=__name__, credentials=named, request=request)
 
 
 def change_password(

@@ -43,13 +43,31 @@ def is_password_right(user: "User", password: str) -> bool:
         # With the fingerprint of a hash that the check upgraded.
         _failures(user).update(count=0, fingerprint=fingerprint_of(user))
     elif room is Room.LAST:
-        record(kind=EventKind.PASSWORD_SIGN_IN_OFF, user_id=user.pk)
+        _record_off(user)
     return right
 
 
 def waste_a_check(password: str) -> None:
     """Take as long as a check does, as Django does for unknown names."""
     get_user_model()().set_password(password)
+
+
+def is_off(user: "User") -> bool:
+    """Say whether a password opens nothing any more, right or wrong."""
+    return _spent(user).exists()
+
+
+def _spent(user: "User") -> QuerySet[PasswordFailures]:
+    bound = conf.own("MAX_PASSWORD_FAILURES")
+    return _failures(user).filter(fingerprint=fingerprint_of(user), count__gte=bound)
+
+
+def _record_off(user: "User") -> None:
+    with transaction.atomic():
+        # Held while it is told: a right password that was checked beside this one may have
+        # switched it on again.
+        if _spent(user).update(count=F("count")):
+            record(kind=EventKind.PASSWORD_SIGN_IN_OFF, user_id=user.pk)
 
 
 def _failures(user: "User") -> QuerySet[PasswordFailures]:

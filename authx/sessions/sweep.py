@@ -64,7 +64,7 @@ def sweep() -> SweepReport:
         ended = _ended_sessions(AccessToken.objects.all())
         report.sessions = _delete_in_batches(ended, lease)
         notices, events = retention.expired_notices(), retention.expired_events()
-        _delete_in_batches(notices, lease, retention.delete_rows)
+        retention.tell_lost(_delete_in_batches(notices, lease, retention.delete_rows))
         report.events = _delete_in_batches(events, lease, retention.delete_rows)
     finally:
         _leases().update(leased_until=clock.shared_now())

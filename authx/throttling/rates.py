@@ -8,6 +8,7 @@ from ipaddress import IPv6Address, ip_address
 from math import floor
 from time import time
 from typing import Final
+from uuid import UUID
 
 from django.db import DatabaseError
 from django.utils.crypto import salted_hmac
@@ -15,7 +16,7 @@ from limits import RateLimitItem, WindowStats, parse
 from rest_framework.exceptions import Throttled
 
 from authx.context import current_source
-from authx.models import EventKind
+from authx.models import DeviceSession, EventKind
 from authx.throttling.store import store
 from authx.trail.names import name_hash_of, person_named
 from authx.trail.recording import record
@@ -28,13 +29,15 @@ IPV6_SOURCE_BITS: Final = 64
 class Limit:
     """How often one subject may do one kind of thing: `rates` are like "5/minute".
 
-    What is told of it names `username`, as it was typed, where it is an account that is limited.
+    What is told of it names `username`, as it was typed, where it is an account that is limited,
+    and the session where it is one.
     """
 
     kind: str
     subject: str
     rates: Sequence[str]
     username: str | None = None
+    session_id: UUID | None = None
 
     @property
     def windows(self) -> list[RateLimitItem]:
@@ -67,7 +70,8 @@ def take(*limits: Limit) -> None:
     if free and all(_hit(limit, window) for limit, window in windows):
         return
     full = _full(windows)
-    for limit, window, _ in full[-1:]:
+    # The longest window of each: the one to tell of.
+    for limit, window in {limit.key: (limit, window) for limit, window, _ in full}.values():
         _tell(limit, window)
     # Nobody is full any more if somebody's success cleared the counters meanwhile.
     raise Throttled(max((wait for _, _, wait in full), default=1))
@@ -95,8 +99,10 @@ def _full(
     for limit, window in windows:
         stats = _stats(limit, window)
         if stats.remaining <= 0:
-            # An attempt leaves its window only when its time is over, not when it is reached.
-            found.append((limit, window, max(1, floor(stats.reset_time - time()) + 1)))
+            # An attempt leaves its window only when its time is over, not when it is reached; and
+            # no later than its key in the store, whatever the clock of the node that counted it.
+            wait = min(floor(stats.reset_time - time()), window.get_expiry()) + 1
+            found.append((limit, window, max(1, wait)))
     return found
 
 
@@ -116,7 +122,10 @@ def _tell(limit: Limit, window: RateLimitItem) -> None:
 
 def _record(limit: Limit) -> None:
     if limit.username is None:
-        record(kind=EventKind.RATE_LIMITED, reason=limit.kind)
+        session = None
+        if limit.session_id is not None:
+            session = DeviceSession.objects.filter(pk=limit.session_id).first()
+        record(kind=EventKind.RATE_LIMITED, session=session, reason=limit.kind)
         return
     person = person_named(limit.username)
     name_hash = "" if person else name_hash_of(limit.username)

@@ -23,10 +23,11 @@ class SessionThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: "APIView") -> bool:  # noqa: ARG002 -- DRF's
         # A project may let another scheme in, which has no sessions: then the person counts.
         token: Any = request.auth
-        by_session = isinstance(token, AccessToken)
-        subject = token.session_id if by_session else request.user.pk or source_subject()
+        session_id = token.session_id if isinstance(token, AccessToken) else None
+        subject = str(session_id or request.user.pk or source_subject())
+        rates = conf.own("SESSION_RATES")
         # Raised inside rather than answered: the wait is known only there.
-        take(Limit("requests of a session", str(subject), conf.own("SESSION_RATES")))
+        take(Limit("requests of a session", subject, rates, session_id=session_id))
         return True
 
 
@@ -48,7 +49,11 @@ def admit_token(raw_token: str, *kinds: TokenKind) -> None:
     for kind in kinds:
         with suppress(ForgedTokenError):
             session_id = tokens.parse(raw_token, kind).session_id
-            take(Limit("tokens of a session", str(session_id), conf.own("REFRESH_RATES")))
+            # Each kind apart: old access tokens lie about in logs, and whoever sends those to be
+            # revoked must not use up the refreshes of their session.
+            named = f"{kind.value} tokens of a session"
+            rates = conf.own("REFRESH_RATES")
+            take(Limit(named, str(session_id), rates, session_id=session_id))
             return
     count_forgery()
 

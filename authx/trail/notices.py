@@ -4,13 +4,13 @@ A notice is claimed before it is sent and deleted after. Killed in between, the 
 it: another one sends it again after the pause, under the same Message-ID.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.utils import timezone
 
+from authx import clock
 from authx.models import Notice, SecurityEvent
 from authx.trail.mail import address_of, message_about
 from authx.trail.telling import tell
@@ -24,22 +24,27 @@ MOST_ATTEMPTS: Final = 9
 
 def send_next_notice() -> bool:
     """Try the notice that has been due longest; False when there is none."""
-    notice = _claim(timezone.now())
+    notice = _claim()
     if notice is None:
         return False
     _send(notice)
     return True
 
 
-def _claim(now: datetime) -> Notice | None:
-    """Return a notice that no other worker will touch before its next attempt is due."""
+def _claim() -> Notice | None:
+    """Return a notice that no other worker will touch before its next attempt is due.
+
+    By the clock that all workers share: one that is fast would send what another is sending.
+    """
+    now = clock.shared_now()
     due = Notice.objects.filter(due_at__lte=now).select_related("event").order_by("due_at")
     with transaction.atomic():
         notice = due.select_for_update(skip_locked=True, of=("self",)).first()
         if notice is not None:
-            notice.due_at = now + PAUSE * 2**notice.attempts
+            pause = PAUSE * 2**notice.attempts
             notice.attempts += 1
-            notice.save(update_fields=["attempts", "due_at"])
+            claimed = Notice.objects.filter(pk=notice.pk)
+            claimed.update(attempts=notice.attempts, due_at=now + pause)
     return notice
 
 

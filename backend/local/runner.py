@@ -20,6 +20,9 @@ DEFAULT_PORT = 8000
 # Time for the first lines of the last process to come before the lines to try.
 SETTLING = 0.5
 
+# Which servers, and under which key.
+FOR_MANAGE = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "HTTPS_ONLY", "LOCAL_DIR", "LOG_FORMAT")
+
 Environment = dict[str, str]
 Commands = dict[str, list[str]]
 
@@ -30,7 +33,15 @@ def run() -> int:
     port = place.env.int("PORT", DEFAULT_PORT)
     with place.only_stack():
         ports.require_free(port)
-        return supervise(*prepare(port), port=port)
+        commands, environment = prepare(port)
+        keep_for_manage(environment)
+        return supervise(commands, environment, port=port)
+
+
+def keep_for_manage(environment: Environment) -> None:
+    """Keep what `make manage` needs to reach this very stack."""
+    lines = [f"export {name}={shlex.quote(environment[name])}\n" for name in FOR_MANAGE]
+    place.write_private(place.LOCAL_DIR / "environment", "".join(lines))
 
 
 def prepare(port: int) -> tuple[Commands, Environment]:

@@ -7,6 +7,8 @@ READY = "Everything runs"
 LINES = Template(r"""
 $ready on $url; Ctrl-C stops it.
 The demo account: user name "demo", password "$password".
+The API, described, to try things on: $url/api/docs
+The admin: $url/admin/, once `make manage ARGS=createsuperuser` has made you an operator.
 To try in another terminal, with bash:
 
 # Sign in on a device; the answer is a pair of tokens.
