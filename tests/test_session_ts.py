@@ -88,10 +88,12 @@ def test_nobody_is_signed_out_who_should_not_be(url: str, person: User, tmp_path
     report = driven(driver, url, person.username, PASSWORD, expire=expire, revoke=revoke)
     assert report == {
         "wrong_password": "invalid_grant",
+        "sign_in_page": True,
         "fresh": {"refreshes": 0, "outcomes": ["200"]},
         "expired": {"refreshes": 1, "outcomes": ["200"]},
         "lost_answers": {"refreshes": 3, "outcomes": ["200"]},
         "server_away": {"refreshes": 2, "outcomes": ["200"]},
+        "gateway_pages": {"refreshes": 4, "outcomes": ["200"]},
         "two_processes": [200, 200],
         "late_answer": {"status": 200, "kept": True},
         "revoked": {"refreshes": 1, "outcomes": ["SignedOut"]},
