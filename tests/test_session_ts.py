@@ -96,6 +96,7 @@ def test_nobody_is_signed_out_who_should_not_be(url: str, person: User, tmp_path
         "gateway_pages": {"refreshes": 4, "outcomes": ["200"]},
         "two_processes": [200, 200],
         "late_answer": {"status": 200, "kept": True},
+        "led_astray": {"sent": 0, "strangers": []},
         "revoked": {"refreshes": 1, "outcomes": ["SignedOut"]},
         "told_signed_out": 1,
         "stored_after": None,

@@ -71,17 +71,21 @@ class Session(
 
     override fun intercept(chain: Interceptor.Chain): Response {
         val request = chain.request()
-        // The tokens are for this server only.
-        if (request.url.host != base.host) return chain.proceed(request)
+        if (!isOurs(request.url)) return chain.proceed(request)
         return chain.proceed(signed(request, store.read() ?: throw SignedOut()))
     }
 
     // OkHttp asks here after a 401, and repeats the request that it gets.
     override fun authenticate(route: Route?, response: Response): Request? {
         val refused = response.request.tag(Pair::class.java)
-        if (refused == null || response.priorResponse != null) return null
+        // A redirect may have led to another server, and has kept the tag.
+        if (refused == null || !isOurs(response.request.url) || response.priorResponse != null) return null
         return signed(response.request, refresh(refused))
     }
+
+    // The tokens are for this server only.
+    private fun isOurs(url: HttpUrl): Boolean =
+        url.scheme == base.scheme && url.host == base.host && url.port == base.port
 
     private fun signed(request: Request, pair: Pair): Request =
         request.newBuilder()

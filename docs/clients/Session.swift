@@ -65,12 +65,16 @@ public actor Session {
 
     /// Sends a request as the person who is signed in; repeats it once, after a refresh.
     public func data(for request: URLRequest) async throws -> (Data, HTTPURLResponse) {
-        // The tokens are for this server only.
-        guard request.url?.host == base.host else { return try await send(request, nil) }
+        guard isOurs(request.url) else { return try await send(request, nil) }
         guard let pair = try store.read() else { throw SessionError.signedOut }
         let answer = try await send(request, pair)
         guard answer.1.statusCode == 401 else { return answer }
         return try await send(request, refresh(pair))
+    }
+
+    // The tokens are for this server only.
+    private func isOurs(_ url: URL?) -> Bool {
+        url?.scheme == base.scheme && url?.host == base.host && url?.port == base.port
     }
 
     private func send(_ request: URLRequest, _ pair: Pair?) async throws -> (Data, HTTPURLResponse) {

@@ -75,9 +75,8 @@ class Session extends Interceptor {
 
   @override
   Future<void> onRequest(RequestOptions options, RequestInterceptorHandler handler) async {
-    // The tokens are for this server only.
-    if (options.uri.host != Uri.parse(_plain.options.baseUrl).host) return handler.next(options);
     try {
+      if (!_isOurs(options.uri)) return handler.next(options);
       handler.next(_signed(options, await store.read() ?? (throw SignedOut())));
     } catch (error) {
       // Dio waits for ever for a handler that is never called.
@@ -98,6 +97,12 @@ class Session extends Interceptor {
     } catch (error) {
       handler.next(DioException(requestOptions: options, response: err.response, error: error));
     }
+  }
+
+  // The tokens are for this server only.
+  bool _isOurs(Uri uri) {
+    final base = Uri.parse(_plain.options.baseUrl);
+    return uri.scheme == base.scheme && uri.host == base.host && uri.port == base.port;
   }
 
   RequestOptions _signed(RequestOptions options, Pair pair) => options

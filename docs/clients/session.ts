@@ -52,6 +52,8 @@ export class Session {
 
   // Sends a request as the person who is signed in; repeats it once, after a refresh.
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    // The tokens are for this server only. An older React Native's URL has no origin.
+    if (!/^\/(?![/\\\s])/.test(path)) throw new TypeError("a path begins with one slash");
     const pair = await this.store.read();
     if (!pair) throw new SignedOut();
     const answer = await this.send(path, init, pair);

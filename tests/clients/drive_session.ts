@@ -151,6 +151,23 @@ const newest = store.pair as Pair | null;
 release();
 report.late_answer = { status: (await slow).status, kept: store.pair === newest };
 
+// Paths that a link named: a port, a user name, another host, slashes that a browser reads as one.
+const strangers: string[] = [];
+const stranger = createServer((request, response) => {
+  strangers.push(request.headers.authorization ?? "nobody");
+  response.end();
+});
+await new Promise<void>((resolve) => stranger.listen(0, "127.0.0.1", resolve));
+const port = (stranger.address() as AddressInfo).port;
+const host = `127.0.0.1:${port}`;
+const portless = new Session("http://127.0.0.1", store);
+const paths = [
+  ...[`:${port}/x`, `@${host}/x`, `http://${host}/x`],
+  ...[`//${host}/x`, `/\\${host}/x`, `/\t/${host}/x`],
+];
+const astray = await Promise.allSettled(paths.map((path) => portless.fetch(path)));
+report.led_astray = { sent: astray.filter((one) => one.status === "fulfilled").length, strangers };
+
 await ask("revoke");
 report.revoked = await burst();
 report.told_signed_out = signedOut;
