@@ -72,16 +72,21 @@ class Session(
     override fun intercept(chain: Interceptor.Chain): Response {
         val request = chain.request()
         if (!isOurs(request.url)) return chain.proceed(request)
-        return chain.proceed(signed(request, store.read() ?: throw SignedOut()))
+        return chain.proceed(signed(request, orIOException { store.read() } ?: throw SignedOut()))
     }
 
     // OkHttp asks here after a 401, and repeats the request that it gets.
     override fun authenticate(route: Route?, response: Response): Request? {
         val refused = response.request.tag(Pair::class.java)
         // A redirect may have led to another server, and has kept the tag.
-        if (refused == null || !isOurs(response.request.url) || response.priorResponse != null) return null
-        return signed(response.request, refresh(refused))
+        if (refused == null || !isOurs(response.request.url)) return null
+        if (generateSequence(response) { it.priorResponse }.count { it.code == 401 } > 1) return null
+        return signed(response.request, orIOException { refresh(refused) })
     }
+
+    // OkHttp reports an IOException; anything else, as the Keystore throws it, would end the app.
+    private fun <T> orIOException(work: () -> T): T =
+        try { work() } catch (error: Exception) { throw error as? IOException ?: IOException(error) }
 
     // The tokens are for this server only.
     private fun isOurs(url: HttpUrl): Boolean =
@@ -163,11 +168,12 @@ class Session(
         else answer.status != 429 && answer.status < 500
 
     // Not `getString`: it makes a string of anything.
-    private fun pairIn(answer: Answer): Pair? = Pair(
-        answer.body.opt("access_token") as? String ?: return null,
-        answer.body.opt("refresh_token") as? String ?: return null,
-        answer.body.optJSONObject("device")?.opt("id") as? String ?: return null
-    )
+    private fun pairIn(answer: Answer): Pair? {
+        val access = answer.body.opt("access_token") as? String ?: return null
+        val refresh = answer.body.opt("refresh_token") as? String ?: return null
+        val session = answer.body.optJSONObject("device")?.opt("id") as? String ?: return null
+        return Pair(access, refresh, session)
+    }
 
     private fun codeOf(answer: Answer): String = answer.body.optString("error", "status ${answer.status}")
 }
