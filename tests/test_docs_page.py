@@ -91,6 +91,12 @@ def hosts_asked(page: Page) -> set[str]:
     return {url.split("/")[2] for url in urls if url.startswith(("http", "ws"))}
 
 
+def complaints(page: Page) -> list[str]:
+    """Return what the browser holds for an error: of a script, of the policy, of an answer."""
+    log = page.browser.get_log("browser")  # type: ignore[no-untyped-call]
+    return [entry["message"] for entry in log if entry["level"] == "SEVERE"]
+
+
 def test_the_page_signs_in_authorizes_and_calls_with_nothing_from_another_host(
     page: Page, live_server: Any
 ) -> None:
@@ -108,5 +114,7 @@ def test_the_page_signs_in_authorizes_and_calls_with_nothing_from_another_host(
     status, devices = page.try_out("devices")
     assert (status, [device["id"] for device in devices]) == ("200", [pair["device"]["id"]])
 
+    told = "Failed to load resource: the server responded with a status of 401 (Unauthorized)"
+    assert complaints(page) == [f"{live_server.url}/users/me - {told}"]
     assert hosts_asked(page) == {live_server.url.removeprefix("http://")}
     assert page.browser.get_cookies() == []

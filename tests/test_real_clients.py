@@ -4,7 +4,6 @@ Access tokens live for two seconds there, so that one can be watched as it expir
 """
 
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -12,7 +11,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -21,7 +19,6 @@ from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session as AuthlibSession
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
-from django.db import connection
 from oauthlib.oauth2 import OAuth2Error
 from requests_oauthlib import OAuth2Session
 
@@ -29,7 +26,7 @@ from backend.local.ports import HOST
 from tests.lossy_network import lossy_network
 from tests.phone import PASSWORD
 from tests.test_introspect import a_service
-from tests.web_server import ROOT, web_server
+from tests.web_server import ROOT, of_this_run, web_server
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
@@ -94,16 +91,6 @@ LIBRARIES = [
     pytest.param(Library(authlib_session, authlib_revoke), id="Authlib"),
 ]
 with_each_library = pytest.mark.parametrize("library", LIBRARIES)
-
-
-def of_this_run() -> dict[str, str]:
-    """Return what makes a server of this project share the database of the test run."""
-    url = urlsplit(os.environ["DATABASE_URL"])
-    # Rebuilt by hand: urlunsplit drops the "//" of an address without a host.
-    database = f"{url.scheme}://{url.netloc}/{connection.settings_dict['NAME']}?{url.query}"
-    kept = {name: os.environ[name] for name in ("REDIS_URL", "SECRET_KEY", "HTTPS_ONLY")}
-    changes = {"DATABASE_URL": database, "ALLOWED_HOSTS": HOST, "WEB_CONCURRENCY": "2"}
-    return kept | changes
 
 
 @pytest.fixture(scope="module")

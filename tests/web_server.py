@@ -11,6 +11,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urlsplit
+
+from django.db import connection
 
 from backend.local.ports import HOST, free_port
 
@@ -30,6 +33,16 @@ def environment(directory: Path, **changes: str) -> dict[str, str]:
     base = {"PATH": os.environ["PATH"], "LOCAL_DIR": str(directory), **PRODUCTION}
     wanted = base | {"SECRET_KEY": secrets.token_urlsafe(64)} | changes
     return {name: value for name, value in wanted.items() if value}
+
+
+def of_this_run() -> dict[str, str]:
+    """Return what makes a server of this project share the database of the test run."""
+    url = urlsplit(os.environ["DATABASE_URL"])
+    # Rebuilt by hand: urlunsplit drops the "//" of an address without a host.
+    database = f"{url.scheme}://{url.netloc}/{connection.settings_dict['NAME']}?{url.query}"
+    kept = {name: os.environ[name] for name in ("REDIS_URL", "SECRET_KEY", "HTTPS_ONLY")}
+    changes = {"DATABASE_URL": database, "ALLOWED_HOSTS": HOST, "WEB_CONCURRENCY": "2"}
+    return kept | changes
 
 
 def command(port: int) -> list[str]:

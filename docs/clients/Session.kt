@@ -56,7 +56,7 @@ class Session(
         val body = JSONObject().put("username", username).put("password", password)
         val answer = post("users/login", body.put("device", device))
         if (answer.status != 200) throw Refused(codeOf(answer))
-        store.write(pairIn(answer))
+        store.write(pairIn(answer) ?: throw Unavailable())
     }
 
     // Forgets the tokens first: a sign-out without a network is one all the same.
@@ -71,17 +71,26 @@ class Session(
 
     override fun intercept(chain: Interceptor.Chain): Response {
         val request = chain.request()
-        // The tokens are for this server only.
-        if (request.url.host != base.host) return chain.proceed(request)
-        return chain.proceed(signed(request, store.read() ?: throw SignedOut()))
+        if (!isOurs(request.url)) return chain.proceed(request)
+        return chain.proceed(signed(request, orIOException { store.read() } ?: throw SignedOut()))
     }
 
     // OkHttp asks here after a 401, and repeats the request that it gets.
     override fun authenticate(route: Route?, response: Response): Request? {
         val refused = response.request.tag(Pair::class.java)
-        if (refused == null || response.priorResponse != null) return null
-        return signed(response.request, refresh(refused))
+        // A redirect may have led to another server, and has kept the tag.
+        if (refused == null || !isOurs(response.request.url)) return null
+        if (generateSequence(response) { it.priorResponse }.count { it.code == 401 } > 1) return null
+        return signed(response.request, orIOException { refresh(refused) })
     }
+
+    // OkHttp reports an IOException; anything else, as the Keystore throws it, would end the app.
+    private fun <T> orIOException(work: () -> T): T =
+        try { work() } catch (error: Exception) { throw error as? IOException ?: IOException(error) }
+
+    // The tokens are for this server only.
+    private fun isOurs(url: HttpUrl): Boolean =
+        url.scheme == base.scheme && url.host == base.host && url.port == base.port
 
     private fun signed(request: Request, pair: Pair): Request =
         request.newBuilder()
@@ -112,8 +121,12 @@ class Session(
         val current = pairOf(refused.session)
         // Another process of this app was quicker: the server gave both the same pair.
         if (current.refreshToken != held.refreshToken) return current
-        // Store, then use: once the new pair is used, the old token cannot be shown again.
-        if (answer.status == 200) return pairIn(answer).also { store.write(it) }
+        val next = pairIn(answer)
+        if (next != null) {
+            // Store, then use: once the new pair is used, the old token cannot be shown again.
+            store.write(next)
+            return next
+        }
         if (codeOf(answer) != "invalid_grant") throw Refused(codeOf(answer))
         store.clear()
         onSignedOut()
@@ -129,7 +142,7 @@ class Session(
         val body = JSONObject().put("grant_type", "refresh_token").put("refresh_token", refreshToken)
         for (attempt in 1..ATTEMPTS) {
             val answer = try { post("users/token", body) } catch (_: IOException) { null }
-            if (answer != null && answer.status != 429 && answer.status < 500) return answer
+            if (answer != null && says(answer)) return answer
             // A random part of a span that doubles: phones that failed together do not return together.
             val wait = (answer?.retryAfter ?: 0) + Random.nextLong(250L shl attempt)
             if (attempt == ATTEMPTS || wait > LONGEST_WAIT) break
@@ -144,20 +157,23 @@ class Session(
         plain.newCall(request.build()).execute().use { response ->
             val retryAfter = 1000 * (response.header("Retry-After")?.toLongOrNull() ?: 0)
             val text = response.body!!.string()
-            // A pair that breaks off, or is a page of the network's own, is no answer.
-            val said = try { JSONObject(text) } catch (error: JSONException) {
-                if (response.isSuccessful) throw IOException(error)
-                JSONObject()
-            }
+            val said = try { JSONObject(text) } catch (_: JSONException) { JSONObject() }
             return Answer(response.code, retryAfter, said)
         }
     }
 
-    private fun pairIn(answer: Answer): Pair = Pair(
-        answer.body.getString("access_token"),
-        answer.body.getString("refresh_token"),
-        answer.body.getJSONObject("device").getString("id")
-    )
+    // A pair that breaks off, or a page of the network's own in its place, is no answer.
+    private fun says(answer: Answer): Boolean =
+        if (answer.status == 200) pairIn(answer) != null
+        else answer.status != 429 && answer.status < 500
+
+    // Not `getString`: it makes a string of anything.
+    private fun pairIn(answer: Answer): Pair? {
+        val access = answer.body.opt("access_token") as? String ?: return null
+        val refresh = answer.body.opt("refresh_token") as? String ?: return null
+        val session = answer.body.optJSONObject("device")?.opt("id") as? String ?: return null
+        return Pair(access, refresh, session)
+    }
 
     private fun codeOf(answer: Answer): String = answer.body.optString("error", "status ${answer.status}")
 }

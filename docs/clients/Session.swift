@@ -52,7 +52,8 @@ public actor Session {
         let body: [String: Any] = ["username": username, "password": password, "device": device]
         let answer = try await post("users/login", body)
         guard answer.status == 200 else { throw SessionError.refused(code(of: answer)) }
-        try store.write(pair(in: answer))
+        guard let first = pair(in: answer) else { throw SessionError.unavailable }
+        try store.write(first)
     }
 
     /// Forgets the tokens first: a sign-out without a network is one all the same.
@@ -64,12 +65,16 @@ public actor Session {
 
     /// Sends a request as the person who is signed in; repeats it once, after a refresh.
     public func data(for request: URLRequest) async throws -> (Data, HTTPURLResponse) {
-        // The tokens are for this server only.
-        guard request.url?.host == base.host else { return try await send(request, nil) }
+        guard isOurs(request.url) else { return try await send(request, nil) }
         guard let pair = try store.read() else { throw SessionError.signedOut }
         let answer = try await send(request, pair)
         guard answer.1.statusCode == 401 else { return answer }
         return try await send(request, refresh(pair))
+    }
+
+    // The tokens are for this server only.
+    private func isOurs(_ url: URL?) -> Bool {
+        url?.scheme == base.scheme && url?.host == base.host && url?.port == base.port
     }
 
     private func send(_ request: URLRequest, _ pair: Pair?) async throws -> (Data, HTTPURLResponse) {
@@ -99,9 +104,8 @@ public actor Session {
         let current = try pair(of: refused.device.id)
         // Another process of this app was quicker: the server gave both the same pair.
         if current.refreshToken != held.refreshToken { return current }
-        if answer.status == 200 {
+        if let next = pair(in: answer) {
             // Store, then use: once the new pair is used, the old token cannot be shown again.
-            let next = try pair(in: answer)
             try store.write(next)
             return next
         }
@@ -126,7 +130,7 @@ public actor Session {
         let body = ["grant_type": "refresh_token", "refresh_token": refreshToken]
         for attempt in 1...Self.attempts {
             let answer = try? await post("users/token", body)
-            if let answer, answer.status != 429, answer.status < 500 { return answer }
+            if let answer, says(answer) { return answer }
             // A random part of a span that doubles: phones that failed together do not return together.
             let wait = (answer?.retryAfter ?? 0) + Double.random(in: 0..<(0.25 * pow(2, Double(attempt))))
             if attempt == Self.attempts || wait > Self.longestWait { break }
@@ -142,16 +146,20 @@ public actor Session {
         request.httpBody = try JSONSerialization.data(withJSONObject: body)
         let (data, response) = try await network.data(for: request)
         let http = response as! HTTPURLResponse
-        // A pair that breaks off, or is a page of the network's own, is no answer.
-        if http.statusCode == 200 { _ = try JSONSerialization.jsonObject(with: data) }
         let retryAfter = Double(http.value(forHTTPHeaderField: "Retry-After") ?? "") ?? 0
         return Answer(status: http.statusCode, retryAfter: retryAfter, body: data)
     }
 
-    private func pair(in answer: Answer) throws -> Pair {
+    // A pair that breaks off, or a page of the network's own in its place, is no answer.
+    private func says(_ answer: Answer) -> Bool {
+        if answer.status == 200 { return pair(in: answer) != nil }
+        return answer.status != 429 && answer.status < 500
+    }
+
+    private func pair(in answer: Answer) -> Pair? {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
-        return try decoder.decode(Pair.self, from: answer.body)
+        return try? decoder.decode(Pair.self, from: answer.body)
     }
 
     private func code(of answer: Answer) -> String {

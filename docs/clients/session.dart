@@ -8,10 +8,6 @@ import 'package:dio/dio.dart';
 class Pair {
   const Pair(this.accessToken, this.refreshToken, this.session);
 
-  Pair.fromJson(Map<String, dynamic> json)
-      : this(json['access_token'] as String, json['refresh_token'] as String,
-            (json['device'] as Map<String, dynamic>)['id'] as String);
-
   final String accessToken;
   final String refreshToken;
   final String session;
@@ -62,7 +58,7 @@ class Session extends Interceptor {
     final answer = await _plain.post<dynamic>('/users/login',
         data: {'username': username, 'password': password, 'device': device});
     if (answer.statusCode != 200) throw Refused(_codeOf(answer));
-    await store.write(Pair.fromJson(answer.data as Map<String, dynamic>));
+    await store.write(_pairIn(answer) ?? (throw Unavailable()));
   }
 
   /// Forgets the tokens first: a sign-out without a network is one all the same.
@@ -79,9 +75,8 @@ class Session extends Interceptor {
 
   @override
   Future<void> onRequest(RequestOptions options, RequestInterceptorHandler handler) async {
-    // The tokens are for this server only.
-    if (options.uri.host != Uri.parse(_plain.options.baseUrl).host) return handler.next(options);
     try {
+      if (!_isOurs(options.uri)) return handler.next(options);
       handler.next(_signed(options, await store.read() ?? (throw SignedOut())));
     } catch (error) {
       // Dio waits for ever for a handler that is never called.
@@ -104,6 +99,12 @@ class Session extends Interceptor {
     }
   }
 
+  // The tokens are for this server only.
+  bool _isOurs(Uri uri) {
+    final base = Uri.parse(_plain.options.baseUrl);
+    return uri.scheme == base.scheme && uri.host == base.host && uri.port == base.port;
+  }
+
   RequestOptions _signed(RequestOptions options, Pair pair) => options
     ..headers['Authorization'] = 'Bearer ${pair.accessToken}'
     ..extra['pair'] = pair;
@@ -120,9 +121,9 @@ class Session extends Interceptor {
     final current = await _pairOf(refused.session);
     // Another isolate or process was quicker: the server gave both the same pair.
     if (current.refreshToken != held.refreshToken) return current;
-    if (answer.statusCode == 200) {
+    final next = _pairIn(answer);
+    if (next != null) {
       // Store, then use: once the new pair is used, the old token cannot be shown again.
-      final next = Pair.fromJson(answer.data as Map<String, dynamic>);
       await store.write(next);
       return next;
     }
@@ -143,10 +144,7 @@ class Session extends Interceptor {
   Future<Response<dynamic>> _askForPair(String refreshToken) async {
     for (var attempt = 1;; attempt++) {
       final answer = await _tryToken(refreshToken);
-      final status = answer?.statusCode ?? 0;
-      // A pair that breaks off, or is a page of the network's own, is no answer.
-      final said = status == 200 ? answer!.data is Map : status > 0;
-      if (said && status != 429 && status < 500) return answer!;
+      if (answer != null && _says(answer)) return answer;
       // A random part of a span that doubles: phones that failed together do not return together.
       final wait = Duration(
           seconds: int.tryParse(answer?.headers.value('retry-after') ?? '') ?? 0,
@@ -164,6 +162,23 @@ class Session extends Interceptor {
       return null;
     }
   }
+
+  // A pair that breaks off, or a page of the network's own in its place, is no answer.
+  bool _says(Response<dynamic> answer) {
+    final status = answer.statusCode ?? 0;
+    if (status == 200) return _pairIn(answer) != null;
+    return status > 0 && status != 429 && status < 500;
+  }
+
+  Pair? _pairIn(Response<dynamic> answer) => switch (answer.data) {
+        {
+          'access_token': final String access,
+          'refresh_token': final String refresh,
+          'device': {'id': final String session},
+        } =>
+          Pair(access, refresh, session),
+        _ => null,
+      };
 
   String _codeOf(Response<dynamic> answer) {
     final body = answer.data;

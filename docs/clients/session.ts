@@ -46,11 +46,14 @@ export class Session {
   async signIn(username: string, password: string, device: Record<string, string>): Promise<void> {
     const answer = await this.post("/users/login", { username, password, device });
     if (answer.status !== 200) throw new Refused(codeOf(answer));
-    await this.store.write(answer.body as Pair);
+    if (!isPair(answer.body)) throw new Unavailable();
+    await this.store.write(answer.body);
   }
 
   // Sends a request as the person who is signed in; repeats it once, after a refresh.
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    // The tokens are for this server only. An older React Native's URL has no origin.
+    if (!/^\/(?![/\\\s])/.test(path)) throw new TypeError("a path begins with one slash");
     const pair = await this.store.read();
     if (!pair) throw new SignedOut();
     const answer = await this.send(path, init, pair);
@@ -87,10 +90,10 @@ export class Session {
     const current = await this.pairOf(refused.device.id);
     // Another process of this app was quicker: the server gave both the same pair.
     if (current.refresh_token !== held.refresh_token) return current;
-    if (answer.status === 200) {
+    if (isPair(answer.body)) {
       // Store, then use: once the new pair is used, the old token cannot be shown again.
-      await this.store.write(answer.body as Pair);
-      return answer.body as Pair;
+      await this.store.write(answer.body);
+      return answer.body;
     }
     if (codeOf(answer) !== "invalid_grant") throw new Refused(codeOf(answer));
     await this.store.clear();
@@ -110,7 +113,7 @@ export class Session {
     for (let attempt = 1; ; attempt++) {
       const body = { grant_type: "refresh_token", refresh_token };
       const answer = await this.post("/users/token", body).catch(() => null);
-      if (answer && answer.status !== 429 && answer.status < 500) return answer;
+      if (answer && says(answer)) return answer;
       // A random part of a span that doubles: phones that failed together do not return together.
       const wait = (answer?.retryAfter ?? 0) + Math.random() * 250 * 2 ** attempt;
       if (attempt === ATTEMPTS || wait > LONGEST_WAIT) throw new Unavailable();
@@ -129,9 +132,7 @@ export class Session {
         signal: abort.signal,
       });
       const retryAfter = 1000 * (Number(answer.headers.get("Retry-After")) || 0);
-      // A pair that breaks off, or is a page of the network's own, is no answer.
-      const reading = answer.json();
-      const said: unknown = answer.ok ? await reading : await reading.catch(() => ({}));
+      const said: unknown = await answer.json().catch(() => null);
       return { status: answer.status, retryAfter, body: said };
     } finally {
       clearTimeout(timer);
@@ -139,6 +140,18 @@ export class Session {
   }
 }
 
+// A pair that breaks off, or a page of the network's own in its place, is no answer.
+function says(answer: Answer): boolean {
+  if (answer.status === 200) return isPair(answer.body);
+  return answer.status !== 429 && answer.status < 500;
+}
+
+function isPair(body: unknown): body is Pair {
+  const pair = body as Partial<Pair> | null;
+  const parts = [pair?.access_token, pair?.refresh_token, pair?.device?.id];
+  return parts.every((part) => typeof part === "string");
+}
+
 function codeOf(answer: Answer): string {
-  return (answer.body as { error?: string }).error ?? `status ${answer.status}`;
+  return (answer.body as { error?: string } | null)?.error ?? `status ${answer.status}`;
 }

@@ -6,14 +6,29 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createInterface } from "node:readline";
-import { type Pair, Refused, Session, SignedOut, type Store } from "../../docs/clients/session.js";
+import {
+  type Pair,
+  Refused,
+  Session,
+  SignedOut,
+  type Store,
+  Unavailable,
+} from "../../docs/clients/session.js";
 
 const [server, username, password] = process.argv.slice(2) as [string, string, string];
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const device = { installation_id: "driven", name: "Driven" };
 
-// What happens to the next refreshes: the server's answer is lost or late, or the server is away.
-const fates: ("lost" | "late" | "away")[] = [];
+// What happens to the next exchanges: the server's answer is lost or late, the server is away, or a
+// gateway answers in its place.
+const fates: ("lost" | "late" | "away" | "page" | "empty" | "half")[] = [];
+// What a gateway says with a 200: none of it is a pair.
+const PAGES: Record<string, string> = {
+  page: "<h1>Please accept our terms</h1>",
+  empty: "{}",
+  half: '{"access_token": "axa_half", "refresh_token": null, "device": {"id": 7}}',
+};
+const PAIRS = new Set(["/users/login", "/users/token"]);
 let refreshes = 0;
 let unstored = 0;
 let release = () => {};
@@ -25,9 +40,13 @@ const network = createServer(async (request, response) => {
   if (refresh) refreshes++;
   const bearer = request.headers.authorization;
   if (bearer && !store.written.has(bearer)) unstored++;
-  const fate = refresh ? fates.shift() : undefined;
+  const fate = PAIRS.has(request.url ?? "") ? fates.shift() : undefined;
   if (fate === "away") {
     response.writeHead(503, { "Retry-After": "1" }).end("<h1>Service Unavailable</h1>");
+    return;
+  }
+  if (fate && fate in PAGES) {
+    response.writeHead(200, { "Content-Type": "application/json" }).end(PAGES[fate]);
     return;
   }
   const answer = await fetch(server + request.url, {
@@ -91,6 +110,10 @@ async function burst(): Promise<{ refreshes: number; outcomes: string[] }> {
 report.wrong_password = await session
   .signIn(username, "wrong", device)
   .catch((error: unknown) => error instanceof Refused && error.message);
+fates.push("empty");
+report.sign_in_page = await session
+  .signIn(username, password, device)
+  .catch((error: unknown) => error instanceof Unavailable && store.pair === null);
 await session.signIn(username, password, device);
 report.fresh = await burst();
 
@@ -104,6 +127,10 @@ report.lost_answers = await burst();
 await ask("expire");
 fates.push("away");
 report.server_away = await burst();
+
+await ask("expire");
+fates.push("page", "empty", "half");
+report.gateway_pages = await burst();
 
 // A second process of the app, with a memory of its own for what is under way.
 await ask("expire");
@@ -123,6 +150,23 @@ await extension.fetch("/users/me");
 const newest = store.pair as Pair | null;
 release();
 report.late_answer = { status: (await slow).status, kept: store.pair === newest };
+
+// Paths that a link named: a port, a user name, another host, slashes that a browser reads as one.
+const strangers: string[] = [];
+const stranger = createServer((request, response) => {
+  strangers.push(request.headers.authorization ?? "nobody");
+  response.end();
+});
+await new Promise<void>((resolve) => stranger.listen(0, "127.0.0.1", resolve));
+const port = (stranger.address() as AddressInfo).port;
+const host = `127.0.0.1:${port}`;
+const portless = new Session("http://127.0.0.1", store);
+const paths = [
+  ...[`:${port}/x`, `@${host}/x`, `http://${host}/x`],
+  ...[`//${host}/x`, `/\\${host}/x`, `/\t/${host}/x`],
+];
+const astray = await Promise.allSettled(paths.map((path) => portless.fetch(path)));
+report.led_astray = { sent: astray.filter((one) => one.status === "fulfilled").length, strangers };
 
 await ask("revoke");
 report.revoked = await burst();
