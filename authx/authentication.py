@@ -4,6 +4,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.views.decorators.debug import sensitive_variables
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
 from rest_framework.authentication import BasicAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
@@ -24,6 +25,7 @@ AUTHENTICATION_INFO: Final = "authx.authentication_info"
 class TokenAuthentication(KnoxTokenAuthentication):
     """Sets `request.user`, and `request.auth` to the AccessToken, its session loaded."""
 
+    @sensitive_variables()
     def authenticate(self, request: Request) -> tuple[AbstractBaseUser, AccessToken] | None:
         scheme, _, credentials = get_authorization_header(request).partition(b" ")
         # Another scheme may be another backend's; the name is case-insensitive (RFC 9110 11.1).
@@ -56,6 +58,7 @@ class ServiceAuthentication(BasicAuthentication):
     Whoever is no service gets no further, with credentials of another kind or with none.
     """
 
+    @sensitive_variables()
     def authenticate(self, request: Request) -> tuple[Service, None]:
         try:
             authenticated: tuple[Service, None] | None = super().authenticate(request)

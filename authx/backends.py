@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import sync_to_async
 from django.contrib.auth import backends, get_user_model
 from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
 
 from authx.sessions.passwords import is_password_right, waste_a_check
 from authx.throttling.passwords import password_attempt, sign_in_limits
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 class ModelBackend(backends.ModelBackend):
     """Limits guessing at every door, the admin's included; sessions follow an upgraded hash."""
 
+    @sensitive_variables()
     def authenticate(
         self,
         request: HttpRequest | None,  # noqa: ARG002 -- Django's signature

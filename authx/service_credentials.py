@@ -5,6 +5,7 @@ from typing import Final
 
 from django.db.models import Q
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from authx import conf, tokens
 from authx.errors import ForgedTokenError, InvalidServiceError
@@ -32,6 +33,7 @@ def revoke_service(*, service: Service) -> bool:
     return bool(unrevoked.update(revoked_at=timezone.now()))
 
 
+@sensitive_variables()
 def authenticate_service(*, client_id: str, raw_secret: str) -> Service:
     """Return the live service that a credential belongs to (RFC 6749 section 2.3.1).
 

@@ -1,16 +1,20 @@
 """Garbage in any field of any endpoint: one shape of refusal, nothing written, nothing echoed."""
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.utils import timezone
 
 from authx import tokens
+from authx.models import Service
 from authx.tokens import Token, TokenKind
 from tests.phone import PASSWORD, Phone, error_of
+from tests.test_introspect import a_service, basic
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Answer
@@ -27,12 +31,18 @@ GOOD: dict[str, dict[str, Any]] = {
     },
     "POST token": {"grant_type": "refresh_token", "refresh_token": MARK},
     "POST revoke": {"token": MARK, "token_type_hint": "refresh_token"},
+    "POST introspect": {"token": MARK, "token_type_hint": "access_token"},
     "POST logout-all": {"keep_current": True},
     "POST password": {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
     "PATCH devices/{id}": {"name": "x"},
 }
 PUBLIC = {"POST login", "POST token", "POST revoke"}
-BODILESS = ["GET me", "POST logout", "GET devices", "GET devices/{id}", "DELETE devices/{id}"]
+# What only another service may ask, with the refusal of its credential.
+SERVICES = {"introspect": "invalid_client"}
+BODILESS = [
+    *("GET me", "POST logout", "GET activity"),
+    *("GET devices", "GET devices/{id}", "DELETE devices/{id}"),
+]
 ENDPOINTS = [*GOOD, *BODILESS]
 FIELDS = [(endpoint, field) for endpoint, body in GOOD.items() for field in body]
 LABELS = [("POST login", f"device.{label}") for label in GOOD["POST login"]["device"]]
@@ -62,12 +72,30 @@ METHODS = ["PUT", "TRACE", "OPTIONS", "PROPFIND", "CONNECT", "X" * 100]
 HEADERS = ["HTTP_USER_AGENT", "HTTP_X_FORWARDED_FOR", "HTTP_ACCEPT", "HTTP_COOKIE", "HTTP_HOST"]
 
 
+@dataclass
+class Caller(Phone):
+    """Alice's phone, and another service at its side."""
+
+    service: str = ""
+
+    def authorization(self, endpoint: str) -> str:
+        return self.service if endpoint.split()[1] in SERVICES else f"Bearer {self.access_token}"
+
+
+@pytest.fixture
+def phone(phone: Phone) -> Caller:
+    service = a_service()
+    # That it is used is noted already, so that a refusal has nothing to write.
+    Service.objects.update(last_used_at=timezone.now())
+    return Caller(**vars(phone), service=basic(service.pk, service.raw_secret))
+
+
 def everything() -> list[Any]:
     """Return every row of every table."""
     return [list(model._base_manager.order_by("pk").values()) for model in apps.get_models()]
 
 
-def send(phone: Phone, endpoint: str, body: bytes | str, **options: Any) -> "Answer":
+def send(phone: Caller, endpoint: str, body: bytes | str, **options: Any) -> "Answer":
     method, path = endpoint.split()
     return phone.client.generic(
         method,
@@ -75,7 +103,7 @@ def send(phone: Phone, endpoint: str, body: bytes | str, **options: Any) -> "Ans
         body,
         **{
             "content_type": "application/json",
-            "HTTP_AUTHORIZATION": f"Bearer {phone.access_token}",
+            "HTTP_AUTHORIZATION": phone.authorization(endpoint),
         }
         | options,
     )
@@ -97,7 +125,7 @@ def assert_refused(answer: "Answer") -> None:
 
 
 @pytest.mark.parametrize(("endpoint", "field"), FIELDS + LABELS)
-def test_a_field_of_another_type_is_refused(phone: Phone, endpoint: str, field: str) -> None:
+def test_a_field_of_another_type_is_refused(phone: Caller, endpoint: str, field: str) -> None:
     # Of the one object, members that no description names are ignored.
     wrong = WRONG if field == "device" else [*WRONG, AN_OBJECT]
     before = everything()
@@ -107,7 +135,7 @@ def test_a_field_of_another_type_is_refused(phone: Phone, endpoint: str, field: 
 
 
 @pytest.mark.parametrize(("endpoint", "field"), TEXTS)
-def test_text_that_nothing_honest_says_is_refused(phone: Phone, endpoint: str, field: str) -> None:
+def test_text_that_nothing_honest_says_is_refused(phone: Caller, endpoint: str, field: str) -> None:
     before = everything()
     for text in UNSPEAKABLE:
         assert_refused(send(phone, endpoint, with_field(endpoint, field, f'"{text}"')))
@@ -115,14 +143,14 @@ def test_text_that_nothing_honest_says_is_refused(phone: Phone, endpoint: str, f
 
 
 @pytest.mark.parametrize(("endpoint", "field"), NEEDED)
-def test_an_empty_field_counts_as_missing(phone: Phone, endpoint: str, field: str) -> None:
+def test_an_empty_field_counts_as_missing(phone: Caller, endpoint: str, field: str) -> None:
     answer = send(phone, endpoint, with_field(endpoint, field, '""'))
     assert error_of(answer) == (400, "invalid_request")
     assert set(answer.json()["fields"]) == {field}
 
 
 @pytest.mark.parametrize("endpoint", GOOD)
-def test_a_body_that_is_no_json_is_refused(phone: Phone, endpoint: str) -> None:
+def test_a_body_that_is_no_json_is_refused(phone: Caller, endpoint: str) -> None:
     before = everything()
     for body in MALFORMED:
         assert_refused(send(phone, endpoint, body))
@@ -130,7 +158,7 @@ def test_a_body_that_is_no_json_is_refused(phone: Phone, endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("endpoint", GOOD)
-def test_ten_megabytes_are_not_read(phone: Phone, endpoint: str) -> None:
+def test_ten_megabytes_are_not_read(phone: Caller, endpoint: str) -> None:
     before = everything()
     answer = send(phone, endpoint, MARK.encode() * 800_000)
     assert error_of(answer) == (413, "payload_too_large")
@@ -138,7 +166,7 @@ def test_ten_megabytes_are_not_read(phone: Phone, endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("endpoint", GOOD)
-def test_a_content_type_that_nobody_asked_for_is_refused(phone: Phone, endpoint: str) -> None:
+def test_a_content_type_that_nobody_asked_for_is_refused(phone: Caller, endpoint: str) -> None:
     before, body = everything(), json.dumps(GOOD[endpoint])
     for content_type in CONTENT_TYPES:
         answer = send(phone, endpoint, body, content_type=content_type)
@@ -147,7 +175,7 @@ def test_a_content_type_that_nobody_asked_for_is_refused(phone: Phone, endpoint:
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_method_that_is_not_offered_is_refused(phone: Phone, endpoint: str) -> None:
+def test_a_method_that_is_not_offered_is_refused(phone: Caller, endpoint: str) -> None:
     before = everything()
     for method in METHODS:
         answer = send(phone, f"{method} {endpoint.split()[1]}", b"{}")
@@ -157,7 +185,7 @@ def test_a_method_that_is_not_offered_is_refused(phone: Phone, endpoint: str) ->
 
 @pytest.mark.parametrize("header", HEADERS)
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_header_of_any_bytes_breaks_nothing(phone: Phone, endpoint: str, header: str) -> None:
+def test_a_header_of_any_bytes_breaks_nothing(phone: Caller, endpoint: str, header: str) -> None:
     body = json.dumps(GOOD.get(endpoint, {}))
     answer = send(phone, endpoint, body, **{header: "".join(map(chr, range(1, 256)))})
     assert answer.status_code < 500
@@ -165,12 +193,12 @@ def test_a_header_of_any_bytes_breaks_nothing(phone: Phone, endpoint: str, heade
 
 
 @pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if one not in PUBLIC])
-def test_ten_authorization_headers_are_refused(phone: Phone, endpoint: str) -> None:
+def test_ten_authorization_headers_are_refused(phone: Caller, endpoint: str) -> None:
     before = everything()
     # A web server hands several headers of a name over as one, joined by commas.
-    header = ",".join([f"Bearer {phone.access_token}"] * 10)
+    header = ",".join([phone.authorization(endpoint)] * 10)
     answer = send(phone, endpoint, json.dumps(GOOD.get(endpoint, {})), HTTP_AUTHORIZATION=header)
-    assert error_of(answer) == (401, "invalid_token")
+    assert error_of(answer) == (401, SERVICES.get(endpoint.split()[1], "invalid_token"))
     assert everything() == before
 
 

@@ -9,6 +9,7 @@ from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from authx.context import Source
 from authx.errors import CredentialsChangedError, InvalidCredentialsError, WrongPasswordError
@@ -23,6 +24,7 @@ from authx.sessions.values import Device, TokenPair
 from authx.trail.recording import on_behalf_of, record
 
 
+@sensitive_variables()
 def sign_in(
     *, request: HttpRequest, username: str, password: str, device: Device, source: Source
 ) -> TokenPair:
@@ -66,6 +68,7 @@ def _tell_failure(request: HttpRequest, username: str) -> None:
     user_login_failed.send_robust(sender=__name__, credentials=named, request=request)
 
 
+@sensitive_variables()
 def change_password(
     *, session: DeviceSession, current_password: str, new_password: str, source: Source
 ) -> TokenPair:

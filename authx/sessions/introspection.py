@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.views.decorators.debug import sensitive_variables
+
 from authx import clock, tokens
 from authx.errors import ForgedTokenError
 from authx.models import AccessToken
@@ -19,6 +21,7 @@ class LiveToken:
     expires_at: datetime
 
 
+@sensitive_variables()
 def find_live_token(*, raw_token: str) -> LiveToken | None:
     """Return what an access token stands for, None for whatever else is asked about.
 

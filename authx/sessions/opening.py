@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.db.models import Case, Value, When
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from authx import conf, tokens
 from authx.context import Source
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
+@sensitive_variables()
 def open_session(*, user: "User", device: Device, source: Source) -> TokenPair:
     """Return the first pair of a new session of a person whose credentials were just checked.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import F, QuerySet
+from django.views.decorators.debug import sensitive_variables
 
 from authx import conf
 from authx.models import EventKind, PasswordFailures
@@ -26,6 +27,7 @@ class Room(Enum):
     NONE = "none"
 
 
+@sensitive_variables()
 def is_password_right(user: "User", password: str) -> bool:
     """Check a password, unless too many wrong ones in a row went before it.
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from authx import tokens
 from authx.errors import ForgedTokenError
@@ -94,6 +95,7 @@ def revoke_everyone(*, reason: RevocationReason) -> int:
     return count
 
 
+@sensitive_variables()
 def revoke_by_token(*, raw_token: str) -> "User | None":
     """End the session that a token of either kind belongs to, if any (RFC 7009 section 2.1).
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, cast
 
 from django.db import IntegrityError, transaction
+from django.views.decorators.debug import sensitive_variables
 
 from authx import conf, tokens
 from authx.context import Source
@@ -32,6 +33,7 @@ class Reuse:
     """The outcome when a consumed token came back."""
 
 
+@sensitive_variables()
 def rotate_session(*, raw_token: str, source: Source) -> TokenPair:
     """Consume a refresh token and return its session's next pair (RFC 9700 section 4.14.2).
 

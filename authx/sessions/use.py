@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from django.views.decorators.debug import sensitive_variables
+
 from authx import clock, conf, tokens
 from authx.errors import ForgedTokenError, InvalidAccessTokenError
 from authx.models import AccessToken, DeviceSession
@@ -11,6 +13,7 @@ from authx.sessions.liveness import why_dead
 from authx.tokens import RawToken, TokenDigest, TokenKind
 
 
+@sensitive_variables()
 def use_access_token(*, raw_token: str) -> AccessToken:
     """Return the row of a good access token, its session and user loaded.
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 from django.contrib.auth.signals import user_logged_out
 from django.db import transaction
 from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
@@ -35,6 +36,8 @@ class AlwaysJSON(DefaultContentNegotiation):
 
 # With ATOMIC_REQUESTS, an error answer would roll back the revocation of a thief.
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
+# Django mails reports of errors to admins: they hide the body, and all variables from here inwards.
+@method_decorator([sensitive_post_parameters(), sensitive_variables()], name="dispatch")
 class AuthxView(APIView):
     # An endpoint for somebody signed in; sets everything that a project's defaults could loosen.
     # (Comments, because the API description shows docstrings.)
