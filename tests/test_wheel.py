@@ -80,7 +80,7 @@ def test_the_wheel_asks_for_all_that_authx_imports(site: Path) -> None:
 
 def test_a_fresh_project_that_follows_the_guide_signs_people_in(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
-    shop.follow("Add it")
+    shop.follow("Add it", "One error shape")
     shop.manage("migrate")
     shop.manage("check", "--fail-level", "WARNING")
     where, entry, task = shop.shell(FRESH)
@@ -93,6 +93,13 @@ def test_a_fresh_project_that_follows_the_guide_signs_people_in(tmp_path: Path) 
         assert me.json()["username"] == "alice"
         grant = {"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]}
         assert http.post("/users/token", data=grant).status_code == HTTPStatus.OK
+
+
+def test_each_step_of_adding_it_takes_fewer_than_ten_lines() -> None:
+    guide = (ROOT / "docs" / "adopt.md").read_text().partition("## Move over")[0]
+    lengths = [len(block["code"].splitlines()) for block in BLOCK.finditer(guide)]
+    assert len(lengths) == 6
+    assert [length for length in lengths if length >= 10] == []
 
 
 def test_the_readme_shows_what_the_guide_does() -> None:
