@@ -134,7 +134,9 @@ def days(module_place: Place) -> Days:
     phone = Device(f"http://127.0.0.1:{place.port}", "phone")
     stack = Stack(place)
     pasted = place.run("bash", "-c", stack.text().partition("with bash:\n")[2]).stdout
-    managed = place.run("make", "manage", "ARGS=revoke_sessions --user demo")
+    managed = place.run(
+        "make", "--silent", "--no-print-directory", "manage", "ARGS=revoke_sessions --user demo"
+    )
     beside = place.run(*RUN)
     phone.sign_in("demo", (place.local_dir / "demo-password").read_text())
     stack.process.send_signal(signal.SIGINT)

@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.contrib.auth.hashers import make_password
@@ -88,6 +89,18 @@ def test_switching_off_and_on_is_recorded_once(alice: User, settings: Any, bound
     assert restore_password(user_id=alice.pk)
     assert not restore_password(user_id=alice.pk)
     assert recorded(EventKind.PASSWORD_SIGN_IN_ON) == [alice.pk]
+
+
+def test_a_right_password_beside_the_last_wrong_one_keeps_it_on(alice: User, settings: Any) -> None:
+    settings.AUTHX = settings.AUTHX | {"MAX_PASSWORD_FAILURES": 1}
+
+    def check(*_: Any) -> bool:
+        restore_password(user_id=alice.pk)
+        return False
+
+    with mock.patch.object(User, "check_password", side_effect=check):
+        assert statuses(1) == [400]
+    assert not recorded(EventKind.PASSWORD_SIGN_IN_OFF)
 
 
 def recorded(kind: EventKind) -> list[int | None]:
