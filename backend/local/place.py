@@ -2,13 +2,13 @@
 
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from environs import FileAwareEnv
 
+from backend.kept_secret import kept_secret
 from backend.local.errors import StackError
 
 env = FileAwareEnv()
@@ -27,16 +27,8 @@ def write_private(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def kept_secret(name: str, *, length: int) -> str:
-    """Return a secret made at the first call and kept in LOCAL_DIR for this machine only."""
-    path = LOCAL_DIR / name
-    if not path.exists():
-        write_private(path, secrets.token_urlsafe(length))
-    return path.read_text()
-
-
 def demo_password() -> str:
-    return kept_secret("demo-password", length=16)
+    return kept_secret(LOCAL_DIR / "demo-password", length=16)
 
 
 @contextmanager

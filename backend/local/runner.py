@@ -10,6 +10,7 @@ from threading import Thread
 
 from honcho.manager import Manager
 
+from backend.kept_secret import kept_secret
 from backend.local import place, ports, postgres, valkey, welcome
 from backend.local.client import ask
 from backend.local.console import Console
@@ -64,7 +65,7 @@ def prepare(port: int) -> tuple[Commands, Environment]:
         }
     )
     if not place.env.str("SECRET_KEY", ""):
-        environment["SECRET_KEY"] = place.kept_secret("secret-key", length=64)
+        environment["SECRET_KEY"] = kept_secret(place.LOCAL_DIR / "secret-key")
     if not place.env.str("DATABASE_URL", ""):
         socket_dir = postgres.prepare()
         environment["DATABASE_URL"] = postgres.url(socket_dir)
