@@ -1,6 +1,8 @@
 """A password hash that a sign-in upgrades is no password change; a new password is one."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 from unittest import mock
@@ -8,9 +10,10 @@ from unittest import mock
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import authenticate
-from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
+from django.contrib.auth.hashers import MD5PasswordHasher, PBKDF2PasswordHasher, make_password
 from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
+from django.test import Client
 
 from authx.backends import ModelBackend
 from authx.models import DeviceSession
@@ -93,6 +96,62 @@ def test_a_sign_in_of_an_asynchronous_view_ends_no_session(
     assert asyncio.run(sign_in()) == outdated
     assert not User.objects.get().password.startswith("pbkdf2")
     assert phone.is_signed_in
+
+
+@contextmanager
+def changed_while_upgrading(user: User) -> Iterator[None]:
+    """Change the password of a user once, while a check hashes the old one anew."""
+    hashed = MD5PasswordHasher.encode
+    changed: list[str] = []
+
+    def encode(hasher: MD5PasswordHasher, password: str, salt: str, *rest: Any) -> str:
+        if password == PASSWORD and not changed:
+            changed.append(hashed(hasher, NEW_PASSWORD, salt))
+            owner = User.objects.get(pk=user.pk)
+            owner.set_password(NEW_PASSWORD)
+            owner.save()
+        return hashed(hasher, password, salt, *rest)
+
+    with mock.patch.object(MD5PasswordHasher, "encode", encode):
+        yield
+    assert changed
+
+
+def test_a_sign_in_with_the_old_password_does_not_undo_a_password_change(
+    outdated: User, phone: Phone
+) -> None:
+    with changed_while_upgrading(outdated):
+        response = Phone(device={}).try_sign_in()
+    assert error_of(response) == (HTTPStatus.BAD_REQUEST, "invalid_grant")
+    assert User.objects.get().check_password(NEW_PASSWORD)
+    assert not phone.is_signed_in
+
+
+def test_a_sign_in_to_the_admin_does_not_undo_a_password_change(
+    outdated: User, client: Client
+) -> None:
+    User.objects.update(is_staff=True)
+    with changed_while_upgrading(outdated):
+        client.post("/admin/login/", {"username": "alice", "password": PASSWORD})
+    assert "_auth_user_id" not in client.session
+    assert User.objects.get().check_password(NEW_PASSWORD)
+
+
+def test_a_backend_of_the_project_does_not_undo_a_password_change(
+    outdated: User, settings: Any
+) -> None:
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+    with changed_while_upgrading(outdated):
+        response = Phone(device={}).try_sign_in()
+    assert error_of(response) == (HTTPStatus.BAD_REQUEST, "invalid_grant")
+    assert User.objects.get().check_password(NEW_PASSWORD)
+
+
+def test_a_change_to_the_same_password_beside_an_upgrade_lets_the_sign_in_succeed(
+    outdated: User,
+) -> None:
+    with changed_while_upgrading(outdated), mock.patch(f"{__name__}.NEW_PASSWORD", PASSWORD):
+        assert Phone(device={}).sign_in().is_signed_in
 
 
 def test_a_password_change_beside_an_upgrade_is_not_refused(outdated: User, phone: Phone) -> None:

@@ -4,6 +4,7 @@ from contextlib import suppress
 from functools import partial
 
 from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db import transaction
@@ -51,13 +52,14 @@ def sign_in(
 def _sign_in(
     request: HttpRequest, username: str, password: str, device: Device, source: Source
 ) -> TokenPair | None:
-    with hash_upgrades_followed():
-        user = authenticate(request, username=username, password=password)
-    if user is None:
-        raise InvalidCredentialsError
-    if not user.is_active:
-        raise InvalidCredentialsError("inactive")
     with suppress(CredentialsChangedError):
+        # Of a backend of the project, which hash it has checked is not known: check once more.
+        with hash_upgrades_followed(lambda stored: check_password(password, stored.password)):
+            user = authenticate(request, username=username, password=password)
+        if user is None:
+            raise InvalidCredentialsError
+        if not user.is_active:
+            raise InvalidCredentialsError("inactive")
         return open_session(user=user, device=device, source=source)
     return None
 

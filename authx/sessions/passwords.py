@@ -10,6 +10,7 @@ from django.db.models import F, QuerySet
 from django.views.decorators.debug import sensitive_variables
 
 from authx import conf
+from authx.errors import CredentialsChangedError
 from authx.models import EventKind, PasswordFailures
 from authx.sessions.contention import until_settled
 from authx.sessions.hash_upgrades import hash_upgrades_followed
@@ -39,13 +40,26 @@ def is_password_right(user: "User", password: str) -> bool:
     if room is Room.NONE:
         waste_a_check(password)
         return False
-    with hash_upgrades_followed():
+    try:
+        right = _check(user, password)
+    except CredentialsChangedError:
+        # Changed by the owner while the old one was hashed anew: what is stored now decides.
+        user.refresh_from_db(fields=["password"])
+        return is_password_right(user, password)
+    if not right and room is Room.LAST:
+        _record_off(user)
+    return right
+
+
+def _check(user: "User", password: str) -> bool:
+    checked = user.password
+    with hash_upgrades_followed(lambda stored: stored.password == checked):
         right: bool = user.check_password(password)
     if right:
-        # With the fingerprint of a hash that the check upgraded.
-        _failures(user).update(count=0, fingerprint=fingerprint_of(user))
-    elif room is Room.LAST:
-        _record_off(user)
+        # Only what counts against the password that was checked, and with the fingerprint of a
+        # hash that the check upgraded.
+        counted = _failures(user).filter(fingerprint=fingerprint_of(checked))
+        counted.update(count=0, fingerprint=fingerprint_of(user.password))
     return right
 
 
@@ -61,7 +75,7 @@ def is_off(user: "User") -> bool:
 
 def _spent(user: "User") -> QuerySet[PasswordFailures]:
     bound = conf.own("MAX_PASSWORD_FAILURES")
-    return _failures(user).filter(fingerprint=fingerprint_of(user), count__gte=bound)
+    return _failures(user).filter(fingerprint=fingerprint_of(user.password), count__gte=bound)
 
 
 def _record_off(user: "User") -> None:
@@ -78,7 +92,7 @@ def _failures(user: "User") -> QuerySet[PasswordFailures]:
 
 def _count(user: "User") -> Room | None:
     """Count one more failure, and say what room there was for it; None if the row changed."""
-    known, limit = fingerprint_of(user), conf.own("MAX_PASSWORD_FAILURES")
+    known, limit = fingerprint_of(user.password), conf.own("MAX_PASSWORD_FAILURES")
     counted = _failures(user).filter(fingerprint=known)
     if counted.filter(count__lt=limit - 1).update(count=F("count") + 1):
         return Room.SOME
@@ -96,12 +110,12 @@ def _count(user: "User") -> Room | None:
     return Room.NONE if row.fingerprint == known and row.count >= limit else None
 
 
-def fingerprint_of(user: "User") -> str:
+def fingerprint_of(stored_hash: str) -> str:
     """Return what tells one stored password from the next, whoever sets it, and nothing of it.
 
     Of the salted hash, and under no key of ours: a change of SECRET_KEY must restore nothing.
     """
-    return sha256(user.password.encode()).hexdigest()
+    return sha256(stored_hash.encode()).hexdigest()
 
 
 def restore_password(*, user_id: Any) -> bool:
