@@ -4,9 +4,11 @@ import logging
 import os
 import sys
 from logging.config import dictConfig
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from celery.beat import PersistentScheduler
 from celery.signals import beat_init, setup_logging, worker_init
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -40,3 +42,12 @@ def refuse_unsound_settings(**_: Any) -> None:
         # Through the log: beat has taken stderr away by now.
         logger.critical("%s", error)
         sys.exit(1)
+
+
+class Scheduler(PersistentScheduler):
+    """Celery's own, which does not make the folder of its file."""
+
+    def setup_schedule(self) -> None:
+        filename = self.schedule_filename  # type: ignore[attr-defined]  # not in the stubs
+        Path(filename).parent.mkdir(parents=True, exist_ok=True)
+        super().setup_schedule()

@@ -242,6 +242,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # Mail that goes to the console stays as it is.
 CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_BEAT_SCHEDULER = "backend.celery:Scheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = beat_schedule(
     sweep_interval=env.timedelta("SWEEP_INTERVAL", timedelta(minutes=5)),

@@ -16,7 +16,7 @@ from django.db import connection
 
 from backend.postgresql import base
 from tests.outage import PATIENCE, Answer, App, Database, Web, busy
-from tests.test_worker_and_beat import until
+from tests.web_server import until
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(90)]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backend.local.ports import free_port
-from tests.web_server import ROOT, command, environment
+from tests.web_server import ROOT, command, environment, until
 
 CELERY = [sys.executable, "-m", "celery", "--app=backend.celery"]
 
@@ -52,3 +52,24 @@ def test_no_worker_and_no_beat_starts(tmp_path: Path, role: str) -> None:
     code, said = start([*CELERY, role], tmp_path, SECRET_KEY="changeme")
     assert code != 0
     assert "authx.E030" in said
+
+
+def test_beat_starts_with_the_documented_variables_alone(tmp_path: Path) -> None:
+    missing = tmp_path / "not" / "there"
+    log = tmp_path / "beat.log"
+    with (
+        log.open("w") as out,
+        subprocess.Popen(
+            [*CELERY, "beat", "--pidfile="],
+            cwd=ROOT,
+            env=environment(missing),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        try:
+            started = until(lambda: any(missing.glob("beat-schedule*")), seconds=20)
+            assert started, log.read_text()
+            assert process.poll() is None
+        finally:
+            process.terminate()

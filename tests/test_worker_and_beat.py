@@ -6,8 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +30,7 @@ from tasks.schedule import beat_schedule
 from tests.conftest import Clock
 from tests.crew import die, exit_code_of
 from tests.phone import Phone
+from tests.web_server import until
 
 ROOT = Path(__file__).resolve().parent.parent
 PERIOD = timedelta(seconds=2)
@@ -64,16 +64,6 @@ def end_long_ago(phone: Phone) -> None:
     AccessToken.objects.filter(session=phone.session_id).update(expiry=long_ago)
     session = DeviceSession.objects.filter(pk=phone.session_id)
     session.update(revoked_at=long_ago, revoked_reason="signed_out")
-
-
-def until(claim: Callable[[], bool], *, seconds: float) -> bool:
-    """Poll other processes until the claim holds; False if it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not claim():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @pytest.fixture
