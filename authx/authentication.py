@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 from authx import conf
 from authx.errors import ForgedTokenError, InvalidAccessTokenError, InvalidServiceError
-from authx.models import AccessToken, Service
+from authx.models import DeviceSession, Service
 from authx.service_credentials import authenticate_service
 from authx.sessions.use import use_access_token
 from authx.throttling.tokens import count_forgery
@@ -23,30 +23,30 @@ AUTHENTICATION_INFO: Final = "authx.authentication_info"
 
 
 class TokenAuthentication(KnoxTokenAuthentication):
-    """Sets `request.user`, and `request.auth` to the AccessToken, its session loaded."""
+    """Sets `request.user`, and `request.auth` to the DeviceSession, which is the Knox token."""
 
     @sensitive_variables()
-    def authenticate(self, request: Request) -> tuple[AbstractBaseUser, AccessToken] | None:
+    def authenticate(self, request: Request) -> tuple[AbstractBaseUser, DeviceSession] | None:
         scheme, _, credentials = get_authorization_header(request).partition(b" ")
         # Another scheme may be another backend's; the name is case-insensitive (RFC 9110 11.1).
         if scheme.lower() != conf.knox("AUTH_HEADER_PREFIX").lower().encode():
             return None
-        user, access_token = self.authenticate_credentials(credentials.strip())
-        if access_token.renewed_at is not None:
-            left = access_token.expiry - access_token.renewed_at
+        user, session = self.authenticate_credentials(credentials.strip())
+        if session.renewed_at is not None:
+            left = session.expiry - session.renewed_at
             info = f"expires_in={int(left.total_seconds())}"
             request._request.META[AUTHENTICATION_INFO] = info
-        return user, access_token
+        return user, session
 
-    def authenticate_credentials(self, token: bytes) -> tuple[AbstractBaseUser, AccessToken]:
+    def authenticate_credentials(self, token: bytes) -> tuple[AbstractBaseUser, DeviceSession]:
         # Every refusal is the same to the outside; latin-1 reads any byte that a header can hold.
         try:
-            access_token = use_access_token(raw_token=token.decode("latin-1"))
+            session = use_access_token(raw_token=token.decode("latin-1"))
         except InvalidAccessTokenError as error:
             if isinstance(error.__cause__, ForgedTokenError):
                 count_forgery()
             raise AuthenticationFailed from error
-        return access_token.user, access_token
+        return session.user, session
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 -- DRF's signature
         return challenge("unauthorized")

@@ -19,11 +19,11 @@ DEFAULTS: Final[dict[str, Any]] = {
     "REFRESH_TOKEN_TTL": timedelta(days=30),
     # No session lives longer than this, however often it refreshes.
     "SESSION_TTL": timedelta(days=180),
-    # How long requests already on their way with the previous pair are still answered.
-    "STRAGGLER_WINDOW": timedelta(seconds=10),
+    # How long a superseded generation is still answered after its successor was first used.
+    "REFRESH_TOKEN_GRACE_PERIOD": timedelta(seconds=10),
     "RETRY": RetryPolicy.UNTIL_CONFIRMED.value,
-    # Live sessions a person; one more evicts the least recently used.
-    "DEVICE_LIMIT": 10,
+    # Live sessions of a user; one more evicts the least recently used.
+    "SESSION_LIMIT_PER_USER": 10,
     "REFRESH_TOKEN_PREFIX": "axr_",
     # The protection space named in WWW-Authenticate (RFC 9110 section 11.5).
     "REALM": "api",
@@ -115,9 +115,9 @@ def session_ttl() -> timedelta:
     return ttl
 
 
-def straggler_window() -> timedelta:
-    window: timedelta = own("STRAGGLER_WINDOW")
-    return window
+def refresh_token_grace_period() -> timedelta:
+    grace_period: timedelta = own("REFRESH_TOKEN_GRACE_PERIOD")
+    return grace_period
 
 
 def sweep_retention() -> timedelta:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 
@@ -18,6 +19,9 @@ class Source:
     path: str = ""
 
 
+# What one household or one phone can choose its IPv6 addresses from (RFC 6177).
+IPV6_NETWORK_BITS: Final = 64
+
 # Where a request carries its own, for what is said of it when the context is left already.
 SOURCE_KEY: Final = "authx.source"
 
@@ -27,6 +31,14 @@ _current: ContextVar[Source] = ContextVar("authx_source", default=Source())  # n
 
 def current_source() -> Source:
     return _current.get()
+
+
+def network_of(ip: str) -> str:
+    """Return what stands for a client's network: an IPv4 address, or the /64 of an IPv6 one."""
+    address = ip_address(ip)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+        return str(int(address) >> (128 - IPV6_NETWORK_BITS))
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 @contextmanager

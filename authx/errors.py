@@ -1,5 +1,6 @@
 """What the rules of authx refuse; none of these knows HTTP, one handler maps them to answers."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -45,13 +46,28 @@ class WrongPasswordError(AuthxError):
     """Raised when someone signed in does not know the account's present password."""
 
 
-class CredentialsChangedError(AuthxError):
-    """Raised when the password changed between its check and the opening of a session."""
-
-
 class InvalidServiceError(AuthxError):
     """Raised when no live service of ours is behind a request that only those may make."""
 
 
-class ContentionError(AuthxError):
-    """Raised when other processes kept winning the same row; trying again later is right."""
+class ConflictError(AuthxError):
+    """Raised when another process changed the same row first; trying again is right."""
+
+
+class CredentialsChangedError(ConflictError):
+    """Raised when the password changed between its check and the opening of a session."""
+
+
+class LateDuplicateError(AuthxError):
+    """Raised for the copy of a refresh that the app itself has long completed.
+
+    Its idempotency key tells it from a theft; the app has a newer pair in its store.
+    """
+
+
+class TooManyRotationsError(AuthxError):
+    """Raised for a refresh while too many generations are still in their grace period."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__("too many rotations")
+        self.wait = wait

@@ -7,6 +7,7 @@ RFC 6750 section 3).
 import logging
 from collections.abc import Iterator
 from http import HTTPStatus
+from math import ceil
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
@@ -27,11 +28,12 @@ from authx.authentication import challenge
 from authx.context import current_source
 from authx.errors import (
     AuthxError,
-    ContentionError,
-    CredentialsChangedError,
+    ConflictError,
     InvalidCredentialsError,
     InvalidRefreshTokenError,
     InvalidServiceError,
+    LateDuplicateError,
+    TooManyRotationsError,
     WrongPasswordError,
 )
 from authx.trail.telling import tell, tell_refusal
@@ -118,9 +120,11 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
     RequestDataTooBig: TOO_LARGE,
     TooManyFieldsSent: TOO_LARGE,
     SuspiciousOperation: INVALID_REQUEST,
-    ContentionError: UNAVAILABLE,
-    # A view of a project that opens a session: asked again, it sees the new password.
-    CredentialsChangedError: UNAVAILABLE,
+    # Among them a password that changed beside a project's own sign-in: once more will do.
+    ConflictError: UNAVAILABLE,
+    # A copy that arrived late: the app keeps its tokens, and has newer ones.
+    LateDuplicateError: UNAVAILABLE,
+    TooManyRotationsError: RATE_LIMITED,
     # A database that is away says nothing about a token: apps sign people out on 401.
     OperationalError: UNAVAILABLE,
     InterfaceError: UNAVAILABLE,
@@ -147,6 +151,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     response.data = body_of(answer, fields=_fields(error))
     for name, value in headers_of(answer):
         response[name] = value
+    if isinstance(error, TooManyRotationsError):
+        response["Retry-After"] = str(ceil(error.wait.total_seconds()) + 1)
     return response
 
 
@@ -164,7 +170,7 @@ def numbered(error: BaseException | None) -> Answer:
 
 def _log(error: Exception, answer: Answer, context: dict[str, Any]) -> None:
     """Keep the reason that the answer does not tell."""
-    if answer is UNAVAILABLE:
+    if answer is UNAVAILABLE and not isinstance(error, LateDuplicateError):
         # In a word: an outage under load would otherwise fill the log with tracebacks.
         logger.error("temporarily unavailable, %s: %s", type(error).__name__, error)
     refusal = error.__cause__ if isinstance(error, exceptions.AuthenticationFailed) else error

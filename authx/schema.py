@@ -10,7 +10,7 @@ from drf_spectacular.extensions import (
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 from authx.handlers import ANSWERS, SERVER_ERROR, Answer, body_of
-from authx.serializers import VISIBLE, ErrorSerializer
+from authx.serializers import IDEMPOTENCY_KEY_PATTERN, VISIBLE, ErrorSerializer
 
 # The first answer of a code is its example where an operation names no other.
 ANSWER_OF: Final = {answer.code: answer for answer in (SERVER_ERROR, *reversed(ANSWERS.values()))}
@@ -127,6 +127,15 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
             "scheme": "bearer",
             "description": "The `access_token` of the pair that `users/login` answered.",
         }
+
+
+class IdempotencyKeyDescription(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """Says how an idempotency key has to look, in the body as in the header."""
+
+    target_class = "authx.serializers.IdempotencyKeyField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:  # noqa: ARG002
+        return {"type": "string", "pattern": IDEMPOTENCY_KEY_PATTERN}
 
 
 class LabelDescription(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]

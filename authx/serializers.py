@@ -1,13 +1,14 @@
 """The shapes that go in and come out."""
 
+import re
 import unicodedata
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
 from authx.handlers import ERROR_CODES
 from authx.models import DeviceSession, SecurityEvent
-from authx.sessions.introspection import LiveToken
+from authx.sessions.use import LiveToken
 from authx.sessions.values import TokenPair
 
 # Longer ones are no honest token or password: refused before anything is hashed.
@@ -15,6 +16,10 @@ MAX_TOKEN_LENGTH = 512
 # Of anybody's: a longer one fits into no header.
 MAX_FOREIGN_TOKEN_LENGTH = 8192
 MAX_PASSWORD_LENGTH = 1024
+# Visible ASCII without the quotes that may stand around it.
+IDEMPOTENCY_KEY = re.compile(r"[!#-~]{16,128}")
+# The same for the API description, which has no word for "both quotes or none".
+IDEMPOTENCY_KEY_PATTERN = r"^[!#-~]{16,128}$"
 # All that has Unicode's property Bidi_Control.
 BIDI_CONTROLS = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -75,9 +80,41 @@ class LoginSerializer(serializers.Serializer[Any]):
     device = DeviceSerializer(required=False)
 
 
+class IdempotencyKeyField(TextField):
+    """A random value that an app sends with every try of one refresh; quotes are optional."""
+
+    default_error_messages: ClassVar = {
+        "invalid": "Send 16 to 128 visible ASCII characters.",
+        "contradiction": "The header Idempotency-Key says something else.",
+    }
+
+    def to_internal_value(self, data: Any) -> str:
+        text = data
+        if isinstance(data, str) and len(data) > 1 and data[0] == data[-1] == '"':
+            text = data[1:-1]
+        if not isinstance(text, str) or not IDEMPOTENCY_KEY.fullmatch(text):
+            self.fail("invalid")
+        return text
+
+
 class TokenSerializer(serializers.Serializer[Any]):
     grant_type = serializers.ChoiceField(choices=["refresh_token"])
     refresh_token = TextField(max_length=MAX_TOKEN_LENGTH, trim_whitespace=False)
+    # For clients that cannot set the header of that name.
+    idempotency_key = IdempotencyKeyField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        header = self.context["request"].headers.get("Idempotency-Key")
+        if header is None:
+            return attrs
+        field = self.fields["idempotency_key"]
+        try:
+            key = field.run_validation(header)
+            if attrs.get("idempotency_key", key) != key:
+                field.fail("contradiction")
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({"idempotency_key": error.detail}) from error
+        return attrs | {"idempotency_key": key}
 
 
 class ForeignTokenSerializer(serializers.Serializer[Any]):
@@ -99,6 +136,7 @@ class IntrospectionSerializer(serializers.Serializer[Any]):
     token_type = serializers.ChoiceField(choices=["Bearer"], required=False)
     iat = serializers.IntegerField(required=False)
     exp = serializers.IntegerField(required=False)
+    auth_time = serializers.IntegerField(required=False)
     sid = serializers.UUIDField(required=False)
 
 
@@ -123,7 +161,6 @@ class SessionSerializer(serializers.ModelSerializer[DeviceSession]):
     """A device session as its owner sees it."""
 
     current = serializers.SerializerMethodField()
-    last_used_at = serializers.SerializerMethodField()
 
     class Meta:
         model = DeviceSession
@@ -144,11 +181,12 @@ class SessionSerializer(serializers.ModelSerializer[DeviceSession]):
         current: bool = session.pk == self.context["current_id"]
         return current
 
-    def get_last_used_at(self, session: DeviceSession) -> str:
-        # Annotated where the access tokens' own notes were read with it.
-        used_at = getattr(session, "used_at", session.last_used_at)
-        shown: str = serializers.DateTimeField().to_representation(used_at)
-        return shown
+
+class PairDeviceSerializer(serializers.Serializer[Any]):
+    """What a pair says of its device: nothing that changes with use, which would tell a thief."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
 
 
 class PairSerializer(serializers.Serializer[Any]):
@@ -160,7 +198,8 @@ class PairSerializer(serializers.Serializer[Any]):
     refresh_token = serializers.CharField()
     refresh_token_expires_in = serializers.IntegerField()
     session_expires_in = serializers.IntegerField()
-    device = SessionSerializer()
+    generation = serializers.IntegerField(help_text="Of two pairs of a device, keep the higher.")
+    device = PairDeviceSerializer()
 
 
 class MeSerializer(serializers.Serializer[Any]):
@@ -204,15 +243,16 @@ def introspection_body(live: LiveToken | None) -> dict[str, Any]:
     """Return the answer of RFC 7662 section 2.2; instants are whole seconds, rounded down."""
     if live is None:
         return {"active": False}
-    token = live.access_token
+    session = live.session
     return {
         "active": True,
-        "sub": str(token.user.pk),
-        "username": token.user.get_username(),
+        "sub": str(session.user.pk),
+        "username": session.user.get_username(),
         "token_type": "Bearer",
-        "iat": int(token.created.timestamp()),
+        "iat": int(live.issued_at.timestamp()),
         "exp": int(live.expires_at.timestamp()),
-        "sid": str(token.session_id),
+        "auth_time": int(session.authenticated_at.timestamp()),
+        "sid": str(session.pk),
     }
 
 
@@ -226,9 +266,10 @@ def pair_body(pair: TokenPair) -> dict[str, Any]:
     return {
         "access_token": pair.raw_access_token,
         "token_type": "Bearer",
-        "expires_in": int((pair.access_expires_at - pair.now).total_seconds()),
+        "expires_in": max(0, int((pair.access_expires_at - pair.now).total_seconds())),
         "refresh_token": pair.raw_refresh_token,
         "refresh_token_expires_in": int((session.idle_expires_at - pair.now).total_seconds()),
         "session_expires_in": int((session.absolute_expires_at - pair.now).total_seconds()),
-        "device": session_body(session, session),
+        "generation": session.generation,
+        "device": {"id": str(session.pk), "name": session.name},
     }

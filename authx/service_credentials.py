@@ -7,7 +7,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from authx import conf, tokens
+from authx import tokens
+from authx.codec import digest_of, token_codec
 from authx.errors import ForgedTokenError, InvalidServiceError
 from authx.models import Service
 from authx.tokens import RawToken, Token, TokenKind
@@ -21,8 +22,8 @@ def create_service(*, service: Service) -> None:
     Raises Django's ValidationError for a name that is none.
     """
     token = Token(TokenKind.SERVICE, service.pk, 0, tokens.new_secret())
-    service.raw_secret = tokens.mint(token, conf.secret_keys()[0])
-    service.digest = tokens.digest_of(service.raw_secret)
+    service.raw_secret = token_codec().mint(token)
+    service.digest = digest_of(service.raw_secret)
     service.clean_fields()
     service.save(force_insert=True)
 
@@ -40,12 +41,12 @@ def authenticate_service(*, client_id: str, raw_secret: str) -> Service:
     Raises InvalidServiceError; a forged secret costs no query.
     """
     try:
-        token = tokens.parse(raw_secret, TokenKind.SERVICE)
+        token = token_codec().parse(raw_secret, TokenKind.SERVICE)
     except ForgedTokenError as error:
         raise InvalidServiceError(error.reason) from error
     if client_id.lower() != str(token.session_id):
         raise InvalidServiceError("another service's secret")
-    digest = tokens.digest_of(RawToken(raw_secret))
+    digest = digest_of(RawToken(raw_secret))
     service = Service.objects.filter(pk=token.session_id, digest=digest).first()
     if service is None or service.revoked_at is not None:
         raise InvalidServiceError("unknown" if service is None else "revoked")

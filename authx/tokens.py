@@ -1,16 +1,19 @@
-"""Wire format, tags and the ratchet: pure functions of bytes and keys, no ORM, no HTTP.
+"""Wire format, tags and the ratchet: pure functions of bytes and keys; no ORM, HTTP or settings.
 
 A token is `<prefix><base64url(version 1 | key id 3 | session id 16 | generation 4 | secret 32 |
-tag 16)>`, lengths in bytes. The tag, an HMAC under a key derived from SECRET_KEY, proves that this
-server minted it before anything is looked up. Secrets form a ratchet: the successor's is the HMAC
-of the presented one, so that whoever presents generation g again makes the server derive the very
-same generation g + 1, which nobody can derive from the database, not even with the server's key.
+tag 16)>`, lengths in bytes. The tag, an HMAC under a key derived from SECRET_KEY, proves before any
+query that this server minted the token.
+
+Secrets form a ratchet: the refresh token of generation g + 1 is derived from that of generation g,
+and the access token of a generation from its refresh token. Whoever presents an older refresh
+token can so be answered with the newest pair, which cannot be derived from the database, not even
+with the server's keys.
 """
 
 import hmac
 import struct
 from base64 import b64decode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -19,9 +22,7 @@ from typing import Final, NewType
 from uuid import UUID
 
 from django.utils.encoding import force_bytes
-from knox.crypto import hash_token
 
-from authx import conf
 from authx.errors import ForgedTokenError
 
 RawToken = NewType("RawToken", str)
@@ -32,10 +33,11 @@ SECRET_SIZE: Final = 32
 NONCE_SIZE: Final = 16
 TAG_SIZE: Final = 16
 KEY_ID_SIZE: Final = 3
+IDEMPOTENCY_DIGEST_SIZE: Final = 16
 # 72 bytes are 96 base64 characters with no bits left over: one token, one spelling.
 BODY: Final = struct.Struct(f">B{KEY_ID_SIZE}s16sI{SECRET_SIZE}s")
 ENCODED_SIZE: Final = (BODY.size + TAG_SIZE) * 4 // 3
-SERVICE_PREFIX: Final = "axs_"
+GENERATION: Final = struct.Struct(">I")
 
 
 class TokenKind(Enum):
@@ -43,22 +45,13 @@ class TokenKind(Enum):
 
     ACCESS = "access"
     REFRESH = "refresh"
-    # The secret of a service, whose id takes the place of a session's; of generation 0 for ever.
+    # The secret of a service, whose id takes the place of a session's; its generation is always 0.
     SERVICE = "service"
-
-    @property
-    def prefix(self) -> str:
-        prefixes: dict[TokenKind, str] = {
-            TokenKind.ACCESS: conf.knox("TOKEN_PREFIX"),
-            TokenKind.REFRESH: conf.own("REFRESH_TOKEN_PREFIX"),
-            TokenKind.SERVICE: SERVICE_PREFIX,
-        }
-        return prefixes[self]
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token that this server minted; whether it is still good is not its business."""
+    """A token that this server minted; whether it is still good is not known here."""
 
     kind: TokenKind
     session_id: UUID
@@ -66,18 +59,124 @@ class Token:
     secret: bytes = field(repr=False)
 
 
-@lru_cache(maxsize=64)
-def _derive_key(secret_key: str | bytes, purpose: str) -> bytes:
-    return hmac.digest(force_bytes(secret_key), b"authx.v1." + purpose.encode(), "sha256")
+@dataclass(frozen=True, slots=True)
+class MintedToken:
+    """A token together with the string that an app holds."""
+
+    token: Token
+    raw_token: RawToken = field(repr=False)
 
 
-def _key_id(secret_key: str | bytes) -> bytes:
-    return _derive_key(secret_key, "id")[:KEY_ID_SIZE]
+@dataclass(frozen=True, slots=True, repr=False)
+class SigningKey:
+    """The keys derived from one SECRET_KEY, one for each purpose."""
+
+    key_id: bytes
+    tags: Mapping[TokenKind, bytes]
+    ratchets: Mapping[TokenKind, bytes]
+    idempotency: bytes
+
+    @classmethod
+    def derive(cls, secret_key: str | bytes) -> "SigningKey":
+        def derived(purpose: str) -> bytes:
+            message = b"authx.v1." + purpose.encode()
+            return hmac.digest(force_bytes(secret_key), message, "sha256")
+
+        return cls(
+            derived("id")[:KEY_ID_SIZE],
+            {kind: derived(f"tag.{kind.value}") for kind in TokenKind},
+            {kind: derived(f"ratchet.{kind.value}") for kind in TokenKind},
+            derived("idempotency"),
+        )
+
+    def tag(self, kind: TokenKind, body: bytes) -> bytes:
+        return hmac.digest(self.tags[kind], body, "sha256")[:TAG_SIZE]
 
 
-def _tag(secret_key: str | bytes, kind: TokenKind, body: bytes) -> bytes:
-    key = _derive_key(secret_key, f"tag.{kind.value}")
-    return hmac.digest(key, body, "sha256")[:TAG_SIZE]
+@dataclass(frozen=True, slots=True, repr=False)
+class TokenCodec:
+    """Mints and parses tokens with the prefix of each kind and keys, the signing one first."""
+
+    prefixes: Mapping[TokenKind, str]
+    keys: Sequence[SigningKey]
+
+    def mint(self, token: Token) -> RawToken:
+        """Return the string that an app holds."""
+        return self._mint(token, self.keys[0])
+
+    def parse(self, raw_token: str, kind: TokenKind) -> Token:
+        """Return what a token says, once its tag proves that this server minted it.
+
+        Raises ForgedTokenError for anything else.
+        """
+        decoded = _decode(raw_token, self.prefixes[kind])
+        body, tag = decoded[: BODY.size], decoded[BODY.size :]
+        version, key_id, session_id, generation, secret = BODY.unpack(body)
+        if version != VERSION:
+            raise ForgedTokenError("unknown version")
+        # Every accepted key is tried whose id fits; ids are public and may collide.
+        matching = [key for key in self.keys if key.key_id == key_id]
+        if not any(hmac.compare_digest(key.tag(kind, body), tag) for key in matching):
+            raise ForgedTokenError("tag does not verify")
+        return Token(kind, UUID(bytes=session_id), generation, secret)
+
+    def successors(self, presented: Token, nonce: bytes) -> Iterator[MintedToken]:
+        """Yield the refresh token of the generation after `presented`, as each key derives it.
+
+        The first is the one to hand out; the others are what an older key handed out before.
+        """
+        return self._derive(presented, TokenKind.REFRESH, presented.generation + 1, nonce)
+
+    def access_tokens(self, refresh_token: Token, nonce: bytes) -> Iterator[MintedToken]:
+        """Yield the access token of the generation of a refresh token; keys as in `successors`."""
+        return self._derive(refresh_token, TokenKind.ACCESS, refresh_token.generation, nonce)
+
+    def idempotency_digests(self, idempotency_key: str, presented: Token) -> Iterator[bytes]:
+        """Yield the keyed digest of the key of one refresh, as each key makes it.
+
+        Bound to session and generation: a key that an app uses for several refreshes, by mistake,
+        proves nothing for another one.
+        """
+        message = (
+            presented.session_id.bytes
+            + GENERATION.pack(presented.generation)
+            + idempotency_key.encode()
+        )
+        for key in self.keys:
+            digest = hmac.digest(key.idempotency, message, "sha256")
+            yield digest[:IDEMPOTENCY_DIGEST_SIZE]
+
+    def _derive(
+        self, parent: Token, kind: TokenKind, generation: int, nonce: bytes
+    ) -> Iterator[MintedToken]:
+        message = parent.secret + parent.session_id.bytes + GENERATION.pack(generation) + nonce
+        for key in self.keys:
+            secret = hmac.digest(key.ratchets[kind], message, "sha256")
+            token = Token(kind, parent.session_id, generation, secret)
+            yield MintedToken(token, self._mint(token, key))
+
+    def _mint(self, token: Token, key: SigningKey) -> RawToken:
+        body = BODY.pack(
+            VERSION, key.key_id, token.session_id.bytes, token.generation, token.secret
+        )
+        encoded = urlsafe_b64encode(body + key.tag(token.kind, body))
+        return RawToken(self.prefixes[token.kind] + encoded.decode())
+
+
+@lru_cache(maxsize=16)
+def make_codec(
+    access_prefix: str,
+    refresh_prefix: str,
+    service_prefix: str,
+    secret_keys: tuple[str | bytes, ...],
+) -> TokenCodec:
+    """Return the codec of prefixes and keys; kept, because deriving keys takes a while."""
+    prefixes = {
+        TokenKind.ACCESS: access_prefix,
+        TokenKind.REFRESH: refresh_prefix,
+        TokenKind.SERVICE: service_prefix,
+    }
+    return TokenCodec(prefixes, [SigningKey.derive(key) for key in secret_keys])
 
 
 def new_secret() -> bytes:
@@ -88,40 +187,9 @@ def new_nonce() -> bytes:
     return token_bytes(NONCE_SIZE)
 
 
-def digest_of(raw_token: RawToken) -> TokenDigest:
-    """Return the only form of a token at rest, as hex of Knox's SECURE_HASH_ALGORITHM."""
-    return TokenDigest(hash_token(raw_token))
-
-
-def mint(token: Token, secret_key: str | bytes) -> RawToken:
-    """Return the string that an app holds."""
-    body = BODY.pack(
-        VERSION, _key_id(secret_key), token.session_id.bytes, token.generation, token.secret
-    )
-    encoded = urlsafe_b64encode(body + _tag(secret_key, token.kind, body))
-    return RawToken(token.kind.prefix + encoded.decode())
-
-
-def parse(raw_token: str, kind: TokenKind) -> Token:
-    """Return what a token says, once its tag proves that we minted it; costs no query.
-
-    Raises ForgedTokenError for anything else.
-    """
-    decoded = _decode(raw_token, kind)
-    body, tag = decoded[: BODY.size], decoded[BODY.size :]
-    version, key_id, session_id, generation, secret = BODY.unpack(body)
-    if version != VERSION:
-        raise ForgedTokenError("unknown version")
-    # Every accepted key is tried whose id fits; ids are public and may collide.
-    matching = [key for key in conf.secret_keys() if _key_id(key) == key_id]
-    if not any(hmac.compare_digest(_tag(key, kind, body), tag) for key in matching):
-        raise ForgedTokenError("tag does not verify")
-    return Token(kind, UUID(bytes=session_id), generation, secret)
-
-
-def _decode(raw_token: str, kind: TokenKind) -> bytes:
-    encoded = raw_token.removeprefix(kind.prefix)
-    if len(raw_token) != len(kind.prefix) + ENCODED_SIZE or len(encoded) != ENCODED_SIZE:
+def _decode(raw_token: str, prefix: str) -> bytes:
+    encoded = raw_token.removeprefix(prefix)
+    if len(raw_token) != len(prefix) + ENCODED_SIZE or len(encoded) != ENCODED_SIZE:
         raise ForgedTokenError("wrong size or prefix")
     try:
         decoded = b64decode(encoded, altchars=b"-_", validate=True)
@@ -131,25 +199,3 @@ def _decode(raw_token: str, kind: TokenKind) -> bytes:
     if urlsafe_b64encode(decoded).decode() != encoded:
         raise ForgedTokenError("not canonical")
     return decoded
-
-
-def successors(presented: Token, nonce: bytes) -> Iterator[RawToken]:
-    """Yield the refresh token after `presented`, as each accepted key derives it.
-
-    The first is the one to hand out; the others are what an older key handed out before.
-    """
-    return _ratchet(presented, TokenKind.REFRESH, nonce)
-
-
-def access_tokens(presented: Token, nonce: bytes) -> Iterator[RawToken]:
-    """Yield the access token paired with the successor of `presented`; keys as in `successors`."""
-    return _ratchet(presented, TokenKind.ACCESS, nonce)
-
-
-def _ratchet(presented: Token, kind: TokenKind, nonce: bytes) -> Iterator[RawToken]:
-    generation = presented.generation + 1
-    message = presented.secret + presented.session_id.bytes + struct.pack(">I", generation) + nonce
-    for secret_key in conf.secret_keys():
-        key = _derive_key(secret_key, f"ratchet.{kind.value}")
-        secret = hmac.digest(key, message, "sha256")
-        yield mint(Token(kind, presented.session_id, generation, secret), secret_key)

@@ -24,7 +24,7 @@ PAGE_POLICY: Final = {
 }
 
 CORS_METHODS: Final = ["GET", "POST", "PATCH", "DELETE"]
-CORS_REQUEST_HEADERS: Final = ["authorization", "content-type"]
+CORS_REQUEST_HEADERS: Final = ["authorization", "content-type", "idempotency-key"]
 CORS_ANSWER_HEADERS: Final = [
     "Authentication-Info",
     "Retry-After",

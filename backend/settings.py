@@ -208,7 +208,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"validatorUrl": None, "deepLinking": True},
 }
 
-KNOX_TOKEN_MODEL = "authx.AccessToken"  # noqa: S105 -- the name of a model
+KNOX_TOKEN_MODEL = "authx.DeviceSession"  # noqa: S105 -- the name of a model
 # Knox's own migrations would leave an orphan table with a foreign key to users (style trap 8).
 MIGRATION_MODULES = {"knox": None}
 REST_KNOX = {
@@ -221,9 +221,11 @@ AUTHX = {
     "API_PATHS": headers.API_PATHS,
     "REFRESH_TOKEN_TTL": env.timedelta("REFRESH_TOKEN_TTL", timedelta(days=30)),
     "SESSION_TTL": env.timedelta("SESSION_TTL", timedelta(days=180)),
-    "STRAGGLER_WINDOW": env.timedelta("STRAGGLER_WINDOW", timedelta(seconds=10)),
+    "REFRESH_TOKEN_GRACE_PERIOD": env.timedelta(
+        "REFRESH_TOKEN_GRACE_PERIOD", timedelta(seconds=10)
+    ),
     "RETRY": env.str("RETRY", "until_confirmed"),
-    "DEVICE_LIMIT": env.int("DEVICE_LIMIT", 10),
+    "SESSION_LIMIT_PER_USER": env.int("SESSION_LIMIT_PER_USER", 10),
     "ISSUER": env.str("ISSUER", ""),
     "SWEEP_RETENTION": env.timedelta("SWEEP_RETENTION", timedelta(days=7)),
     "SWEEP_BATCH_SIZE": env.int("SWEEP_BATCH_SIZE", 1000),

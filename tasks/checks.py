@@ -36,7 +36,7 @@ def _check_schedule() -> Iterator[CheckMessage]:
     scheduled = {entry["task"] for entry in schedule.values()}
     if sweep.name not in scheduled:
         yield Error(
-            "Nothing sweeps: expired sessions and tokens would stay for ever.",
+            "Nothing sweeps: ended sessions would stay for ever.",
             hint=f"Let CELERY_BEAT_SCHEDULE start {sweep.name!r}.",
             id="tasks.E001",
         )

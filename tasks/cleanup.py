@@ -10,5 +10,5 @@ TIME_LIMIT = 30 * 60
 
 @shared_task(name="tasks.cleanup.sweep", ignore_result=True, time_limit=TIME_LIMIT)
 def sweep() -> None:
-    """Delete expired access tokens and ended sessions (see authx.sessions.sweep)."""
+    """Delete ended sessions and old events (see authx.sessions.sweep)."""
     sweep_expired()

@@ -62,12 +62,20 @@ def without_limits(settings: Any) -> None:
     }
 
 
+@pytest.fixture
+def no_grace_period(settings: Any) -> None:
+    """Take a superseded token for stolen at once; for promises about what follows from that."""
+    settings.AUTHX = settings.AUTHX | {"REFRESH_TOKEN_GRACE_PERIOD": timedelta(0)}
+
+
 @pytest.fixture(autouse=True)
 def _one_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the database tell the time that a test's clock shows."""
     monkeypatch.setattr(
         shared_clock, "shared_now", lambda: Value(timezone.now(), output_field=DateTimeField())
     )
+    # The hottest statement is compiled once, with the database's own clock in it.
+    monkeypatch.setattr(shared_clock, "read_at", lambda _: timezone.now())
 
 
 @pytest.fixture
@@ -132,6 +140,11 @@ class Statements(CaptureQueriesContext):
     @property
     def writes(self) -> list[str]:
         return [sql for sql in self.sql if not sql.startswith("SELECT")]
+
+    @property
+    def with_transactions(self) -> int:
+        """Return the number of statements, what opens and closes transactions included."""
+        return len(self.captured_queries)
 
     def __len__(self) -> int:
         return len(self.sql)

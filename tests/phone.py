@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.test import Client
 
+from authx.models import DeviceSession
+
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Answer
 
@@ -80,6 +82,11 @@ class Phone:
     def session_id(self) -> str:
         session_id: str = self.pair["device"]["id"]
         return session_id
+
+
+def grace_period_over() -> None:
+    """Let the superseded generations of all sessions be as old as their grace period."""
+    DeviceSession.objects.update(recent=b"")
 
 
 def _ok(response: "Answer") -> dict[str, Any]:

@@ -13,8 +13,9 @@ from celery.signals import before_task_publish
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core import mail
 
-from authx import tokens
+from authx.codec import digest_of
 from authx.models.trail import SecurityEventQuerySet
+from authx.tokens import TokenCodec
 from backend.logs import ContextFilter, JSONFormatter
 from tests.phone import PASSWORD
 
@@ -64,11 +65,11 @@ def noting(watch: Watch, function: Callable[..., Any]) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def _watch() -> Iterator[Watch]:
     watch = Watch()
-    mint, bulk_create = tokens.mint, SecurityEventQuerySet.bulk_create
+    mint, bulk_create = TokenCodec._mint, SecurityEventQuerySet.bulk_create
 
     def noted_mint(*named: Any) -> Any:
         raw_token = mint(*named)
-        watch.secrets |= {raw_token, tokens.digest_of(raw_token)}
+        watch.secrets |= {raw_token, digest_of(raw_token)}
         return raw_token
 
     def kept_bulk_create(self: Any, events: Any, *rest: Any, **named: Any) -> Any:
@@ -80,7 +81,7 @@ def _watch() -> Iterator[Watch]:
         watch.leaving.append(str(body))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokens, "mint", noted_mint)
+        patch.setattr(TokenCodec, "_mint", noted_mint)
         patch.setattr(SecurityEventQuerySet, "bulk_create", kept_bulk_create)
         for name in ("set_password", "check_password"):
             patch.setattr(AbstractBaseUser, name, noting(watch, getattr(AbstractBaseUser, name)))

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from authx.models import AccessToken
+from authx.models import DeviceSession
 from backend.urls import urlpatterns as own_urlpatterns
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone
@@ -57,7 +57,8 @@ def test_a_use_that_prolongs_nothing_tells_nothing(
     settings.REST_KNOX = settings.REST_KNOX | {"AUTO_REFRESH": False}
     clock.forward(seconds=61)
     assert HEADER not in phone.call().headers
-    assert AccessToken.objects.get().last_used_at > AccessToken.objects.get().created
+    session = DeviceSession.objects.get()
+    assert session.last_used_at > session.created
 
 
 def test_a_refused_token_tells_nothing(clock: Clock, phone: Phone) -> None:

@@ -11,10 +11,9 @@ import pytest
 from django.contrib.auth.models import User
 from hypothesis import strategies
 
-from authx.models import AccessToken, DeviceSession
+from authx.models import DeviceSession
 from authx.sessions import use
-from authx.sessions.access import expiry_of
-from authx.sessions.liveness import why_dead
+from authx.sessions.state import access_expiry, rejection_reason
 from authx.sessions.use import use_access_token
 from tests.conftest import NOON, Clock, Statements
 from tests.phone import Phone, error_of
@@ -43,7 +42,7 @@ def use_after_ten_minutes(phone: Phone, clock: Clock) -> Any:
 
 
 def rows() -> list[Any]:
-    return [list(DeviceSession.objects.values()), list(AccessToken.objects.values())]
+    return list(DeviceSession.objects.values())
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
@@ -66,7 +65,7 @@ def test_a_token_in_the_address_is_not_read(phone: Phone) -> None:
 
 
 def make_unknown(phone: Phone, clock: Clock) -> None:
-    AccessToken.objects.all().delete()
+    DeviceSession.objects.all().delete()
 
 
 def make_expired(phone: Phone, clock: Clock) -> None:
@@ -231,41 +230,41 @@ def test_renewal_never_outlives_the_session(settings: Any, clock: Clock, alice: 
     phone = Phone().sign_in()
     clock.forward(minutes=10)
     assert phone.is_signed_in
-    assert AccessToken.objects.get().expiry == NOON + ttl
+    assert DeviceSession.objects.get().expiry == NOON + ttl
     clock.forward(minutes=10)
     assert not phone.is_signed_in
 
 
 def test_without_auto_refresh_no_use_prolongs_it(settings: Any, clock: Clock, phone: Phone) -> None:
     settings.REST_KNOX = settings.REST_KNOX | {"AUTO_REFRESH": False}
-    promised = AccessToken.objects.get().expiry
+    promised = DeviceSession.objects.get().expiry
     clock.forward(seconds=899)
     assert phone.is_signed_in
-    assert AccessToken.objects.get().expiry == promised
+    assert DeviceSession.objects.get().expiry == promised
     clock.forward(seconds=1)
     assert not phone.is_signed_in
 
 
 def test_a_row_deleted_before_its_renewal_means_refused(clock: Clock, phone: Phone) -> None:
     def delete_meanwhile(**named: Any) -> Any:
-        AccessToken.objects.all().delete()
-        return expiry_of(**named)
+        DeviceSession.objects.all().delete()
+        return access_expiry(**named)
 
     clock.forward(minutes=10)
-    with mock.patch.object(use, "expiry_of", delete_meanwhile):
+    with mock.patch.object(use, "access_expiry", delete_meanwhile):
         response = phone.call()
     assert error_of(response) == (401, "invalid_token")
-    assert not AccessToken.objects.exists()
+    assert not DeviceSession.objects.exists()
 
 
 def test_a_session_revoked_before_its_confirmation_means_refused(phone: Phone) -> None:
     def revoke_meanwhile(*read: Any) -> str:
-        reason = why_dead(*read)
+        reason = rejection_reason(*read)
         DeviceSession.objects.update(revoked_at=NOON, revoked_reason="signed_out")
         return reason
 
     phone.refresh()
-    with mock.patch.object(use, "why_dead", revoke_meanwhile):
+    with mock.patch.object(use, "rejection_reason", revoke_meanwhile):
         response = phone.call()
     assert error_of(response) == (401, "invalid_token")
     assert DeviceSession.objects.get().confirmed_at is None
@@ -277,4 +276,4 @@ def test_the_expiry_that_a_view_sees_is_the_one_stored(
 ) -> None:
     clock.forward(seconds=seconds)
     seen = use_access_token(raw_token=phone.access_token)
-    assert seen.expiry == AccessToken.objects.get().expiry
+    assert seen.expiry == DeviceSession.objects.get().expiry

@@ -26,18 +26,18 @@ OWN = [
     ("authx.E002", {"REFRESH_TOKEN_TTL": 3600}),
     ("authx.E002", {"SESSION_TTL": timedelta(0)}),
     ("authx.E002", {"SESSION_TTL": timedelta.max}),
-    ("authx.E003", {"STRAGGLER_WINDOW": timedelta(seconds=-1)}),
-    ("authx.E003", {"STRAGGLER_WINDOW": 10}),
+    ("authx.E003", {"REFRESH_TOKEN_GRACE_PERIOD": timedelta(seconds=-1)}),
+    ("authx.E003", {"REFRESH_TOKEN_GRACE_PERIOD": 10}),
     ("authx.E003", {"SWEEP_RETENTION": None}),
     ("authx.E003", {"SWEEP_RETENTION": timedelta.max}),
     ("authx.E003", {"EVENT_RETENTION": None}),
     ("authx.E005", {"SESSION_TTL": timedelta(days=29)}),
     ("authx.E005", {"REFRESH_TOKEN_TTL": timedelta(minutes=59)}),
-    ("authx.E007", {"STRAGGLER_WINDOW": timedelta(minutes=15)}),
+    ("authx.E007", {"REFRESH_TOKEN_GRACE_PERIOD": timedelta(minutes=15)}),
     ("authx.E008", {"RETRY": "always"}),
     ("authx.E008", {"RETRY": None}),
-    ("authx.E009", {"DEVICE_LIMIT": 0}),
-    ("authx.E009", {"DEVICE_LIMIT": None}),
+    ("authx.E009", {"SESSION_LIMIT_PER_USER": 0}),
+    ("authx.E009", {"SESSION_LIMIT_PER_USER": None}),
     ("authx.E009", {"SWEEP_BATCH_SIZE": 0}),
     ("authx.E009", {"SWEEP_BATCH_SIZE": 2.5}),
     ("authx.E010", {"REFRESH_TOKEN_PREFIX": "axa_"}),
@@ -55,7 +55,7 @@ OWN = [
     ("authx.E018", {"REALM": 'a "b"'}),
     ("authx.E018", {"REALM": "two\nlines"}),
     ("authx.E018", {"REALM": None}),
-    ("authx.W001", {"STRAGGLER_WINDOW": timedelta(seconds=61)}),
+    ("authx.W001", {"REFRESH_TOKEN_GRACE_PERIOD": timedelta(seconds=61)}),
 ]
 
 KNOX = [
@@ -123,12 +123,12 @@ def test_atomic_requests_are_refused(settings: Any, monkeypatch: pytest.MonkeyPa
     "change",
     [
         {"REFRESH_TOKEN_TTL": timedelta(days=180)},
-        {"STRAGGLER_WINDOW": timedelta(0)},
-        {"STRAGGLER_WINDOW": timedelta(seconds=60)},
+        {"REFRESH_TOKEN_GRACE_PERIOD": timedelta(0)},
+        {"REFRESH_TOKEN_GRACE_PERIOD": timedelta(seconds=60)},
         {"SWEEP_RETENTION": timedelta(0)},
         {"SWEEP_RETENTION": timedelta(days=3650)},
         {"EVENT_RETENTION": timedelta(0)},
-        {"DEVICE_LIMIT": 1},
+        {"SESSION_LIMIT_PER_USER": 1},
         {"SWEEP_BATCH_SIZE": 1},
         {"RETRY": "strict"},
         {"REFRESH_TOKEN_PREFIX": "refresh_ok"},
@@ -159,7 +159,13 @@ def test_a_knox_setting_at_its_very_limit_is_clean(settings: Any, change: dict[s
 
 
 def test_several_faults_are_all_reported(settings: Any) -> None:
-    settings.AUTHX = {"SESSION_TTL": None, "RETRY": "always", "DEVICE_LIMIT": 0, "X": 1, "Y": 2}
+    settings.AUTHX = {
+        "SESSION_TTL": None,
+        "RETRY": "always",
+        "SESSION_LIMIT_PER_USER": 0,
+        "X": 1,
+        "Y": 2,
+    }
     settings.USE_TZ = False
     assert ids() == [
         "authx.E001",
@@ -172,7 +178,7 @@ def test_several_faults_are_all_reported(settings: Any) -> None:
 
 
 def test_every_message_says_what_to_do_and_is_as_grave_as_its_id(settings: Any) -> None:
-    settings.AUTHX = {"X": 1, "STRAGGLER_WINDOW": timedelta(seconds=61)}
+    settings.AUTHX = {"X": 1, "REFRESH_TOKEN_GRACE_PERIOD": timedelta(seconds=61)}
     error, caution = sorted(check_settings(), key=lambda message: str(message.id))
     assert (type(error), type(caution)) == (Error, Caution)
     assert error.hint

@@ -15,8 +15,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from authx import clock
-from authx.clock import shared_now
-from authx.models import AccessToken, DeviceSession, SweepLease
+from authx.clock import read_at, shared_now
+from authx.models import DeviceSession, SweepLease
 from authx.sessions import sweep as sweep_module
 from authx.sessions.sweep import SweepReport, sweep
 from authx.trail.notices import send_next_notice
@@ -32,6 +32,7 @@ OFF = pytest.mark.parametrize("off", [HOUR, -HOUR], ids=["an hour ahead", "an ho
 @pytest.fixture(autouse=True)
 def _real_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "shared_now", shared_now)
+    monkeypatch.setattr(clock, "read_at", read_at)
 
 
 def node(off: timedelta) -> Any:
@@ -68,7 +69,8 @@ def test_a_wrong_node_gives_a_thief_no_longer_window(phone: Phone, off: timedelt
     with node(off):
         phone.refresh()
         assert phone.is_signed_in
-    DeviceSession.objects.update(confirmed_at=Now() - timedelta(seconds=10))
+    ago = Now() - timedelta(seconds=10)
+    DeviceSession.objects.update(rotated_at=ago, confirmed_at=ago)
     with node(off):
         assert error_of(phone.try_refresh(stolen)) == (400, "invalid_grant")
     assert not phone.is_signed_in
@@ -88,12 +90,14 @@ def test_what_one_node_hands_out_the_other_takes(phone: Phone, off: timedelta) -
 def test_a_sweep_on_the_wrong_node_deletes_nothing_alive(
     phone: Phone, tablet: Phone, off: timedelta
 ) -> None:
-    AccessToken.objects.filter(session=tablet.session_id).update(expiry=Now())
+    retention = timedelta(days=7)
+    DeviceSession.objects.filter(pk=tablet.session_id).update(
+        revoked_at=Now() - retention, revoked_reason="signed_out"
+    )
     with node(off):
-        assert sweep() == SweepReport(access_tokens=1)
+        assert sweep() == SweepReport(sessions=1)
         assert SweepLease.objects.filter(leased_until__lte=Now()).exists()
-    assert phone.is_signed_in
-    assert tablet.refresh().is_signed_in
+    assert phone.refresh().is_signed_in
 
 
 @OFF

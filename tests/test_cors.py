@@ -65,7 +65,7 @@ def test_a_listed_site_asks_first_and_learns_what_it_may_send() -> None:
     assert shown(response) == {
         "access-control-allow-origin": LISTED,
         "access-control-allow-methods": "GET, POST, PATCH, DELETE",
-        "access-control-allow-headers": "authorization, content-type",
+        "access-control-allow-headers": "authorization, content-type, idempotency-key",
         "access-control-expose-headers": (
             "Authentication-Info, Retry-After, WWW-Authenticate, X-Request-ID"
         ),

@@ -61,9 +61,9 @@ def test_no_answer_holds_what_the_database_keeps_secret(phone: Phone, path: str)
     text = answer.content.decode()
     assert answer.status_code == HTTPStatus.OK
     assert session.digest not in text
-    assert session.previous_digest not in text
+    assert session.refresh_digest not in text
     assert session.auth_hash not in text
-    assert bytes(session.nonce).hex() not in text
+    assert bytes(session.refresh_nonce).hex() not in text
     assert phone.refresh_token not in text
 
 

@@ -26,12 +26,11 @@ from authx.context import Source
 from authx.models import DeviceSession, Service
 from authx.service_credentials import authenticate_service
 from authx.sessions.credentials import change_password, sign_in
-from authx.sessions.introspection import find_live_token
 from authx.sessions.opening import open_session
 from authx.sessions.passwords import is_password_right
+from authx.sessions.refresh import refresh_session
 from authx.sessions.revocation import revoke_by_token
-from authx.sessions.rotation import rotate_session
-from authx.sessions.use import use_access_token
+from authx.sessions.use import introspect_access_token, use_access_token
 from authx.sessions.values import Device
 from tests.phone import CLIENT, PASSWORD, Phone
 from tests.secrets_watch import Watch
@@ -50,7 +49,13 @@ REQUESTS = [
 ]
 CALLS = [
     *("authenticate", "sign_in", "change_password", "is_password_right"),
-    *("open_session", "rotate_session", "revoke_by_token", "use_access_token", "find_live_token"),
+    *(
+        "open_session",
+        "refresh_session",
+        "revoke_by_token",
+        "use_access_token",
+        "introspect_access_token",
+    ),
     *("authenticate_service", "bearer", "client"),
 ]
 
@@ -193,17 +198,17 @@ def calls(phone: Phone, alice: User, service: Service) -> dict[str, Callable[[],
     session, secret = DeviceSession.objects.get(), service.raw_secret
     bearer, client = f"Bearer {phone.access_token}", basic(service.pk, secret)
     named: dict[str, Any] = {"client_id": str(service.pk), "raw_secret": secret}
-    rotate = partial(rotate_session, source=Source())
+    rotate = partial(refresh_session, source=Source())
     return {
         "authenticate": partial(authenticate, None, **credentials),
         "sign_in": partial(sign_in, request=HttpRequest(), **credentials, **opening),
         "change_password": partial(change_password, session=session, source=Source(), **passwords),
         "is_password_right": partial(is_password_right, alice, PASSWORD),
         "open_session": partial(open_session, user=alice, **opening),
-        "rotate_session": partial(rotate, raw_token=phone.refresh_token),
+        "refresh_session": partial(rotate, raw_token=phone.refresh_token),
         "revoke_by_token": partial(revoke_by_token, raw_token=phone.refresh_token),
         "use_access_token": partial(use_access_token, raw_token=phone.access_token),
-        "find_live_token": partial(find_live_token, raw_token=phone.access_token),
+        "introspect_access_token": partial(introspect_access_token, raw_token=phone.access_token),
         "authenticate_service": partial(authenticate_service, **named),
         "bearer": partial(TokenAuthentication().authenticate, a_request(bearer)),
         "client": partial(ServiceAuthentication().authenticate, a_request(client)),

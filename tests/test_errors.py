@@ -11,9 +11,9 @@ from django.contrib.auth.models import User
 from django.db import InterfaceError, OperationalError, connection
 
 from authx import handlers
-from authx.errors import ContentionError
+from authx.errors import ConflictError
 from authx.models import DeviceSession
-from authx.sessions import rotation
+from authx.sessions import refresh
 from authx.views.account import MeView
 from tests.phone import PASSWORD, Phone, error_of
 
@@ -246,7 +246,7 @@ def test_a_database_that_is_away_signs_nobody_out(
 
 
 def test_a_refresh_that_keeps_losing_asks_to_come_back(phone: Phone) -> None:
-    with mock.patch.object(rotation, "_answer", return_value=None):
+    with mock.patch.object(refresh, "_rotate", side_effect=ConflictError):
         response = phone.try_refresh()
     assert error_of(response) == (503, "temporarily_unavailable")
     assert response.headers["Retry-After"] == "5"
@@ -254,7 +254,7 @@ def test_a_refresh_that_keeps_losing_asks_to_come_back(phone: Phone) -> None:
 
 
 def test_a_request_that_keeps_losing_asks_to_come_back(phone: Phone) -> None:
-    with mock.patch.object(MeView, "get", side_effect=ContentionError):
+    with mock.patch.object(MeView, "get", side_effect=ConflictError):
         response = phone.call()
     assert error_of(response) == (503, "temporarily_unavailable")
 

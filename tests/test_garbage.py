@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 from django.apps import apps
-from django.conf import settings
 from django.utils import timezone
 
 from authx import tokens
+from authx.codec import token_codec
 from authx.models import Service
 from authx.tokens import Token, TokenKind
 from tests.phone import PASSWORD, Phone, error_of
@@ -232,9 +232,8 @@ def test_a_genuine_token_of_a_generation_that_never_was_is_refused(
 ) -> None:
     before = everything()
     ahead = {
-        kind: tokens.mint(
-            Token(kind, UUID(phone.session_id), generation, tokens.new_secret()),
-            settings.SECRET_KEY,
+        kind: token_codec().mint(
+            Token(kind, UUID(phone.session_id), generation, tokens.new_secret())
         )
         for kind in TokenKind
     }

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 
-from authx.models import AccessToken, DeviceSession, Service
+from authx.models import DeviceSession, Service
 from authx.service_credentials import create_service
 from tests.conftest import NOON, Clock, Statements
 from tests.phone import CLIENT, Phone, error_of
@@ -63,6 +63,7 @@ def test_a_live_access_token_is_told_with_its_person_and_its_session(
         "token_type": "Bearer",
         "iat": int(NOON.timestamp()),
         "exp": int(NOON.timestamp()) + 15 * 60,
+        "auth_time": int(NOON.timestamp()),
         "sid": phone.session_id,
     }
 
@@ -82,11 +83,15 @@ def rotated(phone: Phone, clock: Clock) -> str:
 def rotated_twice(phone: Phone, clock: Clock) -> str:
     old = phone.access_token
     phone.refresh().refresh()
+    clock.forward(seconds=10)
     return old
 
 
-def overtaken_although_its_row_is_still_there(phone: Phone, clock: Clock) -> str:
-    DeviceSession.objects.update(generation=2)
+def of_a_restored_backup(phone: Phone, clock: Clock) -> str:
+    backup = DeviceSession.objects.values().get()
+    del backup["sweep_on"]
+    phone.refresh()
+    DeviceSession.objects.update(**backup)
     return phone.access_token
 
 
@@ -106,7 +111,7 @@ def of_another_password(phone: Phone, clock: Clock) -> str:
 
 
 def swept(phone: Phone, clock: Clock) -> str:
-    AccessToken.objects.all().delete()
+    DeviceSession.objects.all().delete()
     return phone.access_token
 
 
@@ -135,7 +140,7 @@ def garbage(phone: Phone, clock: Clock) -> str:
 @pytest.mark.parametrize(
     "token_of",
     [
-        *(expired, rotated, rotated_twice, overtaken_although_its_row_is_still_there),
+        *(expired, rotated, rotated_twice, of_a_restored_backup),
         *(of_a_revoked_session, of_an_inactive_person, of_another_password, swept, forged),
         *(refresh_token, consumed_refresh_token, of_another_server, garbage),
     ],
@@ -144,10 +149,10 @@ def test_any_other_token_is_told_to_be_inactive_and_nothing_else(
     clock: Clock, phone: Phone, service: Service, token_of: Callable[[Phone, Clock], str]
 ) -> None:
     token = token_of(phone, clock)
-    before = list(DeviceSession.objects.values()), list(AccessToken.objects.values())
+    before = list(DeviceSession.objects.values())
     for hint in ("", "access_token", "refresh_token", "made_up"):
         assert told(service, token, token_type_hint=hint) == INACTIVE
-    assert before == (list(DeviceSession.objects.values()), list(AccessToken.objects.values()))
+    assert before == list(DeviceSession.objects.values())
 
 
 @pytest.mark.parametrize("spoil", [" {}", "{}\n", "{}" + "x" * 8000])
@@ -163,17 +168,26 @@ def test_what_is_only_almost_a_token_is_inactive(
     assert (answer.status_code, answer.json()) == (200, INACTIVE)
 
 
-def test_asking_neither_confirms_nor_renews_nor_notes_a_use(
+def test_asking_confirms_a_pair_as_any_use_does(
+    clock: Clock, phone: Phone, service: Service
+) -> None:
+    old = phone.refresh_token
+    assert told(service, phone.refresh().access_token)["active"]
+    clock.forward(seconds=10)
+    assert error_of(phone.try_refresh(old)) == (400, "invalid_grant")
+    assert not phone.is_signed_in
+
+
+def test_asking_does_not_renew(
     clock: Clock, phone: Phone, service: Service, statements: Callable[[], Statements]
 ) -> None:
-    phone.pair = phone.try_refresh().json()
+    phone.refresh()
     told(service, phone.access_token)
     clock.forward(seconds=61)
     Service.objects.update(last_used_at=NOON + timedelta(seconds=61))
     with statements() as seen:
         assert told(service, phone.access_token)["exp"] == int(NOON.timestamp()) + 15 * 60
     assert (len(seen), seen.writes) == (2, [])
-    assert DeviceSession.objects.get().confirmed_at is None
 
 
 def test_a_consumed_refresh_token_that_a_service_asks_about_is_no_theft(

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
-from authx import tokens
+from authx.codec import token_codec
 from authx.errors import ForgedTokenError
 from authx.models import DeviceSession
 from authx.tokens import TokenKind
@@ -45,7 +45,9 @@ def assert_under(settings: Settings, key: str, *raw_tokens: str) -> None:
     before = settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = key, []
     for raw_token in raw_tokens:
-        tokens.parse(raw_token, TokenKind.REFRESH if "axr_" in raw_token else TokenKind.ACCESS)
+        token_codec().parse(
+            raw_token, TokenKind.REFRESH if "axr_" in raw_token else TokenKind.ACCESS
+        )
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = before
 
 
@@ -173,7 +175,7 @@ def test_signing_out_with_an_old_token_still_works_across_it(
 def test_devices_of_either_key_are_listed_ended_and_limited_alike(
     clock: Clock, phone: Phone, use_keys: UseKeys, settings: Settings
 ) -> None:
-    settings.AUTHX = settings.AUTHX | {"DEVICE_LIMIT": 2}
+    settings.AUTHX = settings.AUTHX | {"SESSION_LIMIT_PER_USER": 2}
     use_keys(SECOND, FIRST)
     clock.forward(seconds=1)
     tablet = Phone(phone.username, {"name": "tablet"}).sign_in()
@@ -214,7 +216,7 @@ def test_a_token_under_a_dropped_key_is_refused_without_a_query(
 ) -> None:
     use_keys(SECOND)
     with pytest.raises(ForgedTokenError):
-        tokens.parse(phone.refresh_token, TokenKind.REFRESH)
+        token_codec().parse(phone.refresh_token, TokenKind.REFRESH)
     with statements() as sql:
         assert error_of(phone.call()) == INVALID_TOKEN
         assert error_of(phone.try_refresh()) == INVALID_GRANT

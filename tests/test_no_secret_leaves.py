@@ -7,8 +7,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.mail import EmailMessage
 
+from authx.codec import digest_of
 from authx.models import EventKind
-from authx.tokens import RawToken, digest_of
+from authx.tokens import RawToken
 from authx.trail.recording import record
 from backend.celery import app
 from tests.phone import PASSWORD, Phone

@@ -22,7 +22,7 @@ from authx.trail.notices import send_next_notice
 from tasks.alerts import send_notices
 from tests.conftest import Clock
 from tests.crew import Crew, die, exit_code_of
-from tests.phone import PASSWORD, Phone
+from tests.phone import PASSWORD, Phone, grace_period_over
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +48,7 @@ def use_new_device(phone: Phone, **device: str) -> None:
 def reuse(phone: Phone) -> None:
     stolen = phone.refresh_token
     phone.refresh().refresh()
+    grace_period_over()
     for _ in range(3):
         phone.try_refresh(stolen)
 

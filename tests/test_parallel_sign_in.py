@@ -39,7 +39,7 @@ def live_sessions() -> list[DeviceSession]:
 def test_parallel_sign_ins_leave_exactly_the_limit_and_the_newest_in(
     alice: User, settings: Any
 ) -> None:
-    settings.AUTHX = settings.AUTHX | {"DEVICE_LIMIT": 3}
+    settings.AUTHX = settings.AUTHX | {"SESSION_LIMIT_PER_USER": 3}
     with Crew(PROCESSES) as crew:
         for _ in range(ROUNDS):
             answers = crew.together([(sign_in, ("",))] * PROCESSES)
@@ -59,7 +59,7 @@ def test_parallel_sign_ins_of_one_installation_leave_one_session(alice: User) ->
 
 
 def test_sign_ins_at_the_limit_and_rotations_do_not_deadlock(alice: User, settings: Any) -> None:
-    settings.AUTHX = settings.AUTHX | {"DEVICE_LIMIT": 4}
+    settings.AUTHX = settings.AUTHX | {"SESSION_LIMIT_PER_USER": 4}
     half = PROCESSES // 2
     with Crew(PROCESSES) as crew:
         for _ in range(ROUNDS * 2):

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from authx.models import AccessToken, DeviceSession
+from authx.models import DeviceSession
 from tests.conftest import Clock
 from tests.phone import Phone, error_of
 
@@ -42,9 +42,12 @@ def expired_access_token(phone: Phone, clock: Clock) -> str:
     return phone.access_token
 
 
-def swept_access_token(phone: Phone, clock: Clock) -> str:
-    AccessToken.objects.all().delete()
-    return phone.access_token
+def forgotten_access_token(phone: Phone, clock: Clock) -> str:
+    old = phone.access_token
+    phone.refresh()
+    clock.forward(seconds=10)
+    phone.refresh()
+    return old
 
 
 def unconfirmed_predecessor(phone: Phone, clock: Clock) -> str:
@@ -54,7 +57,6 @@ def unconfirmed_predecessor(phone: Phone, clock: Clock) -> str:
 
 
 def unknown(phone: Phone, clock: Clock) -> str:
-    AccessToken.objects.filter(session=phone.session_id).delete()
     DeviceSession.objects.filter(pk=phone.session_id).delete()
     return phone.refresh_token
 
@@ -83,7 +85,7 @@ ENDING = [
     unconfirmed_predecessor,
 ]
 ENDING_NOTHING = [
-    swept_access_token,
+    forgotten_access_token,
     unknown,
     already_revoked,
     forged,

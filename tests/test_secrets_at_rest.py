@@ -14,11 +14,13 @@ from django.db import connection
 from redis import Redis
 
 from authx import tokens
-from authx.models import AccessToken, DeviceSession
+from authx.codec import digest_of, token_codec
+from authx.models import DeviceSession
 from authx.tokens import RawToken, Token, TokenKind
 from backend.celery import app
 from tasks import cleanup
 from tests.conftest import Clock, Statements
+from tests.forging import mint_with
 from tests.phone import PASSWORD, Phone, error_of
 from tests.test_introspect import a_service, told
 
@@ -129,6 +131,7 @@ def busy_day(clock: Clock, alice: User, bob: User, committed: Any) -> Issued:
         stolen = tablet.refresh_token
         assert tablet.refresh().is_signed_in
         assert tablet.refresh().is_signed_in
+        clock.forward(seconds=10)
         assert error_of(tablet.try_refresh(stolen)) == INVALID_GRANT
         assert watch.refresh().send("POST", "logout").status_code == HTTPStatus.NO_CONTENT
         assert Phone().send("POST", "revoke", {"token": radio.refresh_token}).json() == {}
@@ -173,7 +176,7 @@ def test_the_search_finds_a_secret_planted_in_a_table(form: int, busy_day: Issue
     planted = list(spellings(busy_day[0]))[form]
     assert found_in(dump_of_tables(), busy_day) == []
     if form == 1:
-        DeviceSession.objects.update(nonce=b"before" + planted)
+        DeviceSession.objects.update(recent=b"before" + planted)
     else:
         User.objects.update(last_name="before" + planted.decode())
     assert planted in found_in(dump_of_tables(), busy_day)
@@ -203,7 +206,7 @@ def test_the_search_finds_a_secret_planted_in_redis(kind: str, busy_day: Issued)
 
 def forgeries_of(raw_token: str) -> list[str]:
     """Return strings that this server never minted, each close to one that it did."""
-    token = tokens.parse(raw_token, KINDS[raw_token[:4]])
+    token = token_codec().parse(raw_token, KINDS[raw_token[:4]])
     other_kind = {"axa_": "axr_", "axr_": "axa_"}[raw_token[:4]]
     ahead = Token(token.kind, token.session_id, token.generation + 1, tokens.new_secret())
     return [
@@ -211,9 +214,9 @@ def forgeries_of(raw_token: str) -> list[str]:
         raw_token[:-1] + ("A" if raw_token[-1] != "A" else "B"),
         raw_token + "A",
         other_kind + raw_token[4:],
-        tokens.mint(token, "somebody else's key"),
-        tokens.mint(ahead, "somebody else's key"),
-        tokens.digest_of(RawToken(raw_token)),
+        mint_with("somebody else's key", token),
+        mint_with("somebody else's key", ahead),
+        digest_of(RawToken(raw_token)),
         "garbage",
         "é" * 100,
     ]
@@ -287,11 +290,16 @@ def test_a_rotated_access_token_writes_nothing(
 
 
 def test_a_digest_written_into_the_database_lets_nobody_in(phone: Phone) -> None:
-    known = tokens.parse(phone.refresh_token, TokenKind.REFRESH)
-    for forgery in ("a string that somebody knows", tokens.mint(known, "somebody else's key")):
-        digest = tokens.digest_of(RawToken(forgery))
-        AccessToken.objects.update(digest=digest)
-        DeviceSession.objects.update(digest=digest)
-        for presented in (forgery, digest):
-            assert error_of(Phone(pair={"access_token": presented}).call()) == INVALID_TOKEN
-            assert error_of(phone.try_refresh(presented)) == INVALID_GRANT
+    known = token_codec().parse(phone.refresh_token, TokenKind.REFRESH)
+    for forgery in ("a string that somebody knows", mint_with("somebody else's key", known)):
+        digest = digest_of(RawToken(forgery))
+        DeviceSession.objects.update(digest=digest, refresh_digest=digest[::-1])
+        assert_lets_nobody_in(phone, forgery, digest)
+        DeviceSession.objects.update(digest=digest[::-1], refresh_digest=digest)
+        assert_lets_nobody_in(phone, forgery, digest)
+
+
+def assert_lets_nobody_in(phone: Phone, *presented: str) -> None:
+    for raw_token in presented:
+        assert error_of(Phone(pair={"access_token": raw_token}).call()) == INVALID_TOKEN
+        assert error_of(phone.try_refresh(raw_token)) == INVALID_GRANT

@@ -20,7 +20,7 @@ from authx.trail import vocabulary
 from authx.trail.recording import record
 from backend.urls import urlpatterns as backend_urlpatterns
 from tests.conftest import Clock
-from tests.phone import PASSWORD, Phone
+from tests.phone import PASSWORD, Phone, grace_period_over
 
 pytestmark = pytest.mark.django_db
 
@@ -50,6 +50,7 @@ def passwords(current: str) -> dict[str, str]:
 def reuse(phone: Phone) -> None:
     stolen = phone.refresh_token
     phone.refresh().refresh()
+    grace_period_over()
     phone.try_refresh(stolen)
 
 
@@ -151,7 +152,7 @@ def test_each_event_is_one_record_of_its_level(  # noqa: PLR0913, PLR0917 -- a t
 def test_an_eviction_is_one_record(
     phone: Phone, committed: Any, caplog: Any, settings: Any
 ) -> None:
-    settings.AUTHX = settings.AUTHX | {"DEVICE_LIMIT": 1}
+    settings.AUTHX = settings.AUTHX | {"SESSION_LIMIT_PER_USER": 1}
     with committed():
         Phone(device=OTHER).sign_in()
     (told,) = records_of(caplog, "excess_sessions_exceeded")

@@ -13,7 +13,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from authx.models import AccessToken, DeviceSession, RevocationReason
+from authx.models import DeviceSession, RevocationReason
 from authx.sessions.revocation import revoke_all
 from backend.local.ports import HOST
 from tests.phone import PASSWORD
@@ -49,7 +49,7 @@ def person(transactional_db: None) -> User:
 
 
 def expire() -> None:
-    AccessToken.objects.update(expiry=timezone.now() - timedelta(seconds=1))
+    DeviceSession.objects.update(expiry=timezone.now() - timedelta(seconds=1))
 
 
 def revoke() -> None:

@@ -21,7 +21,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, settings, stateful
 from hypothesis import strategies as st
 
-from authx.models import AccessToken, DeviceSession, SweepLease
+from authx.models import DeviceSession, SweepLease
 from authx.sessions.sweep import SweepReport, sweep
 from authx.tokens import RawToken, digest_of
 from tests.conftest import NOON
@@ -131,7 +131,7 @@ class Devices(stateful.RuleBasedStateMachine):
     @stateful.initialize(retention=st.sampled_from([0, 7]))
     def begin(self, retention: int) -> None:
         self.retention = timedelta(days=retention)
-        own = {"RETRY": self.retry, "SWEEP_RETENTION": self.retention, "DEVICE_LIMIT": 3}
+        own = {"RETRY": self.retry, "SWEEP_RETENTION": self.retention, "SESSION_LIMIT_PER_USER": 3}
         self.world = ExitStack()
         self.world.enter_context(override_settings(AUTHX=own))
         self.clock = self.world.enter_context(time_machine.travel(NOON, tick=False))

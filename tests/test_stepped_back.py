@@ -3,19 +3,22 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http import HTTPStatus
 from typing import Any
+from unittest import mock
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
 from authx.models import DeviceSession
 from tests.phone import Phone
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
-# What code of another app may do, and ours never does: a lock that no insert of a token passes.
-LOCK_PERSON = "SELECT 1 FROM auth_user FOR UPDATE"
+# What code of another app may do, and ours never does: user after session.
+LOCK_USER = "SELECT 1 FROM auth_user FOR UPDATE"
 TOUCH_SESSION = "UPDATE authx_devicesession SET name = 'touched'"
 ANY_WAIT = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"
 
@@ -43,44 +46,57 @@ def in_another_thread(request: Callable[[], Any]) -> Any:
         connection.close()
 
 
-def test_a_refresh_that_a_deadlock_threw_out_is_done_again(
+def sign_out_everywhere(phone: Phone) -> Any:
+    return phone.send("POST", "logout-all", {})
+
+
+def test_a_sign_out_everywhere_that_a_deadlock_threw_out_is_done_again(
     phone: Phone, rival: psycopg.Connection[Any]
 ) -> None:
     with ThreadPoolExecutor() as pool:
-        rival.execute(LOCK_PERSON)
-        refreshed = pool.submit(in_another_thread, phone.refresh)
-        until_somebody_waits(rival)
-        # Each has what the other waits for now, until the refresh steps back.
         rival.execute(TOUCH_SESSION)
+        answer = pool.submit(in_another_thread, partial(sign_out_everywhere, phone))
+        until_somebody_waits(rival)
+        # Each has what the other waits for now, until the sign-out steps back.
+        rival.execute(LOCK_USER)
         rival.commit()
-    assert refreshed.result().is_signed_in
+    assert answer.result().json() == {"revoked": 1}
     session = DeviceSession.objects.get()
-    assert (session.generation, session.name) == (1, "touched")
+    assert (session.revoked_reason, session.name) == ("signed_out_everywhere", "touched")
 
 
 @pytest.fixture
 def _strictly_isolated() -> Iterator[None]:
-    with connection.cursor() as cursor:
-        cursor.execute("SET default_transaction_isolation = 'serializable'")
-    yield
-    connection.close()
+    """Let new connections of the application be as strict as PostgreSQL can."""
+    options = connections.settings["default"]["OPTIONS"]
+    with mock.patch.dict(options, isolation_level=psycopg.IsolationLevel.SERIALIZABLE):
+        yield
+
+
+REQUESTS: dict[str, Callable[[Phone], Any]] = {
+    "refresh": lambda phone: phone.try_refresh(),
+    "use": lambda phone: phone.call(),
+    "logout": lambda phone: phone.send("POST", "logout"),
+    "logout-all": sign_out_everywhere,
+    "end a device": lambda phone: phone.send("DELETE", f"devices/{phone.session_id}"),
+    "revoke": lambda phone: phone.send("POST", "revoke", {"token": phone.refresh_token}),
+}
 
 
 @pytest.mark.usefixtures("_strictly_isolated")
-def test_a_refresh_that_cannot_be_serialized_is_done_again(
-    phone: Phone, rival: psycopg.Connection[Any]
+@pytest.mark.parametrize("request_of", REQUESTS)
+def test_a_request_that_cannot_be_serialized_is_done_again(
+    phone: Phone, rival: psycopg.Connection[Any], request_of: str
 ) -> None:
-    updates: list[str] = []
-
-    def interrupt(execute: Any, sql: str, params: Any, many: Any, context: Any) -> Any:
-        if sql.startswith("UPDATE") and not updates:
-            rival.execute(TOUCH_SESSION)
-            rival.commit()
-        updates.extend([sql] * sql.startswith("UPDATE"))
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(interrupt):
-        phone.refresh()
-    assert len(updates) == 2
-    assert DeviceSession.objects.get().generation == 1
-    assert phone.is_signed_in
+    # Its first use confirms, and so writes.
+    phone.refresh()
+    with ThreadPoolExecutor() as pool:
+        rival.execute(TOUCH_SESSION)
+        answer = pool.submit(in_another_thread, partial(REQUESTS[request_of], phone))
+        until_somebody_waits(rival)
+        rival.commit()
+    assert answer.result().status_code in {HTTPStatus.OK, HTTPStatus.NO_CONTENT}
+    session = DeviceSession.objects.get()
+    assert session.name == "touched"
+    assert (session.generation == 2) == (request_of == "refresh")
+    assert (session.revoked_at is None) == (request_of in {"refresh", "use"})

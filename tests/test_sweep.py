@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from authx.models import AccessToken, DeviceSession
-from authx.sessions.sweep import SweepReport, sweep
+from authx.models import DeviceSession
+from authx.sessions.sweep import SweepReport, _next_size, sweep
 from tests.conftest import NOON, Clock, Statements
 from tests.phone import Phone, error_of
 
@@ -30,11 +30,13 @@ OFFSETS = st.integers(-3, 3).map(lambda n: n * MICROSECOND) | st.timedeltas(-FAR
 
 
 def a_session(user: User, idle_ends_at: datetime, revoked_at: datetime | None = None) -> str:
-    """Insert a session without tokens and return its id."""
+    """Insert a session whose tokens nobody holds, and return its id."""
     session = DeviceSession.objects.create(
         user=user,
         digest=uuid4().hex,
-        nonce=b"n" * 16,
+        expiry=idle_ends_at,
+        access_nonce=b"n" * 16,
+        refresh_digest=uuid4().hex,
         auth_hash="hash",
         idle_expires_at=idle_ends_at,
         absolute_expires_at=idle_ends_at + FAR,
@@ -44,45 +46,48 @@ def a_session(user: User, idle_ends_at: datetime, revoked_at: datetime | None = 
     return str(session.pk)
 
 
-def a_token(session_id: str, user: User, expires_at: datetime, generation: int = 0) -> str:
-    """Insert an access token and return its digest."""
-    token = AccessToken(
-        digest=uuid4().hex,
-        token_key="axa_",
-        user=user,
-        session_id=session_id,
-        generation=generation,
-        nonce=b"n" * 16,
-        expiry=expires_at,
-    )
-    token.save(force_insert=True)
-    return token.digest
-
-
-def ids_of(rows: QuerySet[DeviceSession] | QuerySet[AccessToken]) -> set[str]:
+def ids_of(rows: QuerySet[DeviceSession]) -> set[str]:
     return {str(pk) for pk in rows.values_list("pk", flat=True)}
 
 
-def test_a_sweep_goes_in_bounded_batches_of_two_statements(
+def test_a_sweep_goes_in_batches_of_one_statement(
     alice: User, clock: Clock, settings: Settings, statements: Callable[[], Statements]
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"SWEEP_BATCH_SIZE": 2}
     now = timezone.now()
     kept = a_session(alice, now + FAR)
-    for generation in range(5):
-        a_token(kept, alice, now, generation)
+    for _ in range(5):
         a_session(alice, now - RETENTION)
     with statements() as sql:
-        assert sweep() == SweepReport(access_tokens=5, sessions=5)
-    # Three batches of each, beside the lease, which is taken, noted and given back.
+        assert sweep() == SweepReport(sessions=5)
+    # Beside the lease, which is taken, noted and given back.
     lease = [statement for statement in sql.sql if "authx_sweeplease" in statement]
     assert len(lease) <= 4
-    # And a look at the events and at the notices, of which there are none to delete.
-    assert len(sql.sql) - len(lease) == 2 * (3 + 3) + 2
-    deletes = [statement for statement in sql.sql if "DELETE" in statement]
-    deleted = [one.count("'") // 2 for one in deletes]
-    assert deleted == [2, 2, 1, 2, 2, 1]
+    # Two sessions, then, in a batch that grew, the rest; a look at notices and at events.
+    assert len(sql.sql) - len(lease) == 2 + 2
+    assert [one.count("LIMIT 2") for one in sql.sql if "DELETE" in one][:2] == [1, 0]
     assert ids_of(DeviceSession.objects.all()) == {kept}
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds", "next_size"),
+    [
+        (1000, 0.2, 1000),
+        (1000, 0.1, 2000),
+        (1000, 0.0001, 4000),
+        (4000, 0.4, 2000),
+        (4000, 60.0, 1000),
+        (100_000, 0.01, 100_000),
+        (100, 60.0, 100),
+        # Wished smaller or larger by the setting: so it begins, and so it may stay.
+        (2, 60.0, 2),
+        (200_000, 0.01, 200_000),
+    ],
+)
+def test_batches_grow_and_shrink_towards_a_fifth_of_a_second(
+    size: int, seconds: float, next_size: int
+) -> None:
+    assert _next_size(size, seconds) == next_size
 
 
 def test_nothing_to_do_costs_one_look_a_table(
@@ -90,26 +95,8 @@ def test_nothing_to_do_costs_one_look_a_table(
 ) -> None:
     with statements() as sql:
         assert sweep() == SweepReport()
-    assert len([statement for statement in sql.sql if "sweeplease" not in statement]) == 4
+    assert len([statement for statement in sql.sql if "sweeplease" not in statement]) == 3
     assert phone.is_signed_in
-
-
-@pytest.mark.django_db
-@settings(max_examples=50, deadline=None)
-@given(offsets=st.lists(OFFSETS, max_size=8))
-def test_exactly_the_expired_access_tokens_go(offsets: list[timedelta]) -> None:
-    with time_machine.travel(NOON, tick=False):
-        user = User.objects.create(username=uuid4().hex)
-        session = a_session(user, NOON + FAR)
-        live: set[str] = set()
-        dead: set[str] = set()
-        for generation, offset in enumerate(offsets):
-            made = a_token(session, user, NOON + offset, generation)
-            (live if offset > timedelta(0) else dead).add(made)
-        assert sweep() == SweepReport(access_tokens=len(dead))
-        assert ids_of(AccessToken.objects.all()) == live
-        assert ids_of(DeviceSession.objects.all()) == {session}
-        user.delete()
 
 
 @pytest.mark.django_db
@@ -143,22 +130,25 @@ def test_a_revoked_session_is_kept_for_the_retention(clock: Clock, phone: Phone)
 
 def test_an_expired_session_is_kept_for_the_retention(clock: Clock, phone: Phone) -> None:
     clock.forward(days=37, microseconds=-1)
-    assert sweep() == SweepReport(access_tokens=1)
+    assert sweep() == SweepReport()
     clock.forward(microseconds=1)
     assert sweep() == SweepReport(sessions=1)
     assert not DeviceSession.objects.exists()
     assert error_of(phone.try_refresh()) == (HTTPStatus.BAD_REQUEST, "invalid_grant")
 
 
-def test_a_session_with_an_access_token_left_waits_for_it(
-    clock: Clock, phone: Phone, settings: Settings
+@pytest.mark.parametrize("days", [0, 1, 30])
+def test_a_session_whose_end_moved_is_swept_on_the_right_day(
+    clock: Clock, phone: Phone, settings: Settings, days: int
 ) -> None:
-    settings.AUTHX = settings.AUTHX | {"SWEEP_RETENTION": timedelta(0)}
-    phone.send("POST", "logout")
+    clock.forward(days=20)
+    phone.refresh()
+    # The retention is changed after the last write of the row.
+    settings.AUTHX = settings.AUTHX | {"SWEEP_RETENTION": timedelta(days=days)}
+    clock.forward(days=30 + days, microseconds=-1)
     assert sweep() == SweepReport()
-    clock.forward(minutes=15)
-    assert sweep() == SweepReport(access_tokens=1, sessions=1)
-    assert not DeviceSession.objects.exists()
+    clock.forward(microseconds=1)
+    assert sweep() == SweepReport(sessions=1)
 
 
 def test_a_phone_in_use_never_notices_a_sweep(clock: Clock, phone: Phone, tablet: Phone) -> None:
@@ -174,7 +164,7 @@ def test_a_phone_in_use_never_notices_a_sweep(clock: Clock, phone: Phone, tablet
 def test_a_lost_answer_is_still_given_after_a_sweep(clock: Clock, phone: Phone) -> None:
     lost = phone.try_refresh().json()
     clock.forward(days=29)
-    assert sweep().access_tokens == 2
+    assert sweep() == SweepReport()
     again = phone.try_refresh().json()
     assert again["refresh_token"] == lost["refresh_token"]
     phone.pair = again
@@ -193,7 +183,7 @@ def test_a_theft_is_still_caught_after_a_sweep_in_between(clock: Clock, phone: P
 
 
 @contextmanager
-def locked_elsewhere(rows: QuerySet[DeviceSession] | QuerySet[AccessToken]) -> Iterator[None]:
+def locked_elsewhere(rows: QuerySet[DeviceSession]) -> Iterator[None]:
     """Hold these rows in another connection, as a request in the middle of its work does."""
     held, done = threading.Event(), threading.Event()
 
@@ -217,37 +207,32 @@ def locked_elsewhere(rows: QuerySet[DeviceSession] | QuerySet[AccessToken]) -> I
 def test_a_row_that_somebody_holds_is_left_for_the_next_sweep(alice: User) -> None:
     now = timezone.now()
     live = a_session(alice, now + FAR)
-    tokens = [a_token(live, alice, now - RETENTION, generation) for generation in range(3)]
     ended = [a_session(alice, now - FAR) for _ in range(3)]
-    with (
-        locked_elsewhere(AccessToken.objects.filter(pk=tokens[1])),
-        locked_elsewhere(DeviceSession.objects.filter(pk=ended[1])),
-    ):
-        assert sweep() == SweepReport(access_tokens=2, sessions=2)
-        assert ids_of(AccessToken.objects.all()) == {tokens[1]}
+    with locked_elsewhere(DeviceSession.objects.filter(pk=ended[1])):
+        assert sweep() == SweepReport(sessions=2)
         assert ids_of(DeviceSession.objects.all()) == {live, ended[1]}
-    assert sweep() == SweepReport(access_tokens=1, sessions=1)
+    assert sweep() == SweepReport(sessions=1)
     assert ids_of(DeviceSession.objects.all()) == {live}
 
 
 MANY = """
-INSERT INTO authx_devicesession (id, user_id, generation, digest, previous_digest, nonce, auth_hash,
-  created_at, rotated_at, idle_expires_at, absolute_expires_at, revoked_at, revoked_reason,
-  installation_id, name, platform, app_version, last_used_at, last_user_agent)
-SELECT gen_random_uuid(), %(user)s, 0, md5(n::text), '', '\\x00', '', now(), now(),
-  now() + (n - 50) * interval '1 day', now() + n * interval '2 days' + interval '1 year',
+INSERT INTO authx_devicesession (id, user_id, token_key, created_at, authenticated_at,
+  absolute_expires_at, revoked_at, revoked_reason, installation_id, name, platform, app_version,
+  last_user_agent, auth_hash, digest, created, expiry, access_nonce, fresh_access_count, generation,
+  refresh_digest, refresh_nonce, idempotency_digests, rotated_at, recent, idle_expires_at,
+  last_used_at)
+SELECT gen_random_uuid(), %(user)s, '', now(), now(),
+  now() + n * interval '2 days' + interval '1 year',
   CASE WHEN n %% 200 = 0 THEN now() - interval '1 day' * (n / 1000) END,
-  CASE WHEN n %% 200 = 0 THEN 'signed_out' ELSE '' END, '', '', '', '', now(), ''
+  CASE WHEN n %% 200 = 0 THEN 'signed_out' ELSE '' END, '', '', '', '', '', '',
+  'a' || n, now(), now(), '\\x00', 0, 0, 'r' || n, '', '', now(), '',
+  now() + (n - 50) * interval '1 day', now()
 FROM generate_series(1, 20000) n;
-INSERT INTO authx_accesstoken (digest, token_key, created, expiry, user_id, session_id, generation,
-  nonce, last_used_at)
-SELECT digest, 'axa_', now(), idle_expires_at + interval '10 days', user_id, id, 0, '\\x00', now()
-FROM authx_devicesession;
 INSERT INTO authx_securityevent (created_at, kind, user_id, name_hash, reason, user_agent,
   request_id, installation_id, device_name, platform)
 SELECT now() - (n - 50) * interval '13 minutes', 'signed_in', %(user)s, '', '', '', '', '', '', ''
 FROM generate_series(1, 20000) n;
-ANALYZE authx_devicesession, authx_accesstoken, authx_securityevent;
+ANALYZE authx_devicesession, authx_securityevent;
 """
 
 
@@ -260,16 +245,13 @@ def test_a_sweep_reads_only_what_it_deletes(
             cursor.execute(statement, {"user": alice.pk})
         with statements() as sql:
             report = sweep()
-        assert 0 < report.access_tokens < 100
         assert 0 < report.sessions < 200
         assert 0 < report.events < 100
         plans = []
         for query in [found for found in sql.sql if "SKIP LOCKED" in found]:
             cursor.execute(f"EXPLAIN {query}")
             plans.append("\n".join(line for (line,) in cursor.fetchall()))
-    tokens, sessions, _, events = plans
-    assert "authx_access_token_expiry" in tokens
-    assert "authx_session_idle_expires" in sessions
-    assert "authx_session_revoked" in sessions
+    sessions, _, events = plans
+    assert "authx_session_sweep_on" in sessions
     assert "authx_event_created" in events
-    assert "Seq Scan" not in tokens + sessions + events
+    assert "Seq Scan" not in sessions + events

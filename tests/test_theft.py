@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from authx.context import Source
 from authx.models import DeviceSession
-from authx.sessions.rotation import rotate_session
+from authx.sessions.refresh import refresh_session
 from authx.sessions.sweep import sweep
 from tests.conftest import Clock
 from tests.phone import Phone, error_of
@@ -45,9 +45,13 @@ def test_a_token_five_generations_old_is_caught_although_all_was_swept_in_betwee
     assert tablet.refresh().is_signed_in
 
 
-def test_the_grandparent_is_reuse_even_within_the_window(clock: Clock, phone: Phone) -> None:
+def test_the_grandparent_is_reuse_once_its_own_grace_period_is_over(
+    clock: Clock, phone: Phone
+) -> None:
     stolen = phone.refresh_token
     phone.refresh().refresh()
+    clock.forward(seconds=10)
+    phone.refresh()
     assert error_of(phone.try_refresh(stolen)) == REFUSED
     assert DeviceSession.objects.get().revoked_reason == "reuse_detected"
 
@@ -56,11 +60,13 @@ def test_a_thief_who_refreshes_first_is_caught_by_the_phone(clock: Clock, phone:
     thief = Phone(pair=phone.pair)
     assert thief.refresh().is_signed_in
     assert thief.refresh().is_signed_in
+    clock.forward(seconds=10)
     assert error_of(phone.try_refresh()) == REFUSED
     assert not thief.is_signed_in
     assert error_of(thief.try_refresh()) == REFUSED
 
 
+@pytest.mark.usefixtures("no_grace_period")
 def test_reuse_once_ended_is_not_counted_twice(phone: Phone, committed: Any, caplog: Any) -> None:
     stolen = phone.refresh_token
     phone.refresh().refresh()
@@ -72,6 +78,7 @@ def test_reuse_once_ended_is_not_counted_twice(phone: Phone, committed: Any, cap
     assert [record.levelname for record in caplog.records].count("CRITICAL") == 1
 
 
+@pytest.mark.usefixtures("no_grace_period")
 def test_reuse_is_logged_with_session_and_generation_but_no_token(
     phone: Phone, committed: Any, caplog: Any
 ) -> None:
@@ -86,6 +93,7 @@ def test_reuse_is_logged_with_session_and_generation_but_no_token(
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("no_grace_period")
 @pytest.mark.parametrize("atomic_requests", [False, True])
 def test_the_revocation_is_committed_although_the_answer_is_an_error(
     alice: User, atomic_requests: bool
@@ -106,6 +114,6 @@ def test_the_revocation_is_committed_although_the_answer_is_an_error(
 
 @pytest.mark.django_db(transaction=True)
 def test_a_rotation_inside_somebody_elses_transaction_is_refused_loudly(phone: Phone) -> None:
-    with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
-        rotate_session(raw_token=phone.refresh_token, source=Source())
+    with pytest.raises(RuntimeError, match="another transaction"), transaction.atomic():
+        refresh_session(raw_token=phone.refresh_token, source=Source())
     assert phone.refresh().is_signed_in

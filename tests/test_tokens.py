@@ -4,6 +4,7 @@ import hashlib
 import re
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from authx import tokens
+from authx.codec import digest_of, token_codec
 from authx.errors import ForgedTokenError
-from authx.tokens import RawToken, Token, TokenKind
+from authx.tokens import RawToken, Token, TokenCodec, TokenKind, make_codec
 
 KEY, OLD_KEY, FOREIGN_KEY = "the key in use", "the key before", "somebody else's key"
 SESSION_ID = UUID("01234567-89ab-cdef-0123-456789abcdef")
@@ -34,18 +36,22 @@ FROZEN = {
     SERVICE: "axs_AXP_pwEjRWeJq83vASNFZ4mrze8AAAAHAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh"
     "_shoVuvvx2UKjHJO6dvrML",
 }
-FROZEN_SUCCESSOR = {
-    REFRESH: "axr_AXP_pwEjRWeJq83vASNFZ4mrze8AAAAIbQHaE2-We_0mMErzNSPD1DTdc7Z3npeQu6Jf60Ee2L"
-    "twCrecSS90Akbl5qSI7Pbi",
-    ACCESS: "axa_AXP_pwEjRWeJq83vASNFZ4mrze8AAAAInxBhbz5hc6GTRRg-lD9K-96lpDysBfrjQt1UHIVIhv"
-    "c9UDVw1qpjwtxxgCOu0V1j",
-}
+FROZEN_SUCCESSOR = (
+    "axr_AXP_pwEjRWeJq83vASNFZ4mrze8AAAAIbQHaE2-We_0mMErzNSPD1DTdc7Z3npeQu6Jf60Ee2L"
+    "twCrecSS90Akbl5qSI7Pbi"
+)
+FROZEN_ACCESS = (
+    "axa_AXP_pwEjRWeJq83vASNFZ4mrze8AAAAH5EZi9P2jhQCrwM1XimFED3BMGX4jsoWd7MwTKtjHEd"
+    "h1Iz8h4t4zcaW9UC1E0VRB"
+)
+FROZEN_IDEMPOTENCY_DIGEST = "63b6e87ec5222f066f16ef09b4fd1bb1"
 
 
-@pytest.fixture(autouse=True)
-def _keys(settings: Settings) -> None:
-    settings.SECRET_KEY = KEY
-    settings.SECRET_KEY_FALLBACKS = [OLD_KEY]
+def codec_of(*secret_keys: str | bytes) -> TokenCodec:
+    return make_codec("axa_", "axr_", "axs_", secret_keys)
+
+
+CODEC, FOREIGN = codec_of(KEY, OLD_KEY), codec_of(FOREIGN_KEY)
 
 
 def a_token(kind: TokenKind = REFRESH, generation: int = 7) -> Token:
@@ -56,13 +62,13 @@ def secret_after(
     presented: Token, *, nonce: bytes = NONCE, kind: TokenKind = REFRESH, key: int = 0
 ) -> bytes:
     """Return the secret that the ratchet derives under the first accepted key, or a later one."""
-    derive = tokens.successors if kind is REFRESH else tokens.access_tokens
-    return tokens.parse(list(derive(presented, nonce))[key], kind).secret
+    derive = CODEC.successors if kind is REFRESH else CODEC.access_tokens
+    return list(derive(presented, nonce))[key].token.secret
 
 
-def assert_forged(raw_token: str, kind: TokenKind) -> None:
+def assert_forged(raw_token: str, kind: TokenKind, codec: TokenCodec = CODEC) -> None:
     with pytest.raises(ForgedTokenError):
-        tokens.parse(raw_token, kind)
+        codec.parse(raw_token, kind)
 
 
 @KINDS
@@ -75,36 +81,37 @@ def test_a_token_says_what_was_minted(
     kind: TokenKind, session_id: UUID, generation: int, secret: bytes
 ) -> None:
     token = Token(kind, session_id, generation, secret)
-    assert tokens.parse(tokens.mint(token, KEY), kind) == token
+    assert CODEC.parse(CODEC.mint(token), kind) == token
 
 
 @KINDS
 def test_a_token_is_one_hundred_characters_that_any_header_carries(kind: TokenKind) -> None:
-    raw_token = tokens.mint(a_token(kind), KEY)
+    raw_token = CODEC.mint(a_token(kind))
     assert len(raw_token) == 100
     assert TOKEN68.fullmatch(raw_token)
     assert raw_token[:4] == {ACCESS: "axa_", REFRESH: "axr_", SERVICE: "axs_"}[kind]
 
 
 @KINDS
-def test_version_one_stays_what_phones_already_hold(kind: TokenKind, settings: Settings) -> None:
-    settings.SECRET_KEY = "known-answer"
-    token = a_token(kind)
-    assert tokens.mint(token, "known-answer") == FROZEN[kind]
-    assert tokens.parse(FROZEN[kind], kind) == token
+def test_version_one_stays_what_phones_already_hold(kind: TokenKind) -> None:
+    codec, token = codec_of("known-answer"), a_token(kind)
+    assert codec.mint(token) == FROZEN[kind]
+    assert codec.parse(FROZEN[kind], kind) == token
 
 
-def test_version_one_makes_the_successors_that_phones_already_hold(settings: Settings) -> None:
-    settings.SECRET_KEY = "known-answer"
-    assert next(tokens.successors(a_token(), NONCE)) == FROZEN_SUCCESSOR[REFRESH]
-    assert next(tokens.access_tokens(a_token(), NONCE)) == FROZEN_SUCCESSOR[ACCESS]
+def test_version_one_derives_what_phones_already_hold() -> None:
+    codec = codec_of("known-answer")
+    assert next(codec.successors(a_token(), NONCE)).raw_token == FROZEN_SUCCESSOR
+    assert next(codec.access_tokens(a_token(), NONCE)).raw_token == FROZEN_ACCESS
+    (digest,) = codec.idempotency_digests("an idempotency key", a_token())
+    assert digest.hex() == FROZEN_IDEMPOTENCY_DIGEST
 
 
 @KINDS
 @pytest.mark.parametrize("key", [KEY, OLD_KEY])
 def test_every_change_of_a_single_character_is_refused(kind: TokenKind, key: str) -> None:
-    raw_token = tokens.mint(a_token(kind), key)
-    tokens.parse(raw_token, kind)
+    raw_token = codec_of(key).mint(a_token(kind))
+    CODEC.parse(raw_token, kind)
     for position, char in enumerate(raw_token):
         for other in set("AZaz09-_+/=. \n\0é€\ud800") - {char}:
             assert_forged(raw_token[:position] + other + raw_token[position + 1 :], kind)
@@ -113,7 +120,7 @@ def test_every_change_of_a_single_character_is_refused(kind: TokenKind, key: str
 def test_the_other_base64_alphabet_is_no_second_spelling() -> None:
     spelled = [
         raw_token
-        for raw_token in (tokens.mint(a_token(generation=n), KEY) for n in range(50))
+        for raw_token in (CODEC.mint(a_token(generation=n)) for n in range(50))
         if set("-_") & set(raw_token[4:])
     ]
     assert spelled
@@ -123,7 +130,7 @@ def test_the_other_base64_alphabet_is_no_second_spelling() -> None:
 
 @KINDS
 def test_every_truncation_and_extension_is_refused(kind: TokenKind) -> None:
-    raw_token = tokens.mint(a_token(kind), KEY)
+    raw_token = CODEC.mint(a_token(kind))
     for length in range(100):
         assert_forged(raw_token[:length], kind)
         assert_forged(raw_token[length + 1 :], kind)
@@ -134,28 +141,27 @@ def test_every_truncation_and_extension_is_refused(kind: TokenKind) -> None:
 
 @KINDS
 def test_one_kind_never_passes_for_the_other(kind: TokenKind) -> None:
-    raw_token = tokens.mint(a_token(kind), KEY)
+    raw_token = CODEC.mint(a_token(kind))
     for other in OTHERS[kind]:
         assert_forged(raw_token, other)
-        assert_forged(other.prefix + raw_token.removeprefix(kind.prefix), other)
+        assert_forged(CODEC.prefixes[other] + raw_token[4:], other)
 
 
-def test_one_kind_never_passes_for_the_other_even_where_prefixes_are_the_same(
-    settings: Settings,
-) -> None:
-    settings.AUTHX = {"REFRESH_TOKEN_PREFIX": "axa_"}
-    assert_forged(tokens.mint(a_token(REFRESH), KEY), ACCESS)
+def test_one_kind_never_passes_for_the_other_even_where_prefixes_are_the_same() -> None:
+    codec = make_codec("ax_", "ax_", "ax_", (KEY,))
+    assert_forged(codec.mint(a_token(REFRESH)), ACCESS, codec)
+    assert_forged(codec.mint(a_token(ACCESS)), REFRESH, codec)
 
 
 @KINDS
 def test_a_foreign_key_is_refused_and_a_fallback_accepted(kind: TokenKind) -> None:
-    assert tokens.parse(tokens.mint(a_token(kind), OLD_KEY), kind) == a_token(kind)
-    assert_forged(tokens.mint(a_token(kind), FOREIGN_KEY), kind)
+    assert CODEC.parse(codec_of(OLD_KEY).mint(a_token(kind)), kind) == a_token(kind)
+    assert_forged(FOREIGN.mint(a_token(kind)), kind)
 
 
-def test_a_key_may_be_bytes(settings: Settings) -> None:
-    settings.SECRET_KEY = b"\xff\x00 bytes"
-    assert tokens.parse(tokens.mint(a_token(), b"\xff\x00 bytes"), REFRESH) == a_token()
+def test_a_key_may_be_bytes() -> None:
+    codec = codec_of(b"\xff\x00 bytes")
+    assert codec.parse(codec.mint(a_token()), REFRESH) == a_token()
 
 
 @pytest.mark.parametrize("version", [0, 2, 255])
@@ -164,33 +170,37 @@ def test_another_version_is_refused_although_its_tag_verifies(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(tokens, "VERSION", version)
-        raw_token = tokens.mint(a_token(), KEY)
-        assert tokens.parse(raw_token, REFRESH) == a_token()
+        raw_token = CODEC.mint(a_token())
+        assert CODEC.parse(raw_token, REFRESH) == a_token()
     assert_forged(raw_token, REFRESH)
 
 
-def test_keys_whose_ids_collide_are_both_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "_key_id", lambda _: b"\0\0\0")
+def with_key_ids(codec: TokenCodec, key_id: bytes) -> TokenCodec:
+    return replace(codec, keys=[replace(key, key_id=key_id) for key in codec.keys])
+
+
+def test_keys_whose_ids_collide_are_both_tried() -> None:
+    codec = with_key_ids(CODEC, b"\0\0\0")
     for key in (KEY, OLD_KEY):
-        assert tokens.parse(tokens.mint(a_token(), key), REFRESH) == a_token()
-    assert_forged(tokens.mint(a_token(), FOREIGN_KEY), REFRESH)
+        minted = with_key_ids(codec_of(key), b"\0\0\0").mint(a_token())
+        assert codec.parse(minted, REFRESH) == a_token()
+    assert_forged(with_key_ids(FOREIGN, b"\0\0\0").mint(a_token()), REFRESH, codec)
 
 
-def test_the_key_id_alone_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest_id = tokens._key_id(KEY)
-    with monkeypatch.context() as patch:
-        patch.setattr(tokens, "_key_id", lambda _: honest_id)
-        raw_token = tokens.mint(a_token(), FOREIGN_KEY)
-    assert_forged(raw_token, REFRESH)
+def test_the_key_id_alone_proves_nothing() -> None:
+    assert_forged(with_key_ids(FOREIGN, CODEC.keys[0].key_id).mint(a_token()), REFRESH)
 
 
 def test_the_ratchet_gives_the_same_pair_for_the_same_token() -> None:
-    assert list(tokens.successors(a_token(), NONCE)) == list(tokens.successors(a_token(), NONCE))
-    assert list(tokens.access_tokens(a_token(), NONCE)) == list(
-        tokens.access_tokens(a_token(), NONCE)
+    assert list(CODEC.successors(a_token(), NONCE)) == list(CODEC.successors(a_token(), NONCE))
+    assert list(CODEC.access_tokens(a_token(), NONCE)) == list(
+        CODEC.access_tokens(a_token(), NONCE)
     )
-    successor = tokens.parse(next(tokens.successors(a_token(), NONCE)), REFRESH)
-    assert (successor.session_id, successor.generation) == (SESSION_ID, 8)
+    successor = next(CODEC.successors(a_token(), NONCE))
+    assert CODEC.parse(successor.raw_token, REFRESH) == successor.token
+    assert (successor.token.session_id, successor.token.generation) == (SESSION_ID, 8)
+    access = next(CODEC.access_tokens(successor.token, NONCE))
+    assert (access.token.kind, access.token.generation) == (ACCESS, 8)
 
 
 def test_the_ratchet_differs_in_each_of_its_inputs() -> None:
@@ -208,10 +218,21 @@ def test_the_ratchet_differs_in_each_of_its_inputs() -> None:
     assert len(set(secrets.values())) == len(secrets)
 
 
-def test_the_ratchet_follows_the_order_of_keys(settings: Settings) -> None:
-    in_use, older = tokens.successors(a_token(), NONCE)
-    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = OLD_KEY, [KEY]
-    assert list(tokens.successors(a_token(), NONCE)) == [older, in_use]
+def test_the_ratchet_follows_the_order_of_keys() -> None:
+    in_use, older = CODEC.successors(a_token(), NONCE)
+    turned = codec_of(OLD_KEY, KEY)
+    assert list(turned.successors(a_token(), NONCE)) == [older, in_use]
+
+
+def test_an_idempotency_digest_differs_in_each_of_its_inputs() -> None:
+    digests = [
+        *CODEC.idempotency_digests("k" * 16, a_token()),
+        *CODEC.idempotency_digests("k" * 17, a_token()),
+        *CODEC.idempotency_digests("k" * 16, a_token(generation=8)),
+        *CODEC.idempotency_digests("k" * 16, Token(REFRESH, uuid4(), 7, SECRET)),
+    ]
+    assert len(set(digests)) == len(digests) == 8
+    assert {len(digest) for digest in digests} == {16}
 
 
 def test_ten_thousand_secrets_and_nonces_are_all_different() -> None:
@@ -227,9 +248,10 @@ def test_ten_thousand_tokens_are_all_different() -> None:
     raw_tokens, token = set(), a_token(generation=0)
     for _ in range(5_000):
         nonce = tokens.new_nonce()
-        raw_tokens.add(next(tokens.access_tokens(token, nonce)))
-        raw_tokens.add(next(tokens.successors(token, nonce)))
-        token = tokens.parse(next(tokens.successors(token, nonce)), REFRESH)
+        raw_tokens.add(next(CODEC.access_tokens(token, nonce)).raw_token)
+        successor = next(CODEC.successors(token, nonce))
+        raw_tokens.add(successor.raw_token)
+        token = successor.token
     assert len(raw_tokens) == 10_000
     assert token.generation == 5_000
 
@@ -254,18 +276,27 @@ def test_any_other_text_is_forged_and_nothing_worse(kind: TokenKind, text: str) 
 
 @KINDS
 def test_no_tag_of_a_body_but_its_own_verifies(kind: TokenKind) -> None:
-    body = urlsafe_b64decode(tokens.mint(a_token(kind), KEY)[4:])
+    body = urlsafe_b64decode(CODEC.mint(a_token(kind))[4:])
     assert struct.unpack(">I", body[20:24]) == (7,)
     grafted = body[:20] + struct.pack(">I", 8) + body[24:]
-    assert_forged(kind.prefix + urlsafe_b64encode(grafted).decode(), kind)
+    assert_forged(CODEC.prefixes[kind] + urlsafe_b64encode(grafted).decode(), kind)
 
 
 def test_the_digest_is_what_knox_hashes() -> None:
     raw_token = RawToken(FROZEN[REFRESH])
-    assert tokens.digest_of(raw_token) == hashlib.sha512(raw_token.encode()).hexdigest()
+    assert digest_of(raw_token) == hashlib.sha512(raw_token.encode()).hexdigest()
 
 
 def test_the_digest_follows_the_setting_of_knox(settings: Settings) -> None:
     settings.REST_KNOX = {"SECURE_HASH_ALGORITHM": "hashlib.sha3_512"}
     raw_token = RawToken(FROZEN[REFRESH])
-    assert tokens.digest_of(raw_token) == hashlib.sha3_512(raw_token.encode()).hexdigest()
+    assert digest_of(raw_token) == hashlib.sha3_512(raw_token.encode()).hexdigest()
+
+
+def test_the_codec_of_the_project_follows_its_settings(settings: Settings) -> None:
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "known-answer", []
+    assert token_codec().mint(a_token()) == FROZEN[REFRESH]
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = KEY, ["known-answer"]
+    settings.AUTHX = {"REFRESH_TOKEN_PREFIX": "mine_"}
+    assert token_codec().mint(a_token()).startswith("mine_")
+    assert token_codec().parse("mine_" + FROZEN[REFRESH][4:], REFRESH) == a_token()

@@ -12,17 +12,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
 from celery import Task
 from django.conf import settings as django_settings
-from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from authx.models import AccessToken, DeviceSession
+from authx.models import DeviceSession
 from authx.sessions.sweep import SweepReport, sweep
 from backend.celery import app
 from tasks import cleanup
@@ -42,26 +40,9 @@ def own_tasks() -> dict[str, Task[Any, Any]]:
     return {name: task for name, task in app.tasks.items() if not name.startswith("celery.")}
 
 
-def expire_tokens(phone: Phone, count: int) -> None:
-    """Give the phone's session this many expired access tokens, of generations far away."""
-    AccessToken.objects.bulk_create(
-        AccessToken(
-            digest=uuid4().hex,
-            token_key="axa_",
-            user=User.objects.get(username=phone.username),
-            session_id=phone.session_id,
-            generation=1000 + number,
-            nonce=b"n" * 16,
-            expiry=timezone.now() - timedelta(seconds=1),
-        )
-        for number in range(count)
-    )
-
-
 def end_long_ago(phone: Phone) -> None:
-    """Revoke the phone's session eight days ago, all its access tokens expired."""
+    """Revoke the phone's session eight days ago."""
     long_ago = timezone.now() - timedelta(days=8)
-    AccessToken.objects.filter(session=phone.session_id).update(expiry=long_ago)
     session = DeviceSession.objects.filter(pk=phone.session_id)
     session.update(revoked_at=long_ago, revoked_reason="signed_out")
 
@@ -97,14 +78,12 @@ def processes(tmp_path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
 def test_a_real_worker_and_a_real_beat_sweep_within_one_period(
     phone: Phone, tablet: Phone, processes: list[subprocess.Popen[bytes]]
 ) -> None:
-    expire_tokens(phone, 3)
     end_long_ago(tablet)
     assert until(lambda: DeviceSession.objects.count() == 1, seconds=30)
-    assert AccessToken.objects.count() == 1
-    # They run now: what expires from here on is gone a period later, with another one for the work.
-    expire_tokens(phone, 3)
+    # They run now: what is over from here on is gone a period later, with another one for the work.
+    end_long_ago(tablet.sign_in())
     in_time = (2 * PERIOD).total_seconds()
-    assert until(lambda: AccessToken.objects.count() == 1, seconds=in_time)
+    assert until(lambda: DeviceSession.objects.count() == 1, seconds=in_time)
     assert phone.is_signed_in
     assert phone.refresh().is_signed_in
     for process in reversed(processes):
@@ -145,10 +124,10 @@ def test_only_json_is_read_from_the_broker() -> None:
 
 
 def test_the_task_sweeps(clock: Clock, phone: Phone) -> None:
-    clock.forward(hours=1)
+    phone.send("POST", "logout")
+    clock.forward(days=8)
     cleanup.sweep()
-    assert not AccessToken.objects.exists()
-    assert phone.refresh().is_signed_in
+    assert not DeviceSession.objects.exists()
 
 
 def sweep_killed_at_the_second_delete() -> None:
@@ -156,10 +135,9 @@ def sweep_killed_at_the_second_delete() -> None:
 
     def count(execute: Any, sql: str, params: Any, many: Any, context: Any) -> Any:
         deletes.append(sql.startswith("DELETE"))
-        answer = execute(sql, params, many, context)
         if sum(deletes) == 2:
             die()
-        return answer
+        return execute(sql, params, many, context)
 
     with connection.execute_wrapper(count):
         sweep()
@@ -171,14 +149,14 @@ def test_the_sweep_after_a_killed_one_goes_on_where_it_stopped(
     clock: Clock, phone: Phone, settings: Settings
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"SWEEP_BATCH_SIZE": 2}
-    expire_tokens(phone, 6)
+    for number in range(6):
+        end_long_ago(Phone(device={"installation_id": f"old {number}"}).sign_in())
     assert exit_code_of(sweep_killed_at_the_second_delete) == KILLED
-    # The first batch was committed, the second not.
-    assert AccessToken.objects.count() == 1 + 4
+    assert DeviceSession.objects.count() == 1 + 4
     clock.forward(seconds=59)
     assert sweep() == SweepReport(stepped_aside=True)
     clock.forward(seconds=1)
-    assert sweep() == SweepReport(access_tokens=4)
+    assert sweep() == SweepReport(sessions=4)
     assert phone.is_signed_in
 
 
@@ -198,10 +176,11 @@ def test_of_two_sweeps_at_once_one_steps_aside(phone: Phone) -> None:
             beside.join(timeout=30)
         return execute(sql, params, many, context)
 
-    expire_tokens(phone, 3)
+    end_long_ago(phone)
     with connection.execute_wrapper(interrupt):
-        assert sweep() == SweepReport(access_tokens=3)
-    assert reports == [SweepReport(stepped_aside=True)]
+        assert sweep() == SweepReport(sessions=1)
+    # Once a table: sessions, notices, events.
+    assert reports == [SweepReport(stepped_aside=True)] * 3
     # The lease is given back: the next one need not wait for it to end.
     assert sweep() == SweepReport()
 
@@ -213,6 +192,5 @@ def test_a_sweep_that_fails_gives_its_lease_back(
         patch.setattr("authx.sessions.sweep._delete_batch", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             sweep()
-    expire_tokens(phone, 1)
-    assert sweep() == SweepReport(access_tokens=1)
-    assert phone.is_signed_in
+    end_long_ago(phone)
+    assert sweep() == SweepReport(sessions=1)

@@ -1,15 +1,13 @@
 """Sessions for operators: to look at and to end, never to edit."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.html import format_html_join
-from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from authx.models import DeviceSession, RevocationReason
 from authx.sessions.revocation import revoke_session
@@ -22,8 +20,6 @@ else:
 
 @admin.register(DeviceSession)
 class DeviceSessionAdmin(SessionAdmin):
-    """Access tokens are shown inside: their own pages would carry digests in the address."""
-
     actions = ("end_sessions",)
     date_hierarchy = "created_at"
     ordering = ("-last_used_at",)
@@ -41,6 +37,7 @@ class DeviceSessionAdmin(SessionAdmin):
         "live",
         "generation",
         "created_at",
+        "authenticated_at",
         "rotated_at",
         "confirmed_at",
         "last_used_at",
@@ -50,7 +47,8 @@ class DeviceSessionAdmin(SessionAdmin):
         "absolute_expires_at",
         "revoked_at",
         "revoked_reason",
-        "access_token_list",
+        "created",
+        "expiry",
     )
     readonly_fields = fields
 
@@ -61,15 +59,6 @@ class DeviceSessionAdmin(SessionAdmin):
     @admin.display(description=_("live"), boolean=True)
     def live(self, session: DeviceSession) -> bool:
         return session.is_live(timezone.now())
-
-    @admin.display(description=_("access tokens"))
-    def access_token_list(self, session: DeviceSession) -> str:
-        def lines() -> Iterator[tuple[int, Any, Any]]:
-            for token in session.access_tokens.order_by("-generation"):
-                yield token.generation, token.created, token.expiry
-
-        line = gettext("generation {}, issued {}, expires {}<br>")
-        return format_html_join("", line, lines()) or "-"
 
     @admin.action(description=_("End the selected sessions"), permissions=["revoke"])
     def end_sessions(self, request: HttpRequest, sessions: QuerySet[DeviceSession]) -> None:

@@ -17,7 +17,7 @@ from authx.conf import RetryPolicy
 LONGEST_ACCESS: Final = timedelta(hours=1)
 # As good as for ever; and the arithmetic of dates ends somewhere.
 LONGEST_LIFETIME: Final = timedelta(days=3650)
-LONGEST_WINDOW: Final = timedelta(seconds=60)
+LONGEST_GRACE_PERIOD: Final = timedelta(seconds=60)
 WEAK_HASHES: Final = frozenset({"md5", "sha1"})
 REALM: Final = re.compile(r"[ !#-\[\]-~]+")
 TOKEN68: Final = re.compile(r"[A-Za-z0-9\-._~+/]*")
@@ -53,7 +53,7 @@ def _check_lifetimes() -> Iterator[CheckMessage]:
         if not isinstance(value, timedelta) or not timedelta(0) < value <= LONGEST_LIFETIME:
             yield _error(2, f"{name} is {value!r}.", "Set a timedelta up to ten years: all ends.")
     spans = {
-        "AUTHX['STRAGGLER_WINDOW']": conf.own("STRAGGLER_WINDOW"),
+        "AUTHX['REFRESH_TOKEN_GRACE_PERIOD']": conf.own("REFRESH_TOKEN_GRACE_PERIOD"),
         "AUTHX['SWEEP_RETENTION']": conf.own("SWEEP_RETENTION"),
         "AUTHX['EVENT_RETENTION']": conf.own("EVENT_RETENTION"),
     }
@@ -81,15 +81,15 @@ def _check_relations() -> Iterator[CheckMessage]:
             "Access tokens would never renew: MIN_REFRESH_INTERVAL reaches TOKEN_TTL.",
             "Lower REST_KNOX['MIN_REFRESH_INTERVAL'], or switch AUTO_REFRESH off.",
         )
-    if conf.straggler_window() >= ttl:
+    if conf.refresh_token_grace_period() >= ttl:
         yield _error(
             7,
-            "STRAGGLER_WINDOW reaches TOKEN_TTL: a replaced access token would never be cut off.",
-            "Keep the window at seconds.",
+            "REFRESH_TOKEN_GRACE_PERIOD reaches TOKEN_TTL: no old access token would be cut off.",
+            "Keep the grace period at seconds.",
         )
-    elif conf.straggler_window() > LONGEST_WINDOW:
+    elif conf.refresh_token_grace_period() > LONGEST_GRACE_PERIOD:
         yield Caution(
-            "STRAGGLER_WINDOW is longer than a minute.",
+            "REFRESH_TOKEN_GRACE_PERIOD is longer than a minute.",
             hint="A thief is overlooked for as long; requests under way need seconds.",
             id="authx.W001",
         )
@@ -109,7 +109,7 @@ def _check_retry() -> Iterator[CheckMessage]:
 
 
 def _check_counts() -> Iterator[CheckMessage]:
-    for name in ("DEVICE_LIMIT", "SWEEP_BATCH_SIZE"):
+    for name in ("SESSION_LIMIT_PER_USER", "SWEEP_BATCH_SIZE"):
         count = conf.own(name)
         if type(count) is not int or count < 1:
             yield _error(9, f"AUTHX[{name!r}] is {count!r}.", "Set a whole number from 1.")
@@ -149,11 +149,11 @@ def _check_issuer() -> Iterator[CheckMessage]:
 
 
 def _check_knox() -> Iterator[CheckMessage]:
-    if getattr(settings, "KNOX_TOKEN_MODEL", "") != "authx.AccessToken":
+    if getattr(settings, "KNOX_TOKEN_MODEL", "") != "authx.DeviceSession":
         yield _error(
             12,
-            "Knox does not use the access tokens of authx.",
-            "Set KNOX_TOKEN_MODEL = 'authx.AccessToken'.",
+            "Knox does not use the sessions of authx as its tokens.",
+            "Set KNOX_TOKEN_MODEL = 'authx.DeviceSession'.",
         )
     if str(conf.knox("AUTH_HEADER_PREFIX")).lower() != "bearer":
         yield _error(

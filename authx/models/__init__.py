@@ -3,19 +3,16 @@
 from authx.models.passwords import PasswordFailures
 from authx.models.services import Service
 from authx.models.sessions import (
-    AccessToken,
     DeviceSession,
     DeviceSessionQuerySet,
     RevocationReason,
     SweepLease,
     auth_hashes,
-    last_use,
 )
 from authx.models.trail import EventKind, Notice, SecurityEvent
 
 # Django finds an app's models here, and here only.
 __all__ = [
-    "AccessToken",
     "DeviceSession",
     "DeviceSessionQuerySet",
     "EventKind",
@@ -26,5 +23,4 @@ __all__ = [
     "Service",
     "SweepLease",
     "auth_hashes",
-    "last_use",
 ]

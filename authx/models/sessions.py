@@ -1,16 +1,16 @@
-"""A device session and its access tokens; of each token, a digest is kept."""
+"""A device session: one sign-in on one device, one row, which is also the Knox token."""
 
 import uuid
-from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Self
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from django.conf import settings
 from django.db import models, router
 from django.db.models import F, Q
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models.functions import Coalesce, Least, TruncDate
 from django.utils import timezone
+from django.utils.deconstruct import deconstructible
 from django.utils.translation import gettext_lazy as _
-from knox.models import AbstractAuthToken, AuthTokenManager
+from knox.models import AbstractAuthToken
 from knox.settings import CONSTANTS
 
 from authx.tokens import NONCE_SIZE
@@ -42,11 +42,9 @@ class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
         return self.filter(revoked_at__isnull=True)
 
     def live_for(self, user: "User", now: datetime) -> Self:
-        """Return the sessions of a person that would be accepted now, last use annotated."""
-        return (
-            self.unrevoked()
-            .filter(user=user, idle_expires_at__gt=now, auth_hash__in=auth_hashes(user))
-            .annotate(used_at=last_use())
+        """Return the sessions of a user that would be accepted now."""
+        return self.unrevoked().filter(
+            user=user, idle_expires_at__gt=now, auth_hash__in=auth_hashes(user)
         )
 
 
@@ -54,55 +52,83 @@ SessionManager = models.Manager.from_queryset(DeviceSessionQuerySet)
 
 
 class PrimarySessionManager(SessionManager["DeviceSession"]):
-    """Reads where writes go: a replica that lags behind would sign people out."""
+    """Reads where writes go: a replica that lags behind would sign users out."""
 
     def get_queryset(self) -> DeviceSessionQuerySet:
         return DeviceSessionQuerySet(self.model, using=router.db_for_write(self.model))
 
 
-class PrimaryTokenManager(AuthTokenManager):
-    """Reads where writes go, as for sessions."""
+@deconstructible(path="authx.models.sessions.UTCDate")
+class UTCDate(TruncDate):
+    """The day of an instant in UTC, whatever the time zone of project and request."""
 
-    def get_queryset(self) -> models.QuerySet["AccessToken"]:
-        tokens: models.QuerySet[AccessToken] = super().get_queryset()
-        return tokens.using(router.db_for_write(self.model))
+    def __init__(self, expression: Any, **extra: Any) -> None:
+        super().__init__(expression, tzinfo=UTC, **extra)
 
 
-class DeviceSession(models.Model):
-    """One sign-in on one device; owns its refresh lineage and its access tokens.
+class DeviceSession(AbstractAuthToken):
+    """One sign-in on one device: the newest pair of tokens, as digests, and what it was made of.
 
-    Rotations change the row in place: revoking is one UPDATE that no rotation can slip past.
+    Rotations change the row in place: revoking is one UPDATE that no rotation can slip past. No
+    index has a column that a refresh or a request changes, so that each is a HOT update.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="device_sessions"
-    )
-    generation = models.PositiveIntegerField(default=0)
-    digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH)
-    previous_digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH, blank=True)
-    nonce = models.BinaryField(max_length=NONCE_SIZE)
-    # A keyed digest of the password hash: a password changed anywhere ends the session.
-    auth_hash = models.CharField(max_length=128)
 
-    created_at = models.DateTimeField(default=timezone.now)
+    # The access token. Knox finds one by `token_key`; here it stays empty, so that Knox's own
+    # authentication class, which knows nothing of revocations, accepts no token of ours.
+    token_key = models.CharField(
+        max_length=CONSTANTS.TOKEN_KEY_LENGTH, blank=True, default="", editable=False
+    )
+    digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH)
+    # Knox would set it by the clock of the process.
+    created = models.DateTimeField(default=timezone.now)
+    # Knox allows none, and such a token would never end.
+    expiry = models.DateTimeField()
+    access_nonce = models.BinaryField(max_length=NONCE_SIZE)
+    # How many access tokens replaced one of this generation that expired unused.
+    fresh_access_count = models.PositiveSmallIntegerField(default=0)
+
+    # The refresh token of the newest generation; see authx.sessions.generations for the others.
+    generation = models.PositiveIntegerField(default=0)
+    refresh_digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH)
+    refresh_nonce = models.BinaryField(max_length=NONCE_SIZE, blank=True)
+    idempotency_digests = models.BinaryField(blank=True, default=b"")
     rotated_at = models.DateTimeField(default=timezone.now)
     # The first use of the newest pair; until then its predecessor may be retried.
     confirmed_at = models.DateTimeField(null=True, blank=True)
+    recent = models.BinaryField(blank=True, default=b"")
+
+    created_at = models.DateTimeField(default=timezone.now)
+    # When the user last showed a credential.
+    authenticated_at = models.DateTimeField(default=timezone.now)
+    # A keyed digest of the password hash: a password changed anywhere ends the session.
+    auth_hash = models.CharField(max_length=128)
     idle_expires_at = models.DateTimeField()
     absolute_expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_reason = models.CharField(max_length=32, blank=True, choices=RevocationReason)
+    # The day of the end, in UTC. Indexed instead of the ends themselves, which move at every
+    # refresh, and kept by the database, so that no writer can forget it.
+    sweep_on = models.GeneratedField(
+        expression=UTCDate(Least(Coalesce("revoked_at", "idle_expires_at"), "idle_expires_at")),
+        output_field=models.DateField(),
+        db_persist=True,
+    )
 
     installation_id = models.CharField(max_length=128, blank=True)
     name = models.CharField(max_length=100, blank=True)
     platform = models.CharField(max_length=32, blank=True)
     app_version = models.CharField(max_length=32, blank=True)
     last_used_at = models.DateTimeField(default=timezone.now)
+    # From where the newest pair was issued.
     last_ip = models.GenericIPAddressField(null=True, blank=True)
     last_user_agent = models.CharField(max_length=256, blank=True)
 
-    objects = PrimarySessionManager()
+    # No column: set on the object where the request under way has just prolonged the access token.
+    renewed_at: datetime | None = None
+
+    objects = PrimarySessionManager()  # type: ignore[assignment,misc]  # untyped in Knox
 
     class Meta:
         verbose_name = _("device session")
@@ -124,18 +150,11 @@ class DeviceSession(models.Model):
                 name="authx_revoked_with_a_reason",
             ),
             models.CheckConstraint(
-                condition=~Q(digest="") & ~Q(digest=F("previous_digest")),
-                name="authx_digest_changes",
+                condition=~Q(digest="") & ~Q(refresh_digest="") & ~Q(digest=F("refresh_digest")),
+                name="authx_digests_differ",
             ),
         ]
-        indexes: ClassVar = [
-            models.Index(fields=["idle_expires_at"], name="authx_session_idle_expires"),
-            models.Index(
-                fields=["revoked_at"],
-                condition=Q(revoked_at__isnull=False),
-                name="authx_session_revoked",
-            ),
-        ]
+        indexes: ClassVar = [models.Index(fields=["sweep_on"], name="authx_session_sweep_on")]
 
     def __str__(self) -> str:
         return f"{self.name or self.platform or 'device'} ({self.pk})"
@@ -143,38 +162,6 @@ class DeviceSession(models.Model):
     def is_live(self, now: datetime) -> bool:
         """Say whether neither a revocation nor time has ended the session."""
         return self.revoked_at is None and self.idle_expires_at > now
-
-
-class AccessToken(AbstractAuthToken):
-    """A short-lived bearer token of a session: Knox's row, tied to one generation of a lineage."""
-
-    session = models.ForeignKey(
-        DeviceSession, on_delete=models.CASCADE, related_name="access_tokens"
-    )
-    generation = models.PositiveIntegerField()
-    nonce = models.BinaryField(max_length=NONCE_SIZE)
-    last_used_at = models.DateTimeField(default=timezone.now)
-    # Knox would set it by a clock of its own.
-    created = models.DateTimeField(default=timezone.now)
-    # Knox allows none, and such a token would never end.
-    expiry = models.DateTimeField()
-    # No column: set on the object whose use under way has just moved `expiry`.
-    renewed_at: datetime | None = None
-
-    objects = PrimaryTokenManager()  # type: ignore[misc]  # untyped in Knox
-
-    class Meta:
-        verbose_name = _("access token")
-        verbose_name_plural = _("access tokens")
-        constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["session", "generation"], name="authx_one_access_token_per_generation"
-            ),
-        ]
-        indexes: ClassVar = [models.Index(fields=["expiry"], name="authx_access_token_expiry")]
-
-    def __str__(self) -> str:
-        return f"access token of {self.session_id}, generation {self.generation}"
 
 
 class SweepLease(models.Model):
@@ -194,17 +181,3 @@ class SweepLease(models.Model):
 def auth_hashes(user: "User") -> list[str]:
     """Return the snapshots that a session of this user may carry: one for each accepted key."""
     return [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
-
-
-def last_use() -> Greatest:
-    """Return the instant a session was last used, as an expression on DeviceSession.
-
-    Its access tokens note their uses on their own rows, at most once a minute each, so that
-    requests of one device do not queue for its session row.
-    """
-    token_use = models.Subquery(
-        AccessToken.objects.filter(session=models.OuterRef("pk"))
-        .order_by("-last_used_at")
-        .values("last_used_at")[:1]
-    )
-    return Greatest(F("last_used_at"), Coalesce(token_use, F("last_used_at")))

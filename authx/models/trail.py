@@ -24,6 +24,7 @@ class EventKind(models.TextChoices):
     REPLACED = "replaced", _("replaced by a new sign-in of the same installation")
     EVICTED = "evicted", _("evicted by the device limit")
     REUSE_DETECTED = "reuse_detected", _("ended: refresh token used twice")
+    TWO_PLACES = "two_places", _("session renewed from two places")
     PASSWORD_CHANGED = "password_changed", _("password changed")
     PASSWORD_CHANGE_FAILED = "password_change_failed", _("failed change of the password")
     DEACTIVATED = "deactivated", _("account deactivated")

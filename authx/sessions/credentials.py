@@ -1,6 +1,5 @@
 """Passwords at the door: sign-in and password change."""
 
-from contextlib import suppress
 from functools import partial
 
 from django.contrib.auth import authenticate, get_user_model
@@ -9,17 +8,16 @@ from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db import transaction
 from django.http import HttpRequest
-from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
+from authx import clock
 from authx.context import Source
-from authx.errors import CredentialsChangedError, InvalidCredentialsError, WrongPasswordError
+from authx.errors import InvalidCredentialsError, WrongPasswordError
 from authx.models import DeviceSession, EventKind, RevocationReason
-from authx.sessions.contention import until_settled
 from authx.sessions.hash_upgrades import hash_upgrades_followed
+from authx.sessions.locking import lock_unchanged, retry_on_conflict
 from authx.sessions.opening import insert_session, open_session
 from authx.sessions.passwords import is_password_right
-from authx.sessions.people import lock_unchanged
 from authx.sessions.revocation import end_all
 from authx.sessions.values import Device, TokenPair
 from authx.trail.recording import on_behalf_of, record
@@ -36,7 +34,7 @@ def sign_in(
     # Again if the password changed between its check and the opening. Where a sign-in beside this
     # one merely upgraded the hash, the next check succeeds.
     try:
-        pair = until_settled(lambda: _sign_in(request, username, password, device, source))
+        pair = retry_on_conflict(lambda: _sign_in(request, username, password, device, source))
     except InvalidCredentialsError as error:
         # Without a reason it was Django that refused, and Django has told it already.
         if error.reason:
@@ -51,17 +49,16 @@ def sign_in(
 
 def _sign_in(
     request: HttpRequest, username: str, password: str, device: Device, source: Source
-) -> TokenPair | None:
-    with suppress(CredentialsChangedError):
-        # Of a backend of the project, which hash it has checked is not known: check once more.
-        with hash_upgrades_followed(lambda stored: check_password(password, stored.password)):
-            user = authenticate(request, username=username, password=password)
-        if user is None:
-            raise InvalidCredentialsError
-        if not user.is_active:
-            raise InvalidCredentialsError("inactive")
-        return open_session(user=user, device=device, source=source)
-    return None
+) -> TokenPair:
+    """Check and open; raises CredentialsChangedError if the password changed in between."""
+    # Of a backend of the project, which hash it has checked is not known: check once more.
+    with hash_upgrades_followed(lambda stored: check_password(password, stored.password)):
+        user = authenticate(request, username=username, password=password)
+    if user is None:
+        raise InvalidCredentialsError
+    if not user.is_active:
+        raise InvalidCredentialsError("inactive")
+    return open_session(user=user, device=device, source=source)
 
 
 def _tell_failure(request: HttpRequest, username: str) -> None:
@@ -80,7 +77,7 @@ def change_password(
     """
     attempt = partial(_change_password, session, current_password, new_password, source)
     try:
-        return until_settled(attempt)
+        return retry_on_conflict(attempt)
     except WrongPasswordError:
         record(kind=EventKind.PASSWORD_CHANGE_FAILED, session=session)
         raise
@@ -88,24 +85,23 @@ def change_password(
 
 def _change_password(
     session: DeviceSession, current_password: str, new_password: str, source: Source
-) -> TokenPair | None:
+) -> TokenPair:
+    """Check and change; raises CredentialsChangedError if the password changed in between."""
     user = get_user_model()._base_manager.filter(pk=session.user_id).first()
     # The same password as at sign-in, so the same count: a stolen access token guesses no further.
     if user is None or not is_password_right(user, current_password):
         raise WrongPasswordError
     validate_password(new_password, user)
-    with suppress(CredentialsChangedError), transaction.atomic():
+    with transaction.atomic():
         user = lock_unchanged(user)
         user.set_password(new_password)
         own_sessions = DeviceSession.objects.filter(user=user)
         end_all(own_sessions, user_id=user.pk, reason=RevocationReason.PASSWORD_CHANGED)
-        now = timezone.now()
         device = Device(
             session.installation_id, session.name, session.platform, session.app_version
         )
         # The password was just shown: a new lineage and a new clock (NIST SP 800-63B section 5.2).
-        pair = insert_session(user=user, device=device, source=source, now=now)
+        pair = insert_session(user=user, device=device, source=source, now=clock.read_at(user))
         with on_behalf_of(pair.session):
             user.save(update_fields=["password"])
         return pair
-    return None

@@ -12,7 +12,7 @@ from django.db.models import Model
 
 from authx.errors import CredentialsChangedError
 from authx.models import DeviceSession, auth_hashes
-from authx.sessions.revocation import lock_person
+from authx.sessions.locking import lock_user
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -61,7 +61,7 @@ def follow_hash_upgrade(
     # One transaction with the save that follows, begun only now: hashing takes long.
     check.stack.enter_context(transaction.atomic())
     # Locked, so that of two sign-ins that upgrade at once the second sees what the first stored.
-    stored = lock_person(instance.pk)
+    stored = lock_user(instance.pk)
     if stored is None:
         return
     if not check.still_matches(stored):

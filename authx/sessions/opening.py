@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import Case, Value, When
-from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from authx import conf, tokens
+from authx.codec import digest_of, token_codec
 from authx.context import Source
 from authx.models import (
     DeviceSession,
@@ -18,14 +18,13 @@ from authx.models import (
     RevocationReason,
     SecurityEvent,
     auth_hashes,
-    last_use,
 )
-from authx.sessions.access import access_token_row
-from authx.sessions.people import lock_unchanged
+from authx.sessions.locking import lock_unchanged
+from authx.sessions.state import access_expiry
 from authx.sessions.values import Device, TokenPair
 from authx.signals import send_after_commit, session_opened, sessions_revoked
 from authx.tokens import Token, TokenKind
-from authx.trail.acquaintance import look_at
+from authx.trail.acquaintance import Acquaintance, look_at
 from authx.trail.recording import AFTER_FAILURE, event_of, record_all
 from authx.trail.telling import tell_after_commit
 from authx.trail.vocabulary import SESSION_CREATED
@@ -43,17 +42,16 @@ def open_session(*, user: "User", device: Device, source: Source) -> TokenPair:
     """
     with transaction.atomic():
         user = lock_unchanged(user)
-        # Read under the lock, so that sessions of a person are as old as their order says.
-        now = timezone.now()
-        # Before there is a new session, which it would take for an old acquaintance.
+        # Before there is a new session, which it would take for an old acquaintance. Its clock is
+        # read under the lock, so that sessions of a user are as old as their order says.
         seen = look_at(
             user,
             installation_id=device.installation_id,
             platform=device.platform,
             user_agent=source.user_agent,
         )
-        events = make_room(user=user, installation_id=device.installation_id, now=now)
-        pair = insert_session(user=user, device=device, source=source, now=now)
+        events = make_room(user, seen, installation_id=device.installation_id)
+        pair = insert_session(user=user, device=device, source=source, now=seen.now)
         reason = AFTER_FAILURE if seen.failed_before else ""
         events.append(event_of(EventKind.SIGNED_IN, session=pair.session, reason=reason))
         if seen.is_new_device:
@@ -62,21 +60,20 @@ def open_session(*, user: "User", device: Device, source: Source) -> TokenPair:
         return pair
 
 
-def make_room(*, user: "User", installation_id: str, now: datetime) -> list[SecurityEvent]:
+def make_room(user: "User", seen: Acquaintance, *, installation_id: str) -> list[SecurityEvent]:
     """Revoke the session of the same installation and the least recently used beyond the limit.
 
     Exact only under the lock of `lock_unchanged`. Returns what is to be recorded of it.
     """
     replaced: list[DeviceSession] = []
     live: list[DeviceSession] = []
-    hashes = auth_hashes(user)
-    unrevoked = DeviceSession.objects.unrevoked().filter(user=user)
-    for session in unrevoked.annotate(used_at=last_use()).order_by("-used_at", "-created_at"):
+    hashes, now = auth_hashes(user), seen.now
+    for session in seen.unrevoked:
         if installation_id and session.installation_id == installation_id:
             replaced.append(session)
         elif session.is_live(now) and session.auth_hash in hashes:
             live.append(session)
-    evicted = live[conf.own("DEVICE_LIMIT") - 1 :]
+    evicted = live[conf.own("SESSION_LIMIT_PER_USER") - 1 :]
     if not replaced and not evicted:
         return []
     replaced_ids = [session.pk for session in replaced]
@@ -110,27 +107,28 @@ def _announce(user: "User", session_ids: Iterable[uuid.UUID], reason: Revocation
 
 
 def insert_session(*, user: "User", device: Device, source: Source, now: datetime) -> TokenPair:
-    """Write a session and its first access token; both secrets come from the system's CSPRNG."""
-    session_id = uuid.uuid4()
-    secret_key = conf.secret_keys()[0]
-    raw_refresh_token = tokens.mint(
-        Token(TokenKind.REFRESH, session_id, 0, tokens.new_secret()), secret_key
-    )
-    raw_access_token = tokens.mint(
-        Token(TokenKind.ACCESS, session_id, 0, tokens.new_secret()), secret_key
-    )
+    """Write a session with its first pair, whose secret comes from the system's CSPRNG."""
+    session_id, codec = uuid.uuid4(), token_codec()
+    refresh_token = Token(TokenKind.REFRESH, session_id, 0, tokens.new_secret())
+    raw_refresh_token, access_nonce = codec.mint(refresh_token), tokens.new_nonce()
+    raw_access_token = next(codec.access_tokens(refresh_token, access_nonce)).raw_token
     absolute_expires_at = now + conf.session_ttl()
+    idle_expires_at = min(now + conf.refresh_token_ttl(), absolute_expires_at)
     session = DeviceSession.objects.create(
         id=session_id,
         user=user,
-        digest=tokens.digest_of(raw_refresh_token),
-        nonce=tokens.new_nonce(),
+        digest=digest_of(raw_access_token),
+        created=now,
+        expiry=access_expiry(issued_at=now, used_at=now, session_expires_at=idle_expires_at),
+        access_nonce=access_nonce,
+        refresh_digest=digest_of(raw_refresh_token),
         auth_hash=user.get_session_auth_hash(),
         created_at=now,
+        authenticated_at=now,
         rotated_at=now,
         # The first pair has no predecessor that could be retried.
         confirmed_at=now,
-        idle_expires_at=min(now + conf.refresh_token_ttl(), absolute_expires_at),
+        idle_expires_at=idle_expires_at,
         absolute_expires_at=absolute_expires_at,
         last_used_at=now,
         last_ip=source.ip,
@@ -140,10 +138,6 @@ def insert_session(*, user: "User", device: Device, source: Source, now: datetim
         platform=device.platform,
         app_version=device.app_version,
     )
-    access_token = access_token_row(
-        raw_token=raw_access_token, session=session, nonce=tokens.new_nonce(), now=now
-    )
-    access_token.save(force_insert=True)
     send_after_commit(session_opened, sender=DeviceSession, session=session)
     tell_after_commit(SESSION_CREATED, user_id=user.pk, session_id=session.pk)
-    return TokenPair(session, raw_access_token, raw_refresh_token, access_token.expiry, now)
+    return TokenPair(session, raw_access_token, raw_refresh_token, session.expiry, now)

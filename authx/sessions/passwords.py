@@ -10,10 +10,10 @@ from django.db.models import F, QuerySet
 from django.views.decorators.debug import sensitive_variables
 
 from authx import conf
-from authx.errors import CredentialsChangedError
+from authx.errors import ConflictError, CredentialsChangedError
 from authx.models import EventKind, PasswordFailures
-from authx.sessions.contention import until_settled
 from authx.sessions.hash_upgrades import hash_upgrades_followed
+from authx.sessions.locking import retry_on_conflict
 from authx.trail.recording import record
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def is_password_right(user: "User", password: str) -> bool:
     operator restores it (NIST SP 800-63B-4 section 3.2.2). Sessions go on.
     """
     # Counted as wrong before it is known: guesses at the same moment cannot pass the bound.
-    room = until_settled(lambda: _count(user))
+    room = retry_on_conflict(lambda: _count(user))
     if room is Room.NONE:
         waste_a_check(password)
         return False
@@ -90,8 +90,8 @@ def _failures(user: "User") -> QuerySet[PasswordFailures]:
     return PasswordFailures.objects.filter(user_id=user.pk)
 
 
-def _count(user: "User") -> Room | None:
-    """Count one more failure, and say what room there was for it; None if the row changed."""
+def _count(user: "User") -> Room:
+    """Count one more failure, and say what room there was for it; raises ConflictError."""
     known, limit = fingerprint_of(user.password), conf.own("MAX_PASSWORD_FAILURES")
     counted = _failures(user).filter(fingerprint=known)
     if counted.filter(count__lt=limit - 1).update(count=F("count") + 1):
@@ -107,7 +107,9 @@ def _count(user: "User") -> Room | None:
     )
     if created:
         return first
-    return Room.NONE if row.fingerprint == known and row.count >= limit else None
+    if row.fingerprint == known and row.count >= limit:
+        return Room.NONE
+    raise ConflictError
 
 
 def fingerprint_of(stored_hash: str) -> str:

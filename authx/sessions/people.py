@@ -1,31 +1,13 @@
-"""The person behind sessions: locked before their sessions, and followed to the end."""
+"""What happens to a user, and so to the sessions of that user."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db.models import Model
 
-from authx.errors import CredentialsChangedError, InvalidCredentialsError
 from authx.models import EventKind, RevocationReason
-from authx.sessions.revocation import lock_person, revoke_all
+from authx.sessions.revocation import revoke_all
 from authx.trail.recording import record
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
-
-
-def lock_unchanged(user: "User") -> "User":
-    """Return the row of a person whose password was just checked, held to the transaction's end.
-
-    Raises CredentialsChangedError if the stored password is another by now, and
-    InvalidCredentialsError if the person is gone or inactive.
-    """
-    locked = lock_person(user.pk)
-    if locked is None or not locked.is_active:
-        raise InvalidCredentialsError("gone meanwhile")
-    if locked.password != user.password:
-        raise CredentialsChangedError
-    return locked
 
 
 def end_sessions_of_inactive(

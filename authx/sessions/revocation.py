@@ -9,14 +9,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from authx import tokens
+from authx.codec import token_codec
 from authx.errors import ForgedTokenError
 from authx.models import DeviceSession, DeviceSessionQuerySet, EventKind, RevocationReason
+from authx.sessions.locking import lock_user, retry_on_conflict
+from authx.sessions.statements import find_session
+from authx.sessions.use import find_session_of
 from authx.signals import send_after_commit, sessions_revoked
 from authx.tokens import RawToken, TokenKind
 from authx.trail.recording import record
@@ -33,16 +35,20 @@ def revoke_session(
     detail: str = "",
 ) -> bool:
     """Say whether this very call ended the session; recorded as `kind`, the reason's by default."""
-    with transaction.atomic():
-        ended = _revoke(
-            DeviceSession.objects.filter(pk=session.pk),
-            user_id=session.user_id,
-            session_ids=[session.pk],
-            reason=reason,
-        )
-        if ended:
-            record(kind=kind or EventKind(reason.value), session=session, reason=detail)
-    return bool(ended)
+
+    def attempt() -> bool:
+        with transaction.atomic():
+            ended = _revoke(
+                DeviceSession.objects.filter(pk=session.pk),
+                user_id=session.user_id,
+                session_ids=[session.pk],
+                reason=reason,
+            )
+            if ended:
+                record(kind=kind or EventKind(reason.value), session=session, reason=detail)
+        return bool(ended)
+
+    return retry_on_conflict(attempt)
 
 
 def revoke_all(
@@ -59,14 +65,18 @@ def revoke_all(
     sessions = DeviceSession.objects.filter(user_id=user_id)
     if keep is not None:
         sessions = sessions.exclude(pk=keep)
-    with transaction.atomic():
-        # Two of these take the same rows, each in an order of its own, and would deadlock.
-        lock_person(user_id)
-        count = end_all(sessions, user_id=user_id, reason=reason)
-        if count:
-            kind = EventKind(reason.value)
-            record(kind=kind, user_id=user_id, session=by, reason=f"{count} sessions")
-    return count
+
+    def attempt() -> int:
+        with transaction.atomic():
+            # Two of these take the same rows, each in an order of its own, and would deadlock.
+            lock_user(user_id)
+            count = end_all(sessions, user_id=user_id, reason=reason)
+            if count:
+                kind = EventKind(reason.value)
+                record(kind=kind, user_id=user_id, session=by, reason=f"{count} sessions")
+        return count
+
+    return retry_on_conflict(attempt)
 
 
 def end_all(sessions: DeviceSessionQuerySet, *, user_id: Any, reason: RevocationReason) -> int:
@@ -74,25 +84,18 @@ def end_all(sessions: DeviceSessionQuerySet, *, user_id: Any, reason: Revocation
     return _revoke(sessions, user_id=user_id, session_ids=None, reason=reason)
 
 
-def lock_person(user_id: Any) -> "User | None":
-    """Return a person's row as it is now, held until the transaction ends.
-
-    NO KEY UPDATE: a plain FOR UPDATE would wait for the KEY SHARE lock that the insert of an access
-    token takes on its user, and deadlock against that rotation.
-    """
-    people = get_user_model()._base_manager.select_for_update(no_key=True, of=("self",))
-    locked: User | None = people.filter(pk=user_id).first()
-    return locked
-
-
 def revoke_everyone(*, reason: RevocationReason) -> int:
     """Return how many sessions of all people were ended; one event tells of all of them."""
-    with transaction.atomic():
-        everybodys = DeviceSession.objects.all()
-        count = _revoke(everybodys, user_id=None, session_ids=None, reason=reason)
-        if count:
-            record(kind=EventKind(reason.value), reason=f"{count} sessions of everybody")
-    return count
+
+    def attempt() -> int:
+        with transaction.atomic():
+            everybodys = DeviceSession.objects.all()
+            count = _revoke(everybodys, user_id=None, session_ids=None, reason=reason)
+            if count:
+                record(kind=EventKind(reason.value), reason=f"{count} sessions of everybody")
+        return count
+
+    return retry_on_conflict(attempt)
 
 
 @sensitive_variables()
@@ -102,7 +105,8 @@ def revoke_by_token(*, raw_token: str) -> "User | None":
     Returns whom it signed out.
 
     A refresh token of any generation will do, so that a device can sign out with whatever it still
-    holds; an access token has to have its row still, for old ones lie about in logs.
+    holds; an access token has to be one that its session still knows, for old ones lie about in
+    logs.
     """
     session = _session_of(raw_token)
     if session is not None and revoke_session(
@@ -114,13 +118,13 @@ def revoke_by_token(*, raw_token: str) -> "User | None":
 
 
 def _session_of(raw_token: str) -> DeviceSession | None:
-    sessions = DeviceSession.objects.unrevoked().select_related("user")
+    codec = token_codec()
     with suppress(ForgedTokenError):
-        refresh_token = tokens.parse(raw_token, TokenKind.REFRESH)
-        return sessions.filter(pk=refresh_token.session_id).first()
+        refresh_token = codec.parse(raw_token, TokenKind.REFRESH)
+        return find_session(refresh_token.session_id)
     with suppress(ForgedTokenError):
-        tokens.parse(raw_token, TokenKind.ACCESS)
-        return sessions.filter(access_tokens=tokens.digest_of(RawToken(raw_token))).first()
+        access_token = codec.parse(raw_token, TokenKind.ACCESS)
+        return find_session_of(raw_token=RawToken(raw_token), token=access_token)
     return None
 
 

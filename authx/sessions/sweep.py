@@ -1,33 +1,38 @@
 """Deletes rows that no longer matter, in bounded batches, while everybody else goes on."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
-from django.db import models, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db import connections, models, transaction
+from django.db.models import Q
+from django.db.models.sql import DeleteQuery
 from django.utils import timezone
 
 from authx import clock, conf
-from authx.models import AccessToken, DeviceSession, SweepLease
+from authx.models import DeviceSession, SweepLease
+from authx.models.sessions import UTCDate
 from authx.trail import retention
 
 logger = logging.getLogger(__name__)
 
 # How long a killed sweep keeps the next one waiting.
-LEASE = timedelta(seconds=60)
-LEASE_ID = 1
-
-Delete = Callable[[models.QuerySet[Any]], None]
+LEASE: Final = timedelta(seconds=60)
+LEASE_ID: Final = 1
+# Batches grow and shrink so that one takes about this long.
+BATCH_SECONDS: Final = 0.2
+SMALLEST_BATCH: Final = 100
+LARGEST_BATCH: Final = 100_000
+# A batch is at most so many times as large as the one before it, or as small.
+STEP: Final = 4
 
 
 @dataclass(slots=True)
 class SweepReport:
     """What a sweep deleted, or would delete; `stepped_aside` if another one was running."""
 
-    access_tokens: int = 0
     sessions: int = 0
     events: int = 0
     stepped_aside: bool = False
@@ -50,88 +55,81 @@ class Lease:
 
 
 def sweep() -> SweepReport:
-    """Delete expired access tokens, and sessions and events older than their retention.
+    """Delete sessions and events older than their retention.
 
-    Each batch is a transaction of two statements, so that nothing waits long for a row and a
-    sweep that is killed anywhere has lost nothing.
+    Each batch is one statement, so that nothing waits long for a row and a sweep that is killed
+    anywhere has lost nothing.
     """
     if not _take_lease():
         logger.info("sweep: another one is running")
         return SweepReport(stepped_aside=True)
     report, lease = SweepReport(), Lease(taken_at=timezone.now())
     try:
-        report.access_tokens = _delete_in_batches(_expired_access_tokens(), lease)
-        ended = _ended_sessions(AccessToken.objects.all())
-        report.sessions = _delete_in_batches(ended, lease)
-        notices, events = retention.expired_notices(), retention.expired_events()
-        retention.tell_lost(_delete_in_batches(notices, lease, retention.delete_rows))
-        report.events = _delete_in_batches(events, lease, retention.delete_rows)
+        report.sessions = _delete_in_batches(_ended_sessions(), lease)
+        retention.tell_lost(_delete_in_batches(retention.expired_notices(), lease))
+        report.events = _delete_in_batches(retention.expired_events(), lease)
     finally:
         _leases().update(leased_until=clock.shared_now())
-    counts = report.access_tokens, report.sessions, report.events
-    logger.info("sweep: %d access tokens, %d sessions, %d events", *counts)
+    logger.info("sweep: %d sessions, %d events", report.sessions, report.events)
     return report
 
 
 def count_sweepable() -> SweepReport:
     """Return what a sweep would delete now."""
-    unexpired = AccessToken.objects.filter(expiry__gt=clock.shared_now())
     return SweepReport(
-        access_tokens=_expired_access_tokens().count(),
-        sessions=_ended_sessions(unexpired).count(),
-        events=retention.expired_events().count(),
+        sessions=_ended_sessions().count(), events=retention.expired_events().count()
     )
 
 
-def _expired_access_tokens() -> models.QuerySet[AccessToken]:
-    return AccessToken.objects.filter(expiry__lte=clock.shared_now()).order_by("expiry")
+def _ended_sessions() -> models.QuerySet[DeviceSession]:
+    """Return the sessions whose end is older than the retention.
 
-
-def _ended_sessions(
-    blocking_tokens: models.QuerySet[AccessToken],
-) -> models.QuerySet[DeviceSession]:
-    """Return the sessions to delete; one that still has such tokens waits for the next sweep."""
+    Found by the day of their end, which is indexed; of that last day, by the ends themselves.
+    """
     cutoff = clock.shared_now() - conf.sweep_retention()
     return DeviceSession.objects.filter(
         Q(idle_expires_at__lte=cutoff) | Q(revoked_at__lte=cutoff),
-        ~Exists(blocking_tokens.filter(session=OuterRef("pk"))),
-    )
+        sweep_on__lte=UTCDate(cutoff),
+    ).order_by("sweep_on")
 
 
-def _delete(rows: models.QuerySet[Any]) -> None:
-    """Delete by one statement, unless other apps hang rows of theirs on ours."""
-    if _has_dependants(rows.model):
-        rows.delete()
-    else:
-        # Django would read all rows again to cascade, although they were chosen without tokens.
-        rows._raw_delete(rows.db)
-
-
-def _delete_in_batches(rows: models.QuerySet[Any], lease: Lease, delete: Delete = _delete) -> int:
+def _delete_in_batches(rows: models.QuerySet[Any], lease: Lease) -> int:
     """Delete rows until a batch is not full, and return how many went."""
     size: int = conf.own("SWEEP_BATCH_SIZE")
     deleted = 0
     while True:
-        count = _delete_batch(rows, size, delete)
+        began = monotonic()
+        count = _delete_batch(rows, size)
         lease.keep()
         deleted += count
         if count < size:
             return deleted
+        size = _next_size(size, monotonic() - began)
 
 
-def _delete_batch(rows: models.QuerySet[Any], size: int, delete: Delete) -> int:
+def _next_size(size: int, seconds: float) -> int:
+    wanted = int(size * BATCH_SECONDS / max(seconds, 0.001))
+    within_a_step = min(max(wanted, size // STEP), size * STEP)
+    return min(max(within_a_step, min(size, SMALLEST_BATCH)), max(size, LARGEST_BATCH))
+
+
+def _delete_batch(rows: models.QuerySet[Any], size: int) -> int:
     # A row that a request holds is left for the next sweep: nobody waits for anybody.
-    unlocked = rows.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)
-    with transaction.atomic():
-        keys = list(unlocked[:size])
-        if keys:
-            delete(rows.model._default_manager.filter(pk__in=keys))
-    return len(keys)
-
-
-def _has_dependants(model: type[models.Model]) -> bool:
-    relations = model._meta.related_objects
-    return any(relation.related_model is not AccessToken for relation in relations)
+    batch = rows.select_for_update(skip_locked=True, of=("self",)).values("pk")[:size]
+    of_model = rows.model._base_manager.using(rows.db)
+    with transaction.atomic(using=rows.db):
+        if rows.model is DeviceSession and DeviceSession._meta.related_objects:
+            # Other apps hang rows of theirs on ours: Django has to collect them.
+            keys = [row["pk"] for row in batch]
+            of_model.filter(pk__in=keys).delete()
+            return len(keys)
+        # Compiled within the transaction that Django asks for; a single DELETE needs none.
+        query = of_model.filter(pk__in=batch).query.chain(DeleteQuery)
+        sql, parameters = query.get_compiler(using=rows.db).as_sql()
+    with connections[rows.db].cursor() as cursor:
+        cursor.execute(sql, parameters)
+        count: int = cursor.rowcount
+    return count
 
 
 def _leases() -> models.QuerySet[SweepLease]:

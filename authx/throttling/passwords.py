@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Subquery
 
 from authx import conf
-from authx.models import AccessToken
+from authx.models import DeviceSession
 from authx.throttling.rates import Limit, clear, source_subject, take
 from authx.trail.acquaintance import knows_installation
 from authx.trail.names import normalised
@@ -80,8 +80,7 @@ def device_lane(username: str, device: str) -> Limit:
     return Limit("sign-in on a known device", subject, conf.own("SIGN_IN_RATES"), username)
 
 
-def present_password_limits(access_token: AccessToken) -> tuple[Limit, ...]:
+def present_password_limits(session: DeviceSession) -> tuple[Limit, ...]:
     """Return what showing the present password counts against, for somebody signed in."""
-    session = access_token.session
     device = session.installation_id or str(session.pk)
-    return (device_lane(access_token.user.get_username(), device),)
+    return (device_lane(session.user.get_username(), device),)

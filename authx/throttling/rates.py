@@ -4,10 +4,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 from math import floor
 from time import time
-from typing import Final
 from uuid import UUID
 
 from django.db import DatabaseError
@@ -15,14 +13,11 @@ from django.utils.crypto import salted_hmac
 from limits import RateLimitItem, WindowStats, parse
 from rest_framework.exceptions import Throttled
 
-from authx.context import current_source
+from authx.context import current_source, network_of
 from authx.models import DeviceSession, EventKind
 from authx.throttling.store import store
 from authx.trail.names import name_hash_of, person_named
 from authx.trail.recording import record
-
-# What one household or one phone can choose its IPv6 addresses from (RFC 6177).
-IPV6_SOURCE_BITS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +138,4 @@ def source_subject() -> str:
     Without an address, all are one source: better than none.
     """
     ip = current_source().ip
-    if ip is None:
-        return "unknown"
-    address = ip_address(ip)
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
-        return str(int(address) >> (128 - IPV6_SOURCE_BITS))
-    return str(getattr(address, "ipv4_mapped", None) or address)
+    return "unknown" if ip is None else network_of(ip)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from authx import conf, tokens
+from authx import conf
+from authx.codec import token_codec
 from authx.errors import ForgedTokenError
-from authx.models import AccessToken
+from authx.models import DeviceSession
 from authx.throttling.rates import Limit, source_subject, take
 from authx.tokens import TokenKind
 
@@ -22,8 +23,8 @@ class SessionThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: "APIView") -> bool:  # noqa: ARG002 -- DRF's
         # A project may let another scheme in, which has no sessions: then the person counts.
-        token: Any = request.auth
-        session_id = token.session_id if isinstance(token, AccessToken) else None
+        session: Any = request.auth
+        session_id = session.pk if isinstance(session, DeviceSession) else None
         subject = str(session_id or request.user.pk or source_subject())
         rates = conf.own("SESSION_RATES")
         # Raised inside rather than answered: the wait is known only there.
@@ -48,7 +49,7 @@ def admit_token(raw_token: str, *kinds: TokenKind) -> None:
     """
     for kind in kinds:
         with suppress(ForgedTokenError):
-            session_id = tokens.parse(raw_token, kind).session_id
+            session_id = token_codec().parse(raw_token, kind).session_id
             # Each kind apart: old access tokens lie about in logs, and whoever sends those to be
             # revoked must not use up the refreshes of their session.
             named = f"{kind.value} tokens of a session"

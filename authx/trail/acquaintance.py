@@ -1,24 +1,38 @@
 """Whom and what sessions and trail remember: installations, first sign-ins, failed attempts."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.contrib.auth import get_user_model
-from django.db.models import Exists, Subquery
+from django.db import router
+from django.db.models import Exists, FilteredRelation, Q, Subquery
 
+from authx import clock
 from authx.models import DeviceSession, EventKind, SecurityEvent
 from authx.models.trail import SecurityEventQuerySet
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+UNREVOKED = Q(auth_token_set__revoked_at__isnull=True)
 ATTEMPTS = (EventKind.SIGNED_IN, EventKind.SIGN_IN_FAILED)
 
 
+# Of an unrevoked session, what a sign-in decides by, and what its event tells.
+SESSION_COLUMNS = (
+    *("id", "user_id", "installation_id", "name", "platform", "auth_hash", "idle_expires_at"),
+    "revoked_at",
+)
+
+
 class Acquaintance(NamedTuple):
-    """What is remembered of a person who signs in."""
+    """What is remembered of a user who signs in, at an instant of the database's clock."""
 
     is_new_device: bool
     failed_before: bool
+    # The most recently used first; with no columns but those above.
+    unrevoked: list[DeviceSession]
+    now: datetime
 
 
 def knows_installation(*, user_id: Any, installation_id: str) -> bool:
@@ -34,7 +48,7 @@ def knows_installation(*, user_id: Any, installation_id: str) -> bool:
 
 
 def look_at(user: "User", *, installation_id: str, platform: str, user_agent: str) -> Acquaintance:
-    """Compare a sign-in with what is remembered of a person; exact under the person's lock.
+    """Compare a sign-in with what is remembered of a user; exact under the user's lock.
 
     Without an installation id, platform and user agent have to do. The first sign-in of an account
     is no news to anybody.
@@ -47,23 +61,32 @@ def look_at(user: "User", *, installation_id: str, platform: str, user_agent: st
     by_agent = {} if installation_id else {"user_agent": user_agent}
     by_last_agent = {} if installation_id else {"last_user_agent": user_agent}
     attempts = SecurityEvent.objects.filter(user_id=user.pk, kind__in=ATTEMPTS)
-    in_sessions, in_trail, any_session, any_sign_in, last_attempt = (
+    # One statement: a row for each unrevoked session, and at least one.
+    rows = (
         get_user_model()
-        ._base_manager.filter(pk=user.pk)
+        ._base_manager.using(router.db_for_write(DeviceSession))
+        .filter(pk=user.pk)
+        .annotate(session=FilteredRelation("auth_token_set", condition=UNREVOKED))
+        .order_by("-session__last_used_at", "-session__created_at")
         .values_list(
             Exists(sessions.filter(**of_device, **by_last_agent)),
             Exists(sign_ins.filter(**of_device, **by_agent)),
             Exists(sessions),
             Exists(sign_ins),
             Subquery(attempts.order_by("-created_at", "-pk").values("kind")[:1]),
+            clock.shared_now(),
+            *(f"session__{name}" for name in SESSION_COLUMNS),
         )
-        .get()
     )
+    found = [(row[:6], dict(zip(SESSION_COLUMNS, row[6:], strict=True))) for row in rows]
+    in_sessions, in_trail, any_session, any_sign_in, last_attempt, now = found[0][0]
     # Django's own note of the last sign-in outlives the trail.
     is_first = not any_session and not any_sign_in and user.last_login is None
     return Acquaintance(
         is_new_device=not in_sessions and not in_trail and not is_first,
         failed_before=last_attempt == EventKind.SIGN_IN_FAILED,
+        unrevoked=[DeviceSession(**session) for _, session in found if session["id"]],
+        now=now,
     )
 
 

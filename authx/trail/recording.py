@@ -12,11 +12,19 @@ from authx.trail.vocabulary import OF_KIND, SUCCESS_AFTER_FAIL
 
 # What a person is told of by mail.
 MAILED: Final = frozenset(
-    {EventKind.NEW_DEVICE, EventKind.REUSE_DETECTED, EventKind.PASSWORD_CHANGED}
+    {
+        EventKind.NEW_DEVICE,
+        EventKind.REUSE_DETECTED,
+        EventKind.TWO_PLACES,
+        EventKind.PASSWORD_CHANGED,
+    }
 )
 MAX_REASON_LENGTH: Final = 64
 # The reason of a sign-in whose predecessor had failed.
 AFTER_FAILURE: Final = "after_failure"
+# Of a session renewed from two places: another network and user agent, or only another key.
+ANOTHER_SOURCE: Final = "another source"
+ANOTHER_KEY: Final = "another idempotency key"
 
 # The session on whose behalf a model is saved, for those who hear only of the save.
 _acting: ContextVar[DeviceSession | None] = ContextVar("authx_acting_session", default=None)
@@ -79,13 +87,18 @@ def record_all(events: Sequence[SecurityEvent]) -> None:
     No trail, no deed: where an event cannot be written, what it tells is rolled back.
     """
     written = SecurityEvent.objects.bulk_create(events)
-    mailed = [event for event in written if event.kind in MAILED]
+    mailed = [event for event in written if _is_mailed(event)]
     if mailed:
         Notice.objects.bulk_create(
             [Notice(event=event, due_at=event.created_at) for event in mailed]
         )
     for event in written:
         _tell_after_commit(event)
+
+
+def _is_mailed(event: SecurityEvent) -> bool:
+    # Another key from the same place is most likely a second process of the app.
+    return event.kind in MAILED and not event.reason.startswith(ANOTHER_KEY)
 
 
 def _tell_after_commit(event: SecurityEvent) -> None:

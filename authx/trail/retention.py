@@ -1,7 +1,5 @@
 """The end of the trail: what the sweep deletes of it, the only way that events ever go."""
 
-from typing import Any
-
 from django.db import models
 
 from authx import clock, conf
@@ -26,8 +24,3 @@ def tell_lost(count: int) -> None:
     """Log how many mails nobody will get."""
     if count:
         tell(NOTICE_DROPPED, reason=f"{count} never sent")
-
-
-def delete_rows(rows: models.QuerySet[Any]) -> None:
-    """Delete by one statement; whatever other apps hang on events has to bear it."""
-    rows._raw_delete(rows.db)

@@ -13,6 +13,7 @@ from authx.errors import (
     AuthxError,
     InvalidAccessTokenError,
     InvalidRefreshTokenError,
+    LateDuplicateError,
     RefreshTokenReusedError,
     SessionEndedError,
 )
@@ -20,7 +21,7 @@ from authx.trail.vocabulary import TOKEN_REFUSED, USE_AFTER_END, Entry
 
 logger = logging.getLogger("authx.security")
 
-REFUSED_TOKENS = (InvalidAccessTokenError, InvalidRefreshTokenError)
+REFUSED_TOKENS = (InvalidAccessTokenError, InvalidRefreshTokenError, LateDuplicateError)
 
 
 def tell(

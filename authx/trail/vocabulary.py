@@ -27,6 +27,7 @@ OF_KIND: Final[dict[str, Entry]] = {
     EventKind.REPLACED: Entry("session_expired", INFO, succeeded=True),
     EventKind.EVICTED: Entry("excess_sessions_exceeded", WARNING, succeeded=True),
     EventKind.REUSE_DETECTED: Entry("authn_token_reuse", CRITICAL, succeeded=False),
+    EventKind.TWO_PLACES: Entry("authn_token_two_places", WARNING, succeeded=True),
     EventKind.PASSWORD_CHANGED: Entry("authn_password_change", INFO, succeeded=True),
     EventKind.PASSWORD_CHANGE_FAILED: Entry("authn_password_change_fail", WARNING, succeeded=False),
     EventKind.DEACTIVATED: Entry("authn_token_revoked", WARNING, succeeded=True),

@@ -26,9 +26,9 @@ from authx.sessions.revocation import revoke_all, revoke_session
 from authx.throttling.passwords import password_attempt, present_password_limits
 from authx.views.base import (
     AuthxView,
-    access_token_of,
     checked,
     forget_renewal,
+    session_of,
     tell_signed_out,
 )
 
@@ -40,12 +40,12 @@ class MeView(AuthxView):
         responses={200: MeSerializer, **refusals(*BEARER)},
     )
     def get(self, request: Request, **_: Any) -> Response:
-        access_token = access_token_of(request)
+        session = session_of(request)
         return Response(
             {
-                "id": str(access_token.user.pk),
-                "username": access_token.user.get_username(),
-                "session": session_body(access_token.session, access_token.session),
+                "id": str(session.user.pk),
+                "username": session.user.get_username(),
+                "session": session_body(session, session),
             }
         )
 
@@ -58,7 +58,7 @@ class LogoutView(AuthxView):
         responses={204: None, **refusals(*BEARER)},
     )
     def post(self, request: Request, **_: Any) -> Response:
-        session = access_token_of(request).session
+        session = session_of(request)
         if revoke_session(session=session, reason=RevocationReason.SIGNED_OUT):
             tell_signed_out(request, request.user)
         return Response(status=HTTPStatus.NO_CONTENT)
@@ -72,7 +72,7 @@ class LogoutAllView(AuthxView):
         responses={200: RevokedSerializer, **refusals(*BODY, *BEARER)},
     )
     def post(self, request: Request, **_: Any) -> Response:
-        session = access_token_of(request).session
+        session = session_of(request)
         keep = session.pk if checked(LogoutAllSerializer, request)["keep_current"] else None
         count = revoke_all(
             user_id=session.user_id,
@@ -94,10 +94,10 @@ class PasswordView(AuthxView):
     )
     def post(self, request: Request, **_: Any) -> Response:
         passwords = checked(PasswordSerializer, request)
-        with password_attempt(*present_password_limits(access_token_of(request))) as attempt:
+        with password_attempt(*present_password_limits(session_of(request))) as attempt:
             try:
                 pair = change_password(
-                    session=access_token_of(request).session,
+                    session=session_of(request),
                     current_password=passwords["current_password"],
                     new_password=passwords["new_password"],
                     source=current_source(),

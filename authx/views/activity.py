@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from authx.models import SecurityEvent
 from authx.schema import BEARER, refusals
 from authx.serializers import ActivitySerializer, EventSerializer
-from authx.views.base import AuthxView, access_token_of
+from authx.views.base import AuthxView, session_of
 
 CURSOR = OpenApiParameter("cursor", str, description="Of `next` or `previous` of another page.")
 
@@ -50,10 +50,10 @@ class ActivityView(AuthxView):
         responses={200: ActivitySerializer, **refusals("invalid_request", *BEARER)},
     )
     def get(self, request: Request, **_: Any) -> Response:
-        access_token = access_token_of(request)
-        events = SecurityEvent.objects.filter(user_id=access_token.user.pk)
+        session = session_of(request)
+        events = SecurityEvent.objects.filter(user_id=session.user_id)
         pages = ActivityPagination()
         page = pages.paginate_queryset(events, request, view=self)
-        context = {"current_id": access_token.session_id}
+        context = {"current_id": session.pk}
         shown = EventSerializer(page, many=True, context=context)
         return pages.get_paginated_response(shown.data)

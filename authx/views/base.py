@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from authx.authentication import AUTHENTICATION_INFO, TokenAuthentication
 from authx.handlers import exception_handler
-from authx.models import AccessToken
+from authx.models import DeviceSession
 from authx.parsers import StrictFormParser, StrictJSONParser
 from authx.throttling.tokens import SessionThrottle
 
@@ -77,14 +77,14 @@ class PublicView(AuthxView):
 
 def checked(serializer_class: type[Serializer[Any]], request: Request) -> dict[str, Any]:
     """Return the validated body; raises DRF's ValidationError."""
-    serializer = serializer_class(data=request.data)
+    serializer = serializer_class(data=request.data, context={"request": request})
     serializer.is_valid(raise_exception=True)
     checked: dict[str, Any] = serializer.validated_data
     return checked
 
 
-def access_token_of(request: Request) -> AccessToken:
-    return cast("AccessToken", request.auth)
+def session_of(request: Request) -> DeviceSession:
+    return cast("DeviceSession", request.auth)
 
 
 def forget_renewal(request: Request) -> None:

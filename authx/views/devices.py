@@ -16,7 +16,7 @@ from authx.schema import BEARER, BODY, refusals
 from authx.serializers import RenameSerializer, SessionSerializer, session_body
 from authx.sessions.naming import rename_session
 from authx.sessions.revocation import revoke_session
-from authx.views.base import AuthxView, access_token_of, checked, tell_signed_out
+from authx.views.base import AuthxView, checked, session_of, tell_signed_out
 
 DEVICE_ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
@@ -28,8 +28,8 @@ class DevicesView(AuthxView):
         responses={200: SessionSerializer(many=True), **refusals(*BEARER)},
     )
     def get(self, request: Request, **_: Any) -> Response:
-        current = access_token_of(request).session
-        sessions = _own_live(request).order_by("-used_at", "-created_at")
+        current = session_of(request)
+        sessions = _own_live(request).order_by("-last_used_at", "-created_at")
         return Response([session_body(session, current) for session in sessions])
 
 
@@ -42,7 +42,7 @@ class DeviceView(AuthxView):
     )
     def get(self, request: Request, **path: Any) -> Response:
         session = _own_session(request, path["id"])
-        return Response(session_body(session, access_token_of(request).session))
+        return Response(session_body(session, session_of(request)))
 
     @extend_schema(
         operation_id="rename_device",
@@ -54,7 +54,7 @@ class DeviceView(AuthxView):
     def patch(self, request: Request, **path: Any) -> Response:
         session = _own_session(request, path["id"])
         rename_session(session=session, name=checked(RenameSerializer, request)["name"])
-        return Response(session_body(session, access_token_of(request).session))
+        return Response(session_body(session, session_of(request)))
 
     @extend_schema(
         operation_id="end_device",
@@ -65,13 +65,13 @@ class DeviceView(AuthxView):
     def delete(self, request: Request, **path: Any) -> Response:
         session = _own_session(request, path["id"])
         ended = revoke_session(session=session, reason=RevocationReason.ENDED_BY_PERSON)
-        if ended and session.pk == access_token_of(request).session.pk:
+        if ended and session.pk == session_of(request).pk:
             tell_signed_out(request, request.user)
         return Response(status=HTTPStatus.NO_CONTENT)
 
 
 def _own_live(request: Request) -> DeviceSessionQuerySet:
-    return DeviceSession.objects.live_for(access_token_of(request).user, timezone.now())
+    return DeviceSession.objects.live_for(session_of(request).user, timezone.now())
 
 
 def _own_session(request: Request, text: str) -> DeviceSession:

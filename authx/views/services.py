@@ -11,7 +11,7 @@ from authx.authentication import ServiceAuthentication
 from authx.parsers import StrictFormParser, StrictJSONParser
 from authx.schema import BODY, refusals
 from authx.serializers import ForeignTokenSerializer, IntrospectionSerializer, introspection_body
-from authx.sessions.introspection import find_live_token
+from authx.sessions.use import introspect_access_token
 from authx.throttling.tokens import ServiceThrottle
 from authx.views.base import AuthxView, checked
 
@@ -31,4 +31,4 @@ class IntrospectView(AuthxView):
     )
     def post(self, request: Request, **_: Any) -> Response:
         raw_token = checked(ForeignTokenSerializer, request)["token"]
-        return Response(introspection_body(find_live_token(raw_token=raw_token)))
+        return Response(introspection_body(introspect_access_token(raw_token=raw_token)))

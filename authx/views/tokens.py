@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -10,6 +10,7 @@ from authx.context import current_source
 from authx.handlers import DEAD_REFRESH_TOKEN, WRONG_CREDENTIALS, UnsupportedGrantTypeError
 from authx.schema import BODY, refusals
 from authx.serializers import (
+    IDEMPOTENCY_KEY_PATTERN,
     ForeignTokenSerializer,
     LoginSerializer,
     PairSerializer,
@@ -17,13 +18,22 @@ from authx.serializers import (
     pair_body,
 )
 from authx.sessions.credentials import sign_in
+from authx.sessions.refresh import refresh_session
 from authx.sessions.revocation import revoke_by_token
-from authx.sessions.rotation import rotate_session
 from authx.sessions.values import Device
 from authx.throttling.passwords import password_attempt, sign_in_limits
 from authx.throttling.tokens import admit_token
 from authx.tokens import TokenKind
 from authx.views.base import PublicView, checked, tell_signed_out
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    pattern=IDEMPOTENCY_KEY_PATTERN,
+    description="A random value, stored before the first try and sent with every try of this "
+    "refresh: 16 to 128 visible ASCII characters.",
+)
 
 
 class LoginView(PublicView):
@@ -56,6 +66,7 @@ class TokenView(PublicView):
         operation_id="refresh",
         summary="Exchange a refresh token for the next pair",
         request=TokenSerializer,
+        parameters=[IDEMPOTENCY_KEY],
         responses={
             200: PairSerializer,
             **refusals(DEAD_REFRESH_TOKEN, "unsupported_grant_type", *BODY),
@@ -69,7 +80,11 @@ class TokenView(PublicView):
             raise UnsupportedGrantTypeError
         grant = checked(TokenSerializer, request)
         admit_token(grant["refresh_token"], TokenKind.REFRESH)
-        pair = rotate_session(raw_token=grant["refresh_token"], source=current_source())
+        pair = refresh_session(
+            raw_token=grant["refresh_token"],
+            idempotency_key=grant.get("idempotency_key", ""),
+            source=current_source(),
+        )
         return Response(pair_body(pair))
 
 

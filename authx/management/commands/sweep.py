@@ -9,7 +9,7 @@ from authx.sessions.sweep import count_sweepable, sweep
 
 
 class Command(BaseCommand):
-    help = "Delete expired access tokens, and sessions and events older than their retention."
+    help = "Delete sessions and events that are older than their retention."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only count, delete nothing")
@@ -20,7 +20,4 @@ class Command(BaseCommand):
             self.stdout.write("Another sweep is running.")
             return
         verb = "Would delete" if options["dry_run"] else "Deleted"
-        self.stdout.write(
-            f"{verb} {report.access_tokens} access tokens, {report.sessions} sessions"
-            f" and {report.events} events."
-        )
+        self.stdout.write(f"{verb} {report.sessions} sessions and {report.events} events.")

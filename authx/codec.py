@@ -1,0 +1,25 @@
+"""The tokens of this project: minted, parsed and hashed as its settings say."""
+
+from typing import Final
+
+from knox.crypto import hash_token
+
+from authx import conf
+from authx.tokens import RawToken, TokenCodec, TokenDigest, make_codec
+
+SERVICE_PREFIX: Final = "axs_"
+
+
+def token_codec() -> TokenCodec:
+    """Return what mints and parses tokens under the present keys and prefixes."""
+    return make_codec(
+        conf.knox("TOKEN_PREFIX"),
+        conf.own("REFRESH_TOKEN_PREFIX"),
+        SERVICE_PREFIX,
+        tuple(conf.secret_keys()),
+    )
+
+
+def digest_of(raw_token: RawToken) -> TokenDigest:
+    """Return the only form of a token at rest, as hex of Knox's SECURE_HASH_ALGORITHM."""
+    return TokenDigest(hash_token(raw_token))

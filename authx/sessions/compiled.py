@@ -1,0 +1,123 @@
+"""SQL of the hottest statements: Django's compiler writes it once a process and database alias.
+
+Building the same text for every request would cost more than all else together. It is still
+Django's own text, so it follows the user model, routers and backends; parameters stay parameters.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from django.db import connections, models
+from django.db.models import Expression, Field
+from django.db.models.query import get_related_populators  # type: ignore[attr-defined]
+from django.db.models.sql import UpdateQuery
+
+M = TypeVar("M", bound=models.Model)
+
+
+class Parameter(Expression):
+    """Stands in a statement for a value that is known only when it is executed."""
+
+    def __init__(self, name: str, field: "Field[Any, Any]") -> None:
+        super().__init__(output_field=field)
+        self.name = name
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # noqa: ARG002
+        return "%s", [self]
+
+
+class _Statement:
+    """A text and its parameters, some of which are known."""
+
+    def __init__(self, sql: str, parameters: Sequence[Any]) -> None:
+        self._sql = sql
+        self._parameters = parameters
+
+    def execute(self, cursor: Any, connection: Any, values: Mapping[str, Any]) -> None:
+        cursor.execute(self._sql, list(self._bound(connection, values)))
+
+    def _bound(self, connection: Any, values: Mapping[str, Any]) -> Iterator[Any]:
+        for parameter in self._parameters:
+            if isinstance(parameter, Parameter):
+                field: Any = parameter.output_field
+                yield field.get_db_prep_save(values[parameter.name], connection=connection)
+            else:
+                yield parameter
+
+
+class CompiledSelect(Generic[M]):
+    """Reads one row of a query set, built once, with related rows and annotations."""
+
+    def __init__(self, build: Callable[[], models.QuerySet[M]]) -> None:
+        self._build = build
+        self._plans: dict[str, _SelectPlan[M]] = {}
+
+    def get(self, *, using: str, **values: Any) -> M | None:
+        """Return the row for these parameters, or None."""
+        plan = self._plans.get(using)
+        if plan is None:
+            plan = self._plans[using] = _SelectPlan(self._build().using(using))
+        return plan.get(values)
+
+
+class _SelectPlan(Generic[M]):
+    """What Django works out for a query before it reads rows (as its ModelIterable does)."""
+
+    def __init__(self, query_set: models.QuerySet[M]) -> None:
+        self._alias = query_set.db
+        compiler = query_set.query.get_compiler(using=self._alias)
+        self._statement = _Statement(*compiler.as_sql())
+        self._model = query_set.model
+        select, klass_info = compiler.select, compiler.klass_info
+        columns = klass_info["select_fields"]
+        self._columns = slice(columns[0], columns[-1] + 1)
+        self._names = [select[position][0].target.attname for position in columns]
+        self._annotations = list(compiler.annotation_col_map.items())
+        self._populators = get_related_populators(klass_info, select, self._alias)
+        # Of each position, its converters and the expression that they ask for.
+        self._converters = compiler.get_converters([column[0] for column in select]).items()
+
+    def get(self, values: Mapping[str, Any]) -> M | None:
+        connection = connections[self._alias]
+        with connection.cursor() as cursor:
+            self._statement.execute(cursor, connection, values)
+            fetched = cursor.fetchone()
+        if fetched is None:
+            return None
+        row = list(fetched)
+        for position, (converters, expression) in self._converters:
+            for convert in converters:
+                row[position] = convert(row[position], expression, connection)
+        found = self._model.from_db(self._alias, self._names, row[self._columns])
+        for populator in self._populators:
+            populator.populate(row, found)
+        for name, position in self._annotations:
+            setattr(found, name, row[position])
+        return found
+
+
+class CompiledUpdate:
+    """Changes rows of a query set, built once."""
+
+    def __init__(
+        self, build: Callable[[], models.QuerySet[Any]], changes: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        self._build = build
+        self._changes = changes
+        self._statements: dict[str, _Statement] = {}
+
+    def execute(self, *, using: str, **values: Any) -> int:
+        """Return how many rows were changed."""
+        statement = self._statements.get(using)
+        if statement is None:
+            statement = self._statements[using] = self._compile(using)
+        connection = connections[using]
+        with connection.cursor() as cursor:
+            statement.execute(cursor, connection, values)
+            count: int = cursor.rowcount
+        return count
+
+    def _compile(self, using: str) -> _Statement:
+        query: Any = self._build().query.chain(UpdateQuery)
+        query.add_update_values(self._changes())
+        return _Statement(*query.get_compiler(using=using).as_sql())

@@ -1,0 +1,227 @@
+"""Refresh: rotates a session, answers a retry with the same pair, detects a stolen token.
+
+The row is read first and changed by one conditional UPDATE: the snapshot of the password hash
+cannot be computed in SQL, and a refusal so writes nothing. Who loses the UPDATE reads again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from django.views.decorators.debug import sensitive_variables
+
+from authx import clock, conf, tokens
+from authx.codec import digest_of, token_codec
+from authx.conf import RetryPolicy
+from authx.context import Source
+from authx.errors import (
+    ForgedTokenError,
+    InvalidRefreshTokenError,
+    LateDuplicateError,
+    RefreshTokenReusedError,
+    SessionEndedError,
+)
+from authx.models import DeviceSession, RevocationReason
+from authx.sessions import statements
+from authx.sessions.generations import (
+    NO_KEY,
+    Generation,
+    Generations,
+    digests_after_rotation,
+    recent_after_rotation,
+    remembers_key,
+)
+from authx.sessions.locking import require_no_transaction, retry_on_conflict
+from authx.sessions.revocation import revoke_session
+from authx.sessions.state import access_expiry, rejection_reason
+from authx.sessions.two_places import note_two_places
+from authx.sessions.values import TokenPair
+from authx.signals import send_after_commit, token_reused
+from authx.tokens import MintedToken, RawToken, Token, TokenDigest, TokenKind
+from authx.trail.telling import tell_after_commit
+from authx.trail.vocabulary import SESSION_RENEWED, TOKEN_CREATED
+
+# Access tokens that a generation gets after its first one expired; then only its refresh token
+# leads on, so that nobody lives on retries.
+MAX_FRESH_ACCESS_TOKENS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRequest:
+    """A refresh token that was presented, with what came along."""
+
+    token: Token
+    digest: TokenDigest = field(repr=False)
+    # Of the idempotency key, one for each accepted SECRET_KEY, the one in use first; or none.
+    key_digests: Sequence[bytes] = field(repr=False)
+    source: Source
+
+
+@sensitive_variables()
+def refresh_session(*, raw_token: str, idempotency_key: str = "", source: Source) -> TokenPair:
+    """Consume a refresh token and return its session's next pair (RFC 9700 section 4.14.2).
+
+    Presented again while it may be, a consumed token gets the newest pair. Raises
+    RefreshTokenReusedError after revoking the session, LateDuplicateError for a duplicate of the
+    app's own, TooManyRotationsError, and InvalidRefreshTokenError for everything else.
+    """
+    require_no_transaction()
+    codec = token_codec()
+    try:
+        token = codec.parse(raw_token, TokenKind.REFRESH)
+    except ForgedTokenError as error:
+        raise InvalidRefreshTokenError(error.reason) from error
+    digests = codec.idempotency_digests(idempotency_key, token) if idempotency_key else ()
+    request = RefreshRequest(token, digest_of(RawToken(raw_token)), tuple(digests), source)
+    return retry_on_conflict(partial(_refresh, request))
+
+
+def _refresh(request: RefreshRequest) -> TokenPair:
+    """Decide on what the row says now; raises ConflictError if it changed before a write."""
+    session = statements.find_session(request.token.session_id)
+    if session is None:
+        raise InvalidRefreshTokenError("gone")
+    now = clock.read_at(session)
+    if reason := rejection_reason(session, now):
+        raise SessionEndedError(reason, session.pk, session.user_id)
+    if request.token.generation < session.generation:
+        return _retry(session, request, now)
+    if request.digest == session.refresh_digest:
+        return _rotate(session, request, now)
+    # Genuine, but not of this row's history: the database lost a rotation (a restored backup).
+    raise InvalidRefreshTokenError("ahead of its session")
+
+
+def _rotate(session: DeviceSession, request: RefreshRequest, now: datetime) -> TokenPair:
+    """Consume the newest generation and hand out the next."""
+    codec, nonce = token_codec(), tokens.new_nonce()
+    refresh = next(codec.successors(request.token, nonce))
+    idle_expires_at = min(now + conf.refresh_token_ttl(), session.absolute_expires_at)
+    key_digest = request.key_digests[0] if request.key_digests else NO_KEY
+    raw_access_token, access = _new_access_token(refresh.token, idle_expires_at, now)
+    changes = access | {
+        "fresh_access_count": 0,
+        "generation": refresh.token.generation,
+        "refresh_digest": digest_of(refresh.raw_token),
+        "refresh_nonce": nonce,
+        "idempotency_digests": digests_after_rotation(session, key_digest),
+        "rotated_at": now,
+        "confirmed_at": None,
+        "recent": recent_after_rotation(session, now),
+        # A snapshot under a key that is on its way out moves to the one in use.
+        "auth_hash": session.user.get_session_auth_hash(),
+        "idle_expires_at": idle_expires_at,
+        "last_used_at": now,
+        "last_ip": request.source.ip,
+        "last_user_agent": request.source.user_agent,
+    }
+    statements.rotate(session, changes, now)
+    tell_after_commit(SESSION_RENEWED, user_id=session.user_id, session_id=session.pk)
+    return TokenPair(session, raw_access_token, refresh.raw_token, session.expiry, now)
+
+
+def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> TokenPair:
+    """Answer a superseded generation with the newest pair, if it may still be answered."""
+    since = Generations(session).since(request.token.generation + 1)
+    if not since:
+        if remembers_key(session, request.key_digests):
+            raise LateDuplicateError("completed long ago")
+        raise _end_stolen(session, request)
+    refresh = _derive_newest(request.token, since)
+    if not _may_retry(since[0], request, now):
+        raise _end_stolen(session, request)
+    raw_access_token = _newest_access_token(session, refresh.token, now)
+    note_two_places(session, key_differs=_key_differs(since[0], request), source=request.source)
+    tell_after_commit(
+        SESSION_RENEWED, user_id=session.user_id, session_id=session.pk, reason="retry"
+    )
+    return TokenPair(session, raw_access_token, refresh.raw_token, session.expiry, now)
+
+
+def _may_retry(successor: Generation, request: RefreshRequest, now: datetime) -> bool:
+    """Say whether a token whose rotation made `successor` may be answered again."""
+    if request.key_digests and not _key_differs(successor, request):
+        # The very refresh of the app that made it, whenever its copy arrives.
+        return True
+    grace_period = conf.refresh_token_grace_period()
+    has_no_key = not request.key_digests and successor.idempotency_digest == NO_KEY
+    if has_no_key and conf.own("RETRY") == RetryPolicy.UNTIL_CONFIRMED:
+        confirmed_at = successor.confirmed_at
+        return confirmed_at is None or now < confirmed_at + grace_period
+    # Two processes of one app that do not share a key; or a thief.
+    return now < successor.rotated_at + grace_period
+
+
+def _key_differs(successor: Generation, request: RefreshRequest) -> bool:
+    return successor.idempotency_digest not in (request.key_digests or (NO_KEY,))
+
+
+def _derive_newest(token: Token, generations: Sequence[Generation]) -> MintedToken:
+    """Return the newest refresh token, derived step by step from an older one."""
+    codec = token_codec()
+    derived = MintedToken(token, RawToken(""))
+    for generation in generations:
+        candidates = codec.successors(derived.token, generation.refresh_nonce)
+        # Which key derived it, its digest says.
+        match = (
+            candidate
+            for candidate in candidates
+            if generation.matches_refresh(digest_of(candidate.raw_token))
+        )
+        found = next(match, None)
+        if found is None:
+            # A key that is accepted no longer, or a history that a restored backup cut off.
+            raise InvalidRefreshTokenError("does not lead to the newest generation")
+        derived = found
+    return derived
+
+
+def _newest_access_token(session: DeviceSession, refresh_token: Token, now: datetime) -> RawToken:
+    """Return the access token of the newest pair; a fresh one if it expired."""
+    may_replace = session.fresh_access_count < MAX_FRESH_ACCESS_TOKENS
+    if session.expiry <= now and may_replace:
+        raw_access_token, changes = _new_access_token(refresh_token, session.idle_expires_at, now)
+        changes["fresh_access_count"] = session.fresh_access_count + 1
+        # Of parallel retries one stores it; the others read again and derive the same.
+        statements.replace_access_token(session, changes)
+        tell_after_commit(
+            TOKEN_CREATED, user_id=session.user_id, session_id=session.pk, reason="retry"
+        )
+        return raw_access_token
+    candidates = token_codec().access_tokens(refresh_token, bytes(session.access_nonce))
+    for candidate in candidates:
+        if digest_of(candidate.raw_token) == session.digest:
+            return candidate.raw_token
+    raise InvalidRefreshTokenError("its key is no longer accepted")
+
+
+def _new_access_token(
+    refresh_token: Token, session_expires_at: datetime, now: datetime
+) -> tuple[RawToken, dict[str, Any]]:
+    """Return an access token for a refresh token, and the columns that it changes."""
+    nonce = tokens.new_nonce()
+    raw_token = next(token_codec().access_tokens(refresh_token, nonce)).raw_token
+    expiry = access_expiry(issued_at=now, used_at=now, session_expires_at=session_expires_at)
+    changes = {
+        "digest": digest_of(raw_token),
+        "created": now,
+        "expiry": expiry,
+        "access_nonce": nonce,
+    }
+    return raw_token, changes
+
+
+def _end_stolen(session: DeviceSession, request: RefreshRequest) -> RefreshTokenReusedError:
+    """Revoke a session whose consumed token came back: thief and app look alike.
+
+    Committed when this returns the error to raise (RFC 9700 section 4.14.2).
+    """
+    generation = request.token.generation
+    detail = f"generation {generation} came back at {session.generation}"
+    if revoke_session(session=session, reason=RevocationReason.REUSE_DETECTED, detail=detail):
+        send_after_commit(
+            token_reused, sender=DeviceSession, session_id=session.pk, generation=generation
+        )
+    return RefreshTokenReusedError("reuse")
