@@ -38,6 +38,8 @@ class Network(ThreadingHTTPServer):
         super().__init__((HOST, 0), _Connection)
         self.server_netloc = urlsplit(url).netloc
         self.sent: list[Sent] = []
+        # Seconds; tells a slow machine from a broken promise.
+        self.slowest_response = 0.0
 
     @property
     def url(self) -> str:
@@ -102,11 +104,14 @@ class _Connection(BaseHTTPRequestHandler):
     do_GET = do_POST  # noqa: N815 -- the base class's name
 
     def _forward(self, sent: Sent) -> tuple[HTTPResponse, bytes]:
+        start = time.monotonic()
         connection = HTTPConnection(self.server.server_netloc)
         connection.request(self.command, sent.path, sent.body or None, dict(sent.headers))
         response = connection.getresponse()
         content = response.read()
         connection.close()
+        took = time.monotonic() - start
+        self.server.slowest_response = max(self.server.slowest_response, took)
         return response, content
 
 
