@@ -5,6 +5,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Refused, Session, SignedOut, Unavailable } from "../../docs/clients/session.js";
 import { Memory, Network } from "./network.js";
 
@@ -91,18 +92,27 @@ await away;
 const other = await statusOf(extension.fetch("/users/me"));
 report.overtaken = { status: await waiting, other, ...network.seen() };
 
-// An answer so late that the other process has refreshed twice since: its pair is an old one.
-await ask("expire");
-network.fates.push("late");
-const held = network.struck("late");
-const slow = statusOf(session.fetch("/users/me"));
-await held;
-await extension.fetch("/users/me");
-await ask("expire");
-await extension.fetch("/users/me");
-const newest = store.pair;
-network.release();
-report.late_answer = { status: await slow, kept: store.pair === newest, ...network.seen() };
+// A message that is under way while the other process refreshes twice.
+async function overtakenTwice(fate: "late" | "stalled", pause = 0) {
+  await ask("expire");
+  network.fates.push(fate);
+  const held = network.struck(fate);
+  const slow = statusOf(session.fetch("/users/me"));
+  await held;
+  await extension.fetch("/users/me");
+  await ask("expire");
+  await extension.fetch("/users/me");
+  const newest = store.pair;
+  await sleep(pause);
+  network.release();
+  const status = await slow;
+  return { status, kept: store.pair === newest, last: network.status, ...network.seen() };
+}
+
+// The answer brings a pair that is no longer the newest.
+report.late_answer = await overtakenTwice("late");
+// The refresh token arrives after its grace period: only its key tells it from a stolen one.
+report.late_duplicate = await overtakenTwice("stalled", 1_500);
 
 // Paths that a link named: a port, a user name, another host, slashes that a browser reads as one.
 const strangers: string[] = [];

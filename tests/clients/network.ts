@@ -5,9 +5,10 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Store, Stored } from "../../docs/clients/session.js";
 
-// What happens to an exchange that would bring a pair: the answer is lost or comes late; the server
-// is away, for a second or for minutes; the pair's access token has expired; a gateway answers.
-export type Fate = "lost" | "late" | "away" | "closed" | "spent" | keyof typeof PAGES;
+// What happens to an exchange that would bring a pair: the answer is lost or comes late; the request
+// comes late; the server is away, for a second or for minutes; the pair's access token has expired; a
+// gateway answers.
+export type Fate = "lost" | "late" | "stalled" | "away" | "closed" | "spent" | keyof typeof PAGES;
 
 // What a gateway says with a 200: none of it is a pair.
 const PAGES = {
@@ -55,8 +56,10 @@ export class Memory implements Store {
 
 export class Network {
   readonly fates: Fate[] = [];
-  // Lets the late answer through; a promise for the moment when it is there.
+  // Lets the late request or answer through.
   release = () => {};
+  // The status of the last refresh that reached the server.
+  status = 0;
   // Requests that carried something that was not in the store before.
   unstored = 0;
   private keys: string[] = [];
@@ -118,20 +121,27 @@ export class Network {
       return { status: 200, headers, body: PAGES[fate as keyof typeof PAGES] };
     }
     for (const name of ["host", "connection", "content-length"]) sent.headers.delete(name);
+    if (fate === "stalled") await this.hold(fate);
     const { method, body } = sent;
     const init = { method, headers: sent.headers, ...(body && { body }) };
     const answer = await fetch(this.server + path, init);
+    if (path === "/users/token") this.status = answer.status;
     let text = await answer.text();
     if (fate === "spent") text = JSON.stringify({ ...JSON.parse(text), expires_in: 0 });
-    if (fate === "late") {
-      const released = new Promise<void>((resolve) => {
-        this.release = resolve;
-      });
-      this.strike(fate);
-      await released;
-    }
+    if (fate === "late") await this.hold(fate);
     // The server has answered; the device never hears of it.
-    return fate === "lost" ? null : { status: answer.status, headers, body: text };
+    if (fate === "lost") return null;
+    const retryAfter = answer.headers.get("retry-after");
+    const passed = { ...headers, ...(retryAfter && { "Retry-After": retryAfter }) };
+    return { status: answer.status, headers: passed, body: text };
+  }
+
+  private async hold(fate: Fate): Promise<void> {
+    const released = new Promise<void>((resolve) => {
+      this.release = resolve;
+    });
+    this.strike(fate);
+    await released;
   }
 
   private strike(fate: Fate): void {
