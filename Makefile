@@ -11,7 +11,7 @@ NO_DATABASE := audit celery_checks checks cookies cors deployment_checks generat
   security_page settings settings_page start tokens trail_checks web_server wheel
 PYTEST := PYTHONMALLOC=pymalloc $(BIN)/python -X dev -m pytest --numprocesses=2 --dist=worksteal
 
-.PHONY: run manage demo test check requirements schema clean
+.PHONY: run manage demo test check soak requirements schema clean
 
 run: $(VENV)/.local  ## Start everything on this machine: PostgreSQL, Valkey, web, worker, beat.
 	@$(BIN)/python -m backend.local run
@@ -45,6 +45,9 @@ check: $(VENV)/.test tests/clients/node_modules
 	DATABASE_URL=sqlite:///.local/test.sqlite3 $(PYTEST) -q -m "not postgresql" $(addprefix --ignore=tests/test_,$(NO_DATABASE:=.py))
 	@echo "== known weaknesses of what production runs"
 	@$(BIN)/python -m tests.audit -r requirements/base.txt
+
+soak: $(VENV)/.test tests/clients/node_modules  ## Run the tests that take minutes, and print what they report.
+	$(PYTEST) -m soak -rP
 
 schema: $(VENV)/.test  ## Write schema.yaml anew.
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file schema.yaml

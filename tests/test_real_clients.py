@@ -23,7 +23,7 @@ from oauthlib.oauth2 import OAuth2Error
 from requests_oauthlib import OAuth2Session
 
 from backend.local.ports import HOST
-from tests.lossy_network import lossy_network
+from tests.lossy_network import LossyNetwork, running
 from tests.phone import PASSWORD
 from tests.test_introspect import a_service
 from tests.web_server import ROOT, of_this_run, web_server
@@ -101,7 +101,7 @@ def url(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def lossy_url(url: str) -> Iterator[str]:
-    with lossy_network(url) as network:
+    with running(LossyNetwork(url)) as network:
         yield network.url
 
 

@@ -1,25 +1,30 @@
 """The TypeScript client of the guide, against a real server and a network that loses answers."""
 
 import json
+import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
-from django.utils import timezone
 
 from authx.models import DeviceSession, RevocationReason
 from authx.sessions.revocation import revoke_all
 from backend.local.ports import HOST
+from tests.expiry import expire_access_tokens
+from tests.lossy_network import Network, running
+from tests.node_driver import CLIENTS, run_driver
 from tests.phone import PASSWORD
 from tests.web_server import ROOT, of_this_run, web_server
 
-CLIENTS = ROOT / "tests" / "clients"
+GRACE_PERIOD = {"REFRESH_TOKEN_GRACE_PERIOD": "1s"}
+# The other process of the app has refreshed twice: its pair stays, and the call gets through.
+OVERTAKEN = {"status": 200, "kept": True, "refreshes": 3, "keys": 2}
 # Types are all that a runtime without a compiler has to strip.
 STRICT = (
     *("--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes"),
@@ -36,20 +41,20 @@ pytestmark = [
 
 
 @pytest.fixture
-def url(tmp_path: Path, transactional_db: None) -> Iterator[str]:
-    with web_server(tmp_path, **of_this_run()) as server:
-        yield f"http://{HOST}:{server.port}"
+def network(tmp_path: Path, transactional_db: None) -> Iterator[Network]:
+    """Return a network in front of a server, which records what reaches it."""
+    with (
+        web_server(tmp_path, **of_this_run() | GRACE_PERIOD) as server,
+        running(Network(f"http://{HOST}:{server.port}")) as network,
+    ):
+        yield network
 
 
 @pytest.fixture
-def person(transactional_db: None) -> User:
-    """Return somebody whose password the server's own hashers know, unlike the quick one here."""
+def user(transactional_db: None) -> User:
+    """Return a user whose password the server's own hashers know, unlike the quick one here."""
     password = make_password(PASSWORD, hasher="pbkdf2_sha256")
     return User.objects.create(username="alice", password=password)
-
-
-def expire() -> None:
-    DeviceSession.objects.update(expiry=timezone.now() - timedelta(seconds=1))
 
 
 def revoke() -> None:
@@ -57,50 +62,51 @@ def revoke() -> None:
         revoke_all(user_id=user.pk, reason=RevocationReason.ENDED_BY_OPERATOR)
 
 
-def driven(program: Path, *arguments: str, **deeds: Callable[[], None]) -> Any:
-    """Run a driver to its end, doing at the server what it asks for; returns what it reports."""
-    with subprocess.Popen(
-        ["node", program, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        said = ""
-        for line in process.stdout:
-            said = line
-            if deed := deeds.get(line.strip()):
-                deed()
-                process.stdin.write("done\n")
-                process.stdin.flush()
-    assert process.returncode == 0
-    return json.loads(said)
+def keys_of_refreshes(network: Network) -> dict[str, set[str | None]]:
+    """Return which idempotency keys came with each refresh token."""
+    keys = defaultdict(set)
+    for sent in network.sent:
+        if sent.path == "/users/token":
+            keys[json.loads(sent.body)["refresh_token"]].add(sent.headers["Idempotency-Key"])
+    return dict(keys)
 
 
-def test_nobody_is_signed_out_who_should_not_be(url: str, person: User, tmp_path: Path) -> None:
+def test_the_client_stays_signed_in_until_the_session_ends(
+    network: Network, user: User, tmp_path: Path
+) -> None:
     compiler = CLIENTS / "node_modules" / "typescript" / "bin" / "tsc"
     program = CLIENTS / "drive_session.ts"
     compile_it = ("node", compiler, *STRICT, "--outDir", tmp_path, program)
     subprocess.run(compile_it, cwd=CLIENTS, check=True)
     (tmp_path / "package.json").write_text('{"type": "module"}')
     driver = tmp_path / "tests" / "clients" / "drive_session.js"
-    report = driven(driver, url, person.username, PASSWORD, expire=expire, revoke=revoke)
+    deeds = {"expire": expire_access_tokens, "revoke": revoke}
+    report = run_driver(driver, network.url, user.username, PASSWORD, **deeds)
     assert report == {
         "wrong_password": "invalid_grant",
         "sign_in_page": True,
-        "fresh": {"refreshes": 0, "outcomes": ["200"]},
-        "expired": {"refreshes": 1, "outcomes": ["200"]},
-        "lost_answers": {"refreshes": 3, "outcomes": ["200"]},
-        "server_away": {"refreshes": 2, "outcomes": ["200"]},
-        "gateway_pages": {"refreshes": 4, "outcomes": ["200"]},
-        "two_processes": [200, 200],
-        "late_answer": {"status": 200, "kept": True},
+        "fresh": {"refreshes": 0, "keys": 0, "outcomes": [200]},
+        "expired": {"refreshes": 1, "keys": 1, "outcomes": [200]},
+        "lost_answers": {"refreshes": 3, "keys": 1, "outcomes": [200]},
+        "server_away": {"refreshes": 2, "keys": 1, "outcomes": [200]},
+        "gateway_pages": {"refreshes": 4, "keys": 1, "outcomes": [200]},
+        "restarted": {"before": "Unavailable", "refreshes": 3, "keys": 1, "outcomes": [200]},
+        "spent_pair": {"refreshes": 2, "keys": 2, "outcomes": [200]},
+        "two_processes": {"statuses": [200, 200], "keys": 1},
+        "overtaken": {"status": 200, "other": 200, "refreshes": 2, "keys": 1},
+        "late_answer": OVERTAKEN | {"last": HTTPStatus.OK},
+        "late_duplicate": OVERTAKEN | {"last": HTTPStatus.SERVICE_UNAVAILABLE},
         "led_astray": {"sent": 0, "strangers": []},
-        "revoked": {"refreshes": 1, "outcomes": ["SignedOut"]},
+        "revoked": {"refreshes": 1, "keys": 1, "outcomes": ["SignedOut"]},
         "told_signed_out": 1,
         "stored_after": None,
-        "used_before_stored": 0,
         "signed_out": {"under_way": True, "stored": None, "had": True},
+        "sent_before_stored": 0,
+        "wrong_writes": [],
     }
     assert not DeviceSession.objects.unrevoked().exists()
+    keys = list(keys_of_refreshes(network).values())
+    assert all(len(keys_of_one) == 1 for keys_of_one in keys)
+    distinct = set().union(*keys)
+    assert len(distinct) == len(keys)
+    assert all(re.fullmatch(r"[!-~]{16,128}", key or "") for key in distinct)

@@ -6,23 +6,30 @@ import Foundation
 public struct Pair: Codable, Sendable {
     public struct Device: Codable, Sendable { public let id: String }
     public let accessToken: String
+    public let expiresIn: Int
     public let refreshToken: String
+    /// Grows with every refresh of the same device.
+    public let generation: Int
     public let device: Device
+    /// Once a refresh with this pair has begun: the key of that refresh.
+    public var idempotencyKey: String?
 }
 
-/// `read` throws where the store cannot be read now: nil means that nobody is signed in.
 public protocol Store: Sendable {
+    /// Throws if the store cannot be read now: nil means that nobody is signed in.
     func read() throws -> Pair?
-    func write(_ pair: Pair) throws
-    func clear() throws
+    /// Replaces what is stored with what `change` returns, in one write, and returns it. Nothing
+    /// else in the app or its extensions may write between its read and its write.
+    @discardableResult
+    func update(_ change: (Pair?) -> Pair?) throws -> Pair?
 }
 
 public enum SessionError: Error, Equatable {
-    /// Nobody is signed in any more: show the sign-in.
+    /// The user has to sign in again.
     case signedOut
-    /// No answer that says anything: the tokens are kept, try again later.
+    /// There was no usable answer. The tokens are kept: try again later.
     case unavailable
-    /// The server says no: never asked again by itself.
+    /// The server refused: trying again does not help.
     case refused(String)
 }
 
@@ -53,17 +60,17 @@ public actor Session {
         let answer = try await post("users/login", body)
         guard answer.status == 200 else { throw SessionError.refused(code(of: answer)) }
         guard let first = pair(in: answer) else { throw SessionError.unavailable }
-        try store.write(first)
+        try store.update { _ in first }
     }
 
-    /// Forgets the tokens first: a sign-out without a network is one all the same.
+    /// Deletes the tokens first, so that signing out works without a network.
     public func signOut() async throws {
         let pair = try store.read()
-        try store.clear()
+        try store.update { _ in nil }
         if let pair { _ = try? await post("users/revoke", ["token": pair.refreshToken]) }
     }
 
-    /// Sends a request as the person who is signed in; repeats it once, after a refresh.
+    /// Sends a request with the access token; if that is refused, refreshes and sends it once more.
     public func data(for request: URLRequest) async throws -> (Data, HTTPURLResponse) {
         guard isOurs(request.url) else { return try await send(request, nil) }
         guard let pair = try store.read() else { throw SessionError.signedOut }
@@ -86,9 +93,9 @@ public actor Session {
         return (data, response as! HTTPURLResponse)
     }
 
-    // Single flight: whoever needs a new pair meanwhile waits for the same one.
+    // Single flight: requests that need a new pair while a refresh is running wait for its pair.
     private func refresh(_ refused: Pair) async throws -> Pair {
-        if let refreshing { return try await refreshing.value }
+        if let refreshing { return try await ofSession(refused, refreshing.value) }
         // Not a child of the request that began it: cancelling that one must not cancel the others.
         let task = Task { try await renew(refused) }
         refreshing = task
@@ -97,41 +104,17 @@ public actor Session {
     }
 
     private func renew(_ refused: Pair) async throws -> Pair {
-        let held = try pair(of: refused.device.id)
-        // A refresh that ended a moment ago has served this request too.
-        if held.accessToken != refused.accessToken { return held }
-        let answer = try await askForPair(held.refreshToken)
-        let current = try pair(of: refused.device.id)
-        // Another process of this app was quicker: the server gave both the same pair.
-        if current.refreshToken != held.refreshToken { return current }
-        if let next = pair(in: answer) {
-            // Store, then use: once the new pair is used, the old token cannot be shown again.
-            try store.write(next)
-            return next
-        }
-        guard code(of: answer) == "invalid_grant" else {
-            throw SessionError.refused(code(of: answer))
-        }
-        try store.clear()
-        onSignedOut()
-        throw SessionError.signedOut
-    }
-
-    // The stored pair, if it is still of the session that asks: a request is repeated for no one else.
-    private func pair(of session: String) throws -> Pair {
-        guard let pair = try store.read(), pair.device.id == session else {
-            throw SessionError.signedOut
-        }
-        return pair
-    }
-
-    // Shows the same token until an answer says something about it.
-    private func askForPair(_ refreshToken: String) async throws -> Answer {
-        let body = ["grant_type": "refresh_token", "refresh_token": refreshToken]
+        var wanted = refused
         for attempt in 1...Self.attempts {
-            let answer = try? await post("users/token", body)
-            if let answer, says(answer) { return answer }
-            // A random part of a span that doubles: phones that failed together do not return together.
+            let held = try begin(wanted)
+            // Another request, or another process of this app, has refreshed meanwhile.
+            if held.accessToken != wanted.accessToken { return held }
+            let answer = try? await ask(held)
+            if let answer, isFinal(answer) {
+                wanted = try finish(held, answer)
+                if wanted.expiresIn > 0 { return wanted }
+            }
+            // The random part doubles, so that devices that failed together do not return together.
             let wait = (answer?.retryAfter ?? 0) + Double.random(in: 0..<(0.25 * pow(2, Double(attempt))))
             if attempt == Self.attempts || wait > Self.longestWait { break }
             try await Task.sleep(nanoseconds: UInt64(wait * 1_000_000_000))
@@ -139,10 +122,57 @@ public actor Session {
         throw SessionError.unavailable
     }
 
-    private func post(_ path: String, _ body: [String: Any]) async throws -> Answer {
+    // Reads the store, and stores a key if this pair has none: before the refresh is sent.
+    private func begin(_ refused: Pair) throws -> Pair {
+        let stored = try store.update { now in
+            guard var pair = now, pair.accessToken == refused.accessToken else { return now }
+            pair.idempotencyKey = pair.idempotencyKey ?? UUID().uuidString
+            return pair
+        }
+        return try ofSession(refused, stored)
+    }
+
+    private func ask(_ held: Pair) async throws -> Answer {
+        let body = ["grant_type": "refresh_token", "refresh_token": held.refreshToken]
+        return try await post("users/token", body, key: held.idempotencyKey)
+    }
+
+    // Stores the new pair before its first use: that use ends the life of the old refresh token.
+    private func finish(_ held: Pair, _ answer: Answer) throws -> Pair {
+        if let next = pair(in: answer) {
+            return try ofSession(held, store.update { now in Self.newer(next, now) })
+        }
+        guard code(of: answer) == "invalid_grant" else {
+            throw SessionError.refused(code(of: answer))
+        }
+        var ended = false
+        let stored = try store.update { now in
+            ended = now?.refreshToken == held.refreshToken
+            return ended ? nil : now
+        }
+        if ended { onSignedOut() }
+        return try ofSession(held, stored)
+    }
+
+    // A request is never repeated with the tokens of another session.
+    private func ofSession(_ asked: Pair, _ pair: Pair?) throws -> Pair {
+        guard let pair, pair.device.id == asked.device.id else { throw SessionError.signedOut }
+        return pair
+    }
+
+    // Answers may overtake each other: the pair of the higher generation stays.
+    private static func newer(_ next: Pair, _ stored: Pair?) -> Pair? {
+        guard let stored, stored.device.id == next.device.id else { return stored }
+        return next.generation > stored.generation ? next : stored
+    }
+
+    private func post(
+        _ path: String, _ body: [String: Any], key: String? = nil
+    ) async throws -> Answer {
         var request = URLRequest(url: base.appendingPathComponent(path), timeoutInterval: 20)
         request.httpMethod = "POST"
         request.setValue("application/json", forHTTPHeaderField: "Content-Type")
+        request.setValue(key, forHTTPHeaderField: "Idempotency-Key")
         request.httpBody = try JSONSerialization.data(withJSONObject: body)
         let (data, response) = try await network.data(for: request)
         let http = response as! HTTPURLResponse
@@ -150,8 +180,8 @@ public actor Session {
         return Answer(status: http.statusCode, retryAfter: retryAfter, body: data)
     }
 
-    // A pair that breaks off, or a page of the network's own in its place, is no answer.
-    private func says(_ answer: Answer) -> Bool {
+    // A truncated pair, or a network's own page in place of a pair, says nothing about the tokens.
+    private func isFinal(_ answer: Answer) -> Bool {
         if answer.status == 200 { return pair(in: answer) != nil }
         return answer.status != 429 && answer.status < 500
     }

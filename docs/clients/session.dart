@@ -6,27 +6,39 @@ import 'dart:math';
 import 'package:dio/dio.dart';
 
 class Pair {
-  const Pair(this.accessToken, this.refreshToken, this.session);
+  const Pair(this.accessToken, this.expiresIn, this.refreshToken, this.generation, this.session,
+      [this.idempotencyKey]);
 
   final String accessToken;
+  final int expiresIn;
   final String refreshToken;
+
+  /// Grows with every refresh of the same session.
+  final int generation;
   final String session;
+
+  /// Once a refresh with this pair has begun: the key of that refresh.
+  final String? idempotencyKey;
+
+  Pair withKey(String key) => Pair(accessToken, expiresIn, refreshToken, generation, session, key);
 }
 
-/// `read` throws where the store cannot be read now: null means that nobody is signed in.
 abstract interface class Store {
+  /// Throws if the store cannot be read now: null means that nobody is signed in.
   Future<Pair?> read();
-  Future<void> write(Pair pair);
-  Future<void> clear();
+
+  /// Replaces what is stored with what [change] returns, in one write, and returns it. Nothing else
+  /// in the app, in any isolate or process, may write between its read and its write.
+  Future<Pair?> update(Pair? Function(Pair? stored) change);
 }
 
-/// Nobody is signed in any more: show the sign-in.
+/// The user has to sign in again.
 class SignedOut implements Exception {}
 
-/// No answer that says anything: the tokens are kept, try again later.
+/// There was no usable answer. The tokens are kept: try again later.
 class Unavailable implements Exception {}
 
-/// The server says no: never asked again by itself.
+/// The server refused: trying again does not help.
 class Refused implements Exception {
   Refused(this.code);
   final String code;
@@ -49,22 +61,23 @@ class Session extends Interceptor {
   final Store store;
   final void Function() onSignedOut;
   late final Dio dio;
-  // A client of its own: a refresh must not wait for itself.
+  // A refresh must not go through the interceptor that waits for it.
   final Dio _plain;
-  final _random = Random();
+  final _random = Random.secure();
   Future<Pair>? _refreshing;
 
   Future<void> signIn(String username, String password, Map<String, String> device) async {
     final answer = await _plain.post<dynamic>('/users/login',
         data: {'username': username, 'password': password, 'device': device});
     if (answer.statusCode != 200) throw Refused(_codeOf(answer));
-    await store.write(_pairIn(answer) ?? (throw Unavailable()));
+    final pair = _pairIn(answer) ?? (throw Unavailable());
+    await store.update((_) => pair);
   }
 
-  /// Forgets the tokens first: a sign-out without a network is one all the same.
+  /// Deletes the tokens first, so that signing out works without a network.
   Future<void> signOut() async {
     final pair = await store.read();
-    await store.clear();
+    await store.update((_) => null);
     if (pair == null) return;
     try {
       await _plain.post<dynamic>('/users/revoke', data: {'token': pair.refreshToken});
@@ -109,43 +122,24 @@ class Session extends Interceptor {
     ..headers['Authorization'] = 'Bearer ${pair.accessToken}'
     ..extra['pair'] = pair;
 
-  // Single flight: whoever needs a new pair meanwhile waits for the same one.
-  Future<Pair> _refresh(Pair refused) =>
-      _refreshing ??= _renew(refused).whenComplete(() => _refreshing = null);
+  // Single flight: requests that need a new pair while a refresh is running wait for its pair.
+  Future<Pair> _refresh(Pair refused) async {
+    _refreshing ??= _renew(refused).whenComplete(() => _refreshing = null);
+    return _ofSession(refused, await _refreshing);
+  }
 
   Future<Pair> _renew(Pair refused) async {
-    final held = await _pairOf(refused.session);
-    // A refresh that ended a moment ago has served this request too.
-    if (held.accessToken != refused.accessToken) return held;
-    final answer = await _askForPair(held.refreshToken);
-    final current = await _pairOf(refused.session);
-    // Another isolate or process was quicker: the server gave both the same pair.
-    if (current.refreshToken != held.refreshToken) return current;
-    final next = _pairIn(answer);
-    if (next != null) {
-      // Store, then use: once the new pair is used, the old token cannot be shown again.
-      await store.write(next);
-      return next;
-    }
-    if (_codeOf(answer) != 'invalid_grant') throw Refused(_codeOf(answer));
-    await store.clear();
-    onSignedOut();
-    throw SignedOut();
-  }
-
-  // The stored pair, if it is still of the session that asks: a request is repeated for no one else.
-  Future<Pair> _pairOf(String session) async {
-    final pair = await store.read();
-    if (pair?.session != session) throw SignedOut();
-    return pair!;
-  }
-
-  // Shows the same token until an answer says something about it.
-  Future<Response<dynamic>> _askForPair(String refreshToken) async {
+    var wanted = refused;
     for (var attempt = 1;; attempt++) {
-      final answer = await _tryToken(refreshToken);
-      if (answer != null && _says(answer)) return answer;
-      // A random part of a span that doubles: phones that failed together do not return together.
+      final held = await _begin(wanted);
+      // Another request, isolate or process of this app has refreshed meanwhile.
+      if (held.accessToken != wanted.accessToken) return held;
+      final answer = await _ask(held);
+      if (answer != null && _isFinal(answer)) {
+        wanted = await _finish(held, answer);
+        if (wanted.expiresIn > 0) return wanted;
+      }
+      // The random part doubles, so that devices that failed together do not return together.
       final wait = Duration(
           seconds: int.tryParse(answer?.headers.value('retry-after') ?? '') ?? 0,
           milliseconds: _random.nextInt(250 << attempt));
@@ -154,17 +148,56 @@ class Session extends Interceptor {
     }
   }
 
-  Future<Response<dynamic>?> _tryToken(String refreshToken) async {
+  // Reads the store, and stores a key if this pair has none: before the refresh is sent.
+  Future<Pair> _begin(Pair refused) async {
+    final stored = await store.update((now) =>
+        now?.accessToken == refused.accessToken && now?.idempotencyKey == null
+            ? now?.withKey(_newKey())
+            : now);
+    return _ofSession(refused, stored);
+  }
+
+  Future<Response<dynamic>?> _ask(Pair held) async {
     try {
       return await _plain.post<dynamic>('/users/token',
-          data: {'grant_type': 'refresh_token', 'refresh_token': refreshToken});
+          data: {'grant_type': 'refresh_token', 'refresh_token': held.refreshToken},
+          options: Options(headers: {'Idempotency-Key': held.idempotencyKey}));
     } on DioException {
       return null;
     }
   }
 
-  // A pair that breaks off, or a page of the network's own in its place, is no answer.
-  bool _says(Response<dynamic> answer) {
+  // Stores the new pair before its first use: that use ends the life of the old refresh token.
+  Future<Pair> _finish(Pair held, Response<dynamic> answer) async {
+    final next = _pairIn(answer);
+    if (next != null) return _ofSession(held, await store.update((now) => _newer(next, now)));
+    if (_codeOf(answer) != 'invalid_grant') throw Refused(_codeOf(answer));
+    var ended = false;
+    final stored = await store.update((now) {
+      ended = now?.refreshToken == held.refreshToken;
+      return ended ? null : now;
+    });
+    if (ended) onSignedOut();
+    return _ofSession(held, stored);
+  }
+
+  // A request is never repeated with the tokens of another session.
+  Pair _ofSession(Pair asked, Pair? pair) {
+    if (pair == null || pair.session != asked.session) throw SignedOut();
+    return pair;
+  }
+
+  // Answers may overtake each other: the pair of the higher generation stays.
+  Pair? _newer(Pair next, Pair? stored) {
+    if (stored == null || stored.session != next.session) return stored;
+    return next.generation > stored.generation ? next : stored;
+  }
+
+  String _newKey() =>
+      [for (var i = 0; i < 16; i++) _random.nextInt(256).toRadixString(16).padLeft(2, '0')].join();
+
+  // A truncated pair, or a network's own page in place of a pair, says nothing about the tokens.
+  bool _isFinal(Response<dynamic> answer) {
     final status = answer.statusCode ?? 0;
     if (status == 200) return _pairIn(answer) != null;
     return status > 0 && status != 429 && status < 500;
@@ -173,10 +206,12 @@ class Session extends Interceptor {
   Pair? _pairIn(Response<dynamic> answer) => switch (answer.data) {
         {
           'access_token': final String access,
+          'expires_in': final int expiresIn,
           'refresh_token': final String refresh,
+          'generation': final int generation,
           'device': {'id': final String session},
         } =>
-          Pair(access, refresh, session),
+          Pair(access, expiresIn, refresh, generation, session),
         _ => null,
       };
 

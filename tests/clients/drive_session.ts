@@ -2,93 +2,24 @@
 // Usage: node drive_session.js BASE_URL USERNAME PASSWORD
 // Asks on standard output for what only the server can do, and goes on when a line comes back.
 
-import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createInterface } from "node:readline";
-import {
-  type Pair,
-  Refused,
-  Session,
-  SignedOut,
-  type Store,
-  Unavailable,
-} from "../../docs/clients/session.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Refused, Session, SignedOut, Unavailable } from "../../docs/clients/session.js";
+import { Memory, Network } from "./network.js";
 
 const [server, username, password] = process.argv.slice(2) as [string, string, string];
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const device = { installation_id: "driven", name: "Driven" };
 
-// What happens to the next exchanges: the server's answer is lost or late, the server is away, or a
-// gateway answers in its place.
-const fates: ("lost" | "late" | "away" | "page" | "empty" | "half")[] = [];
-// What a gateway says with a 200: none of it is a pair.
-const PAGES: Record<string, string> = {
-  page: "<h1>Please accept our terms</h1>",
-  empty: "{}",
-  half: '{"access_token": "axa_half", "refresh_token": null, "device": {"id": 7}}',
-};
-const PAIRS = new Set(["/users/login", "/users/token"]);
-let refreshes = 0;
-let unstored = 0;
-let release = () => {};
-
-const network = createServer(async (request, response) => {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  const refresh = request.url === "/users/token";
-  if (refresh) refreshes++;
-  const bearer = request.headers.authorization;
-  if (bearer && !store.written.has(bearer)) unstored++;
-  const fate = PAIRS.has(request.url ?? "") ? fates.shift() : undefined;
-  if (fate === "away") {
-    response.writeHead(503, { "Retry-After": "1" }).end("<h1>Service Unavailable</h1>");
-    return;
-  }
-  if (fate && fate in PAGES) {
-    response.writeHead(200, { "Content-Type": "application/json" }).end(PAGES[fate]);
-    return;
-  }
-  const answer = await fetch(server + request.url, {
-    method: request.method ?? "GET",
-    headers: {
-      "Content-Type": request.headers["content-type"] ?? "",
-      Authorization: bearer ?? "",
-    },
-    ...(chunks.length > 0 && { body: Buffer.concat(chunks) }),
-  });
-  const body = await answer.text();
-  if (fate === "late") {
-    await new Promise<void>((resolve) => {
-      release = resolve;
-      network.emit("held");
-    });
-  }
-  // The server has answered; the phone never hears of it.
-  if (fate === "lost") response.destroy();
-  else response.writeHead(answer.status, { "Content-Type": "application/json" }).end(body);
-});
-await new Promise<void>((resolve) => network.listen(0, "127.0.0.1", resolve));
-
-class Memory implements Store {
-  pair: Pair | null = null;
-  written = new Set<string>();
-  async read() {
-    return this.pair;
-  }
-  async write(pair: Pair) {
-    this.pair = pair;
-    this.written.add(`Bearer ${pair.access_token}`);
-  }
-  async clear() {
-    this.pair = null;
-  }
-}
-
 let signedOut = 0;
 const store = new Memory();
-const base = `http://127.0.0.1:${(network.address() as AddressInfo).port}`;
+const network = new Network(server, store);
+const base = await network.start();
 const session = new Session(base, store, () => signedOut++);
+// A second process of the app: it shares the store, and nothing else.
+const extension = new Session(base, store);
 const report: Record<string, unknown> = {};
 
 async function ask(what: string): Promise<void> {
@@ -96,60 +27,92 @@ async function ask(what: string): Promise<void> {
   await lines.next();
 }
 
-// Twenty requests at the same moment, as a screen that opens sends them.
-async function burst(): Promise<{ refreshes: number; outcomes: string[] }> {
-  refreshes = 0;
-  const requests = Array.from({ length: 20 }, () => session.fetch("/users/me"));
-  const settled = await Promise.allSettled(requests);
-  const outcomes = settled.map((one) =>
-    one.status === "fulfilled" ? String(one.value.status) : (one.reason as Error).constructor.name,
-  );
-  return { refreshes, outcomes: [...new Set(outcomes)] };
+function nameOf(error: unknown): string {
+  return (error as Error).constructor.name;
+}
+
+async function statusOf(fetched: Promise<Response>): Promise<number | string> {
+  return fetched.then(({ status }) => status, nameOf);
+}
+
+// Requests at the same moment, as a screen that opens sends them; few enough for the rate limits.
+async function burst(count: number, from = session) {
+  const statuses = Array.from({ length: count }, () => statusOf(from.fetch("/users/me")));
+  const outcomes = [...new Set(await Promise.all(statuses))];
+  return { ...network.seen(), outcomes };
 }
 
 report.wrong_password = await session
   .signIn(username, "wrong", device)
   .catch((error: unknown) => error instanceof Refused && error.message);
-fates.push("empty");
+network.fates.push("empty");
 report.sign_in_page = await session
   .signIn(username, password, device)
   .catch((error: unknown) => error instanceof Unavailable && store.pair === null);
 await session.signIn(username, password, device);
-report.fresh = await burst();
+report.fresh = await burst(20);
 
 await ask("expire");
-report.expired = await burst();
+report.expired = await burst(20);
 
 await ask("expire");
-fates.push("lost", "lost");
-report.lost_answers = await burst();
+network.fates.push("lost", "lost");
+report.lost_answers = await burst(20);
 
 await ask("expire");
-fates.push("away");
-report.server_away = await burst();
+network.fates.push("away");
+report.server_away = await burst(5);
 
 await ask("expire");
-fates.push("page", "empty", "half");
-report.gateway_pages = await burst();
+network.fates.push("page", "empty", "half");
+report.gateway_pages = await burst(5);
 
-// A second process of the app, with a memory of its own for what is under way.
+// The app ends in the middle of a refresh: the next start goes on with the stored key.
 await ask("expire");
-const extension = new Session(base, store);
-const both = await Promise.all([session.fetch("/users/me"), extension.fetch("/users/me")]);
-report.two_processes = both.map((answer) => answer.status);
+network.fates.push("closed");
+const before = await statusOf(session.fetch("/users/me"));
+network.fates.push("lost");
+report.restarted = { before, ...(await burst(5, new Session(base, store))) };
 
-// An answer so late that the other process has refreshed twice since: its pair is an old one.
+// The server could answer a retry only with an access token that has expired.
 await ask("expire");
-fates.push("late");
-const held = once(network, "held");
-const slow = session.fetch("/users/me");
-await held;
-await extension.fetch("/users/me");
+network.fates.push("spent");
+report.spent_pair = await burst(5);
+
 await ask("expire");
-await extension.fetch("/users/me");
-const newest = store.pair as Pair | null;
-release();
-report.late_answer = { status: (await slow).status, kept: store.pair === newest };
+const both = [session, extension].map((one) => statusOf(one.fetch("/users/me")));
+report.two_processes = { statuses: await Promise.all(both), keys: network.seen().keys };
+
+// The other process refreshes while this one waits for its second try: there is no second try.
+await ask("expire");
+network.fates.push("away");
+const away = network.struck("away");
+const waiting = statusOf(session.fetch("/users/me"));
+await away;
+const other = await statusOf(extension.fetch("/users/me"));
+report.overtaken = { status: await waiting, other, ...network.seen() };
+
+// A message that is under way while the other process refreshes twice.
+async function overtakenTwice(fate: "late" | "stalled", pause = 0) {
+  await ask("expire");
+  network.fates.push(fate);
+  const held = network.struck(fate);
+  const slow = statusOf(session.fetch("/users/me"));
+  await held;
+  await extension.fetch("/users/me");
+  await ask("expire");
+  await extension.fetch("/users/me");
+  const newest = store.pair;
+  await sleep(pause);
+  network.release();
+  const status = await slow;
+  return { status, kept: store.pair === newest, last: network.status, ...network.seen() };
+}
+
+// The answer brings a pair that is no longer the newest.
+report.late_answer = await overtakenTwice("late");
+// The refresh token arrives after its grace period: only its key tells it from a stolen one.
+report.late_duplicate = await overtakenTwice("stalled", 1_500);
 
 // Paths that a link named: a port, a user name, another host, slashes that a browser reads as one.
 const strangers: string[] = [];
@@ -169,16 +132,17 @@ const astray = await Promise.allSettled(paths.map((path) => portless.fetch(path)
 report.led_astray = { sent: astray.filter((one) => one.status === "fulfilled").length, strangers };
 
 await ask("revoke");
-report.revoked = await burst();
+report.revoked = await burst(5);
 report.told_signed_out = signedOut;
 report.stored_after = store.pair;
 
 await session.signIn(username, password, device);
-const last = store.pair as Pair | null;
+const had = store.pair !== null;
 await ask("expire");
 const underWay = session.fetch("/users/me").catch((error: unknown) => error instanceof SignedOut);
 await session.signOut();
-report.used_before_stored = unstored;
-report.signed_out = { under_way: await underWay, stored: store.pair, had: last !== null };
+report.signed_out = { under_way: await underWay, stored: store.pair, had };
+report.sent_before_stored = network.unstored;
+report.wrong_writes = store.wrongWrites;
 console.log(JSON.stringify(report));
 process.exit(0);

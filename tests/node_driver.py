@@ -1,0 +1,32 @@
+"""Programs on Node that drive a client, and ask for what only the server can do."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.web_server import ROOT
+
+CLIENTS = ROOT / "tests" / "clients"
+
+
+def run_driver(program: Path, *arguments: str, **deeds: Callable[[], None]) -> Any:
+    """Run a program to its end, doing what each line names; return the last line, its report."""
+    with subprocess.Popen(
+        ["node", program, *arguments],
+        cwd=CLIENTS,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        line = ""
+        for line in process.stdout:
+            if deed := deeds.get(line.strip()):
+                deed()
+                process.stdin.write("done\n")
+                process.stdin.flush()
+    assert process.returncode == 0
+    return json.loads(line)

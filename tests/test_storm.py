@@ -1,0 +1,155 @@
+"""Apps without single flight and without idempotency keys stay signed in on a slow network."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+
+import pytest
+import requests
+from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.contrib.auth.models import User
+
+from authx.models import DeviceSession
+from backend.local.ports import HOST
+from tests.expiry import expire_access_tokens
+from tests.lossy_network import DelayingNetwork, running
+from tests.node_driver import CLIENTS, run_driver
+from tests.phone import PASSWORD
+from tests.storm import Outcome, Pair, Storm, storm_in_threads
+from tests.web_server import of_this_run, web_server
+
+Driver = Callable[[Storm, str, Sequence[Pair]], list[Outcome]]
+
+# An access token may arrive two delays after its successor was made: within the grace period.
+SHORT = Storm(groups=1, sessions=2, rounds=2, calls=20, max_delay=0.2, grace_period=0.8, seed=1)
+FULL = Storm(groups=5, sessions=20, rounds=2, calls=20, max_delay=3.0, grace_period=10.0, seed=1)
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a storm; a call failed if it did after one refresh and one repeat."""
+
+    rounds: int
+    calls: int
+    refreshes: int
+    sessions_ended: int
+    calls_failed: int
+
+
+@pytest.fixture(scope="module")
+def serve(
+    django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Storm], str]]:
+    """Return what starts a server with the grace period of a storm, and returns its address."""
+    with ExitStack() as servers:
+
+        @cache
+        def start(storm: Storm) -> str:
+            changes = {
+                "REFRESH_TOKEN_GRACE_PERIOD": f"{storm.grace_period * 1000:.0f}ms",
+                # Each session signs in from an address of its own.
+                "NUM_PROXIES": "1",
+            }
+            server = web_server(tmp_path_factory.mktemp("storm"), **of_this_run() | changes)
+            return f"http://{HOST}:{servers.enter_context(server).port}"
+
+        yield start
+
+
+def with_axios(storm: Storm, url: str, pairs: Sequence[Pair]) -> list[Outcome]:
+    given = {
+        "url": url,
+        "pairs": pairs,
+        "rounds": storm.rounds,
+        "calls": storm.calls,
+        "pause": storm.pause * 1000,
+    }
+    outcomes: list[Outcome] = run_driver(
+        CLIENTS / "storm.mjs", json.dumps(given), expire=expire_access_tokens
+    )
+    return outcomes
+
+
+def in_threads(storm: Storm, url: str, pairs: Sequence[Pair]) -> list[Outcome]:
+    return storm_in_threads(storm, url, pairs, expire_access_tokens)
+
+
+def sign_in_users(url: str, storm: Storm) -> list[Pair]:
+    """Sign in one new user a session, each from another address: the rate limits stay in force."""
+    hashed = Argon2PasswordHasher().encode(PASSWORD, "a salt of some length")
+    pairs = []
+    first = User.objects.count()
+    for number in range(first, first + storm.sessions):
+        user = User.objects.create(username=f"user-{number}", password=hashed)
+        response = requests.post(
+            f"{url}/users/login",
+            json={"username": user.username, "password": PASSWORD},
+            headers={"X-Forwarded-For": f"198.51.100.{number}"},
+            timeout=30,
+        )
+        assert response.status_code == HTTPStatus.OK, response.text
+        pairs.append(response.json())
+    return pairs
+
+
+def report_of(storm: Storm, url: str, driver: Driver) -> Report:
+    """Run a storm, print its report and return it."""
+    outcomes: list[Outcome] = []
+    slowest = 0.0
+    for group in range(storm.groups):
+        network = DelayingNetwork(url, max_delay=storm.max_delay, seed=storm.seed + group)
+        pairs = sign_in_users(url, storm)
+        with running(network):
+            outcomes += driver(storm, network.url, pairs)
+        slowest = max(slowest, network.slowest_response)
+    statuses = Counter(status for _, status in outcomes)
+    report = Report(
+        rounds=storm.groups * storm.sessions * storm.rounds,
+        calls=len(outcomes),
+        refreshes=sum(has_refreshed for has_refreshed, _ in outcomes),
+        sessions_ended=DeviceSession.objects.filter(revoked_at__isnull=False).count(),
+        calls_failed=statuses.total() - statuses[HTTPStatus.OK],
+    )
+    name, told = driver.__name__, dict(statuses)
+    print(f"{name}: {report}, {told}, slowest {slowest:.2f} s")  # noqa: T201 -- the report
+    return report
+
+
+with_each_driver = pytest.mark.parametrize(
+    "driver",
+    [
+        in_threads,
+        pytest.param(
+            with_axios,
+            marks=pytest.mark.skipif(not shutil.which("node"), reason="no Node here"),
+        ),
+    ],
+)
+
+
+@with_each_driver
+def test_an_app_without_single_flight_stays_signed_in(
+    serve: Callable[[Storm], str], driver: Driver
+) -> None:
+    report = report_of(SHORT, serve(SHORT), driver)
+    assert (report.rounds, report.calls) == (4, 80)
+    assert report.refreshes >= report.calls / 2
+    assert (report.sessions_ended, report.calls_failed) == (0, 0)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+@with_each_driver
+def test_200_rounds_without_single_flight_end_no_session(
+    serve: Callable[[Storm], str], driver: Driver
+) -> None:
+    report = report_of(FULL, serve(FULL), driver)
+    assert (report.rounds, report.calls) == (200, 4000)
+    assert (report.sessions_ended, report.calls_failed) == (0, 0)
