@@ -228,6 +228,7 @@ def test_a_replay_is_told_by_its_code_and_ends_that_device_alone(
     stolen, other = sign_in(url, owner), sign_in(url, owner)
     session, tablet = library.session(url, dict(stolen)), library.session(url, other)
     session.refresh_token(f"{url}/users/token")
+    assert called(session, url) == (200, owner.username)
     # The grace period is shorter than an access token lives.
     time.sleep(TTL)
     session.refresh_token(f"{url}/users/token")

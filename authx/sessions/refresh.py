@@ -125,7 +125,7 @@ def _rotate(session: DeviceSession, request: RefreshRequest, now: datetime) -> T
 def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> TokenPair:
     """Answer a superseded generation with the newest pair, if it may still be answered."""
     since = Generations(session).since(request.token.generation + 1)
-    if not since:
+    if not since or _is_forgotten(since, now):
         if remembers_key(session, request.key_digests):
             raise LateDuplicateError("completed long ago")
         raise _end_stolen(session, request)
@@ -138,6 +138,14 @@ def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> To
         SESSION_RENEWED, user_id=session.user_id, session_id=session.pk, reason="retry"
     )
     return TokenPair(session, raw_access_token, refresh.raw_token, session.expiry, now)
+
+
+def _is_forgotten(since: Sequence[Generation], now: datetime) -> bool:
+    """Say whether the first of some generations is superseded and past its grace period."""
+    confirmed_at = since[0].confirmed_at
+    if len(since) == 1 or confirmed_at is None:
+        return False
+    return now >= confirmed_at + conf.refresh_token_grace_period()
 
 
 def _may_retry(successor: Generation, request: RefreshRequest, now: datetime) -> bool:
