@@ -1,0 +1,1 @@
+"""Measures authx beside the systems that it may replace: `make bench`."""

@@ -1,0 +1,132 @@
+"""The page of a run: one table, in Markdown."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from tests.benchmarks import names
+from tests.benchmarks.budgets import (
+    Budget,
+    growth_budget,
+    hot_budget,
+    ratio_budget,
+    sweep_budgets,
+    wal_budget,
+)
+from tests.benchmarks.comparison import Figure
+from tests.benchmarks.results import Results
+from tests.benchmarks.sweeping import Deletion
+
+PAGE: Final = """\
+# Performance
+
+Written by `make bench` on {date}: {calls} calls of each operation, {many:,} sessions where there
+are many, {few:,} where there are few.
+
+{machine}
+
+{table}
+
+## How it is measured
+
+- **Time** is processor time of the Python process for the median call: Django's whole request
+  handler, from a request object to a rendered response. PostgreSQL's own work is in the rows that
+  say so, and nowhere else.
+- **Side by side**: each system is installed as its documentation says, with the middleware and the
+  apps that it needs, in a process and a database of its own, because signal receivers of one app
+  slow the others down and Knox's model can be swapped one way only. The processes take turns of a
+  few calls, in a changing order; the first {warm_up} of a turn are not measured.
+- **To authx** is the multiple of what authx needs: 2.00 is twice as much. To be fair to processes
+  that run the same code at different speeds, each time is first divided by that of a yardstick,
+  SimpleJWT with its user query, which every process measures too.
+- **SQL** counts the statements that libpq sends, `BEGIN` and `COMMIT` included.
+- The garbage collector runs as Python starts it, over what is made after the start.
+- Passwords are hashed with MD5 for all, so that a sign-in measures the system. Log records are made
+  and go to a null handler. The rate limits of authx are counted in Valkey and never reached.
+- SimpleJWT and django-allauth sign with HS256. django-oauth-toolkit keeps digests of tokens and
+  detects reuse. The sweep of django-allauth is Django's `clearsessions`, which leaves the
+  rows of its `UserSession` behind. What a system does not offer has no row.
+- **WAL and HOT**: each session refreshes and is used once a pass, and again after its grace period.
+  The WAL is that of the refreshes alone. Full-page images are switched off; those of hint bits fall
+  into a pass that is not measured.
+- **The sweep** and one `DELETE` each get a copy of the same rows, while another process signs
+  users in without a pause.
+"""
+HEADINGS: Final = ("Operation", "System", "Measured", "To authx", "SQL", "Budget")
+RULE: Final = ("---", "---", "---:", "---:", "---:", "---")
+MICROSECONDS: Final = 1000
+MILLISECONDS: Final = 1000
+
+Row = tuple[str, ...]
+
+
+def page(results: Results, machine: str, today: str, warm_up: int) -> str:
+    rows = [HEADINGS, RULE, *_comparison(results), *_storage(results), *_growth(results)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in [*rows, *_sweep(results)])
+    return PAGE.format(
+        date=today,
+        calls=results.calls,
+        few=results.few,
+        many=results.many,
+        machine=machine,
+        table=table,
+        warm_up=warm_up,
+    )
+
+
+def _comparison(results: Results) -> Iterator[Row]:
+    for figure in results.figures:
+        yield _figure_row(results, figure)
+
+
+def _figure_row(results: Results, figure: Figure) -> Row:
+    budget = ratio_budget(results, figure.operation, figure.system)
+    return (
+        figure.operation,
+        figure.system,
+        f"{figure.time / MICROSECONDS:,.0f} µs",
+        f"{figure.weight / results.weight(figure.operation, names.AUTHX):.2f}",
+        str(figure.statements),
+        f"authx to it, {_cell(budget)}" if budget else "",
+    )
+
+
+def _cell(budget: Budget) -> str:
+    return str(budget) if budget.is_met else f"**{budget}**"
+
+
+def _own_row(what: str, measured: str, budget: Budget | None = None) -> Row:
+    return (what, names.AUTHX, measured, "", "", _cell(budget) if budget else "")
+
+
+def _storage(results: Results) -> Iterator[Row]:
+    storage = results.storage
+    images = storage.full_page_images
+    note = f" ({images} full-page images in it)" if images else ""
+    yield _own_row("WAL of a refresh", f"{storage.wal_bytes:,.0f} bytes{note}", wal_budget(storage))
+    hot = f"{storage.hot_updates:,} of {storage.updates:,}"
+    yield _own_row("HOT updates of refreshes and uses", hot, hot_budget(storage))
+
+
+def _growth(results: Results) -> Iterator[Row]:
+    for operation, (few, many) in results.costs.items():
+        what = f"{operation}, with PostgreSQL's time, beside"
+        yield _own_row(f"{what} {results.few:,} sessions", f"{few / MICROSECONDS:,.0f} µs")
+        budget = growth_budget(results, operation)
+        times = f"{many / MICROSECONDS:,.0f} µs"
+        yield _own_row(f"{what} {results.many:,} sessions", times, budget)
+
+
+def _sweep(results: Results) -> Iterator[Row]:
+    rate, memory, sign_ins = sweep_budgets(results)
+    sweep, giant = results.sweep, results.giant_delete
+    what = f"sweep {sweep.rows:,} ended sessions"
+    yield _own_row(what, f"{sweep.rate:,.0f} rows a second", rate)
+    yield _own_row(f"{what}: memory that it adds", f"{sweep.memory:.1f} MiB", memory)
+    yield _own_row(f"{what}: sign-ins meanwhile", _sign_ins(sweep), sign_ins)
+    giant_row = f"one `DELETE` of {giant.rows:,}"
+    yield (giant_row, "PostgreSQL", f"{giant.rate:,.0f} rows a second", "", "1", "")
+    yield (f"{giant_row}: sign-ins meanwhile", names.AUTHX, _sign_ins(giant), "", "", "")
+
+
+def _sign_ins(deletion: Deletion) -> str:
+    return f"{deletion.sign_ins:,}, slowest {deletion.slowest_sign_in * MILLISECONDS:,.0f} ms"
