@@ -82,7 +82,7 @@ def _refusal(request: HttpRequest) -> Answer | None:
     if settings.SECURE_SSL_REDIRECT and not request.is_secure():
         return PLAIN_HTTP
     # WSGI has no end of such a body, so Django would read none of it, and miss every field.
-    if "Transfer-Encoding" in request.headers:
+    if "HTTP_TRANSFER_ENCODING" in request.META:
         return CHUNKED
     return None
 
@@ -91,7 +91,7 @@ def source_of(request: HttpRequest) -> Source:
     """Return where a request came from; forwarding headers count only from our own proxies."""
     return Source(
         ip=_client_ip(request),
-        user_agent=_printable(request.headers.get("User-Agent", ""), MAX_USER_AGENT_LENGTH),
+        user_agent=_printable(request.META.get("HTTP_USER_AGENT", ""), MAX_USER_AGENT_LENGTH),
         request_id=_request_id(request),
         method=_printable(request.method or "", MAX_PATH_LENGTH),
         path=_printable(request.path, MAX_PATH_LENGTH),
@@ -99,18 +99,18 @@ def source_of(request: HttpRequest) -> Source:
 
 
 def _printable(text: str, length: int) -> str:
-    return "".join(filter(str.isprintable, text))[:length]
+    return (text if text.isprintable() else "".join(filter(str.isprintable, text)))[:length]
 
 
 def _request_id(request: HttpRequest) -> str:
     """Return the number that our own proxy gave, or a new one: a stranger's could be anything."""
-    given = request.headers.get("X-Request-ID", "")
+    given = request.META.get("HTTP_X_REQUEST_ID", "")
     return given if api_settings.NUM_PROXIES and REQUEST_ID.fullmatch(given) else uuid4().hex
 
 
 def _client_ip(request: HttpRequest) -> str | None:
     proxies = api_settings.NUM_PROXIES
-    forwarded = request.headers.get("X-Forwarded-For", "")
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
     if proxies and forwarded:
         addresses = forwarded.split(",")
         return _address_in(addresses[-min(proxies, len(addresses))])

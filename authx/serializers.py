@@ -85,36 +85,26 @@ class IdempotencyKeyField(TextField):
 
     default_error_messages: ClassVar = {
         "invalid": "Send 16 to 128 visible ASCII characters.",
-        "contradiction": "The header Idempotency-Key says something else.",
     }
 
     def to_internal_value(self, data: Any) -> str:
-        text = data
-        if isinstance(data, str) and len(data) > 1 and data[0] == data[-1] == '"':
-            text = data[1:-1]
-        if not isinstance(text, str) or not IDEMPOTENCY_KEY.fullmatch(text):
+        key = unquoted(data)
+        if not isinstance(key, str) or not IDEMPOTENCY_KEY.fullmatch(key):
             self.fail("invalid")
-        return text
+        return key
+
+
+def unquoted(data: Any) -> Any:
+    """Return an idempotency key without the quotes that clients may put around it."""
+    is_quoted = isinstance(data, str) and len(data) > 1 and data[0] == data[-1] == '"'
+    return data[1:-1] if is_quoted else data
 
 
 class TokenSerializer(serializers.Serializer[Any]):
     grant_type = serializers.ChoiceField(choices=["refresh_token"])
     refresh_token = TextField(max_length=MAX_TOKEN_LENGTH, trim_whitespace=False)
-    # For clients that cannot set the header of that name.
+    # A header for most clients; the field is for those that cannot set one.
     idempotency_key = IdempotencyKeyField(required=False)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        header = self.context["request"].headers.get("Idempotency-Key")
-        if header is None:
-            return attrs
-        field = self.fields["idempotency_key"]
-        try:
-            key = field.run_validation(header)
-            if attrs.get("idempotency_key", key) != key:
-                field.fail("contradiction")
-        except serializers.ValidationError as error:
-            raise serializers.ValidationError({"idempotency_key": error.detail}) from error
-        return attrs | {"idempotency_key": key}
 
 
 class ForeignTokenSerializer(serializers.Serializer[Any]):

@@ -1,7 +1,9 @@
 """Tokens are limited for their session, not for the address it shares; forged ones for theirs."""
 
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
@@ -169,6 +171,42 @@ def test_a_genuine_token_that_is_dead_is_no_forged_one(
     phone.send("POST", "logout")
     assert [phone.call().status_code for _ in range(3)] == [401] * 3
     assert forge("127.0.0.1").status_code == HTTPStatus.UNAUTHORIZED
+
+
+@pytest.fixture
+def counted() -> Iterator[mock.Mock]:
+    with mock.patch("authx.throttling.tokens.take") as counted:
+        yield counted
+
+
+def test_a_refresh_later_than_the_average_of_the_rates_asks_no_store(
+    clock: Clock, phone: Phone, settings: Any, counted: mock.Mock
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"REFRESH_RATES": ["60/minute", "120/hour"]}
+    for seconds in (30, 30, 1000):
+        clock.forward(seconds=seconds)
+        phone.refresh()
+    assert not counted.called
+    clock.forward(seconds=29.9)
+    phone.refresh()
+    assert counted.call_count == 1
+
+
+def test_whatever_is_no_ordinary_refresh_is_counted(
+    clock: Clock, phone: Phone, tablet: Phone, counted: mock.Mock
+) -> None:
+    clock.forward(minutes=1)
+    consumed = phone.refresh_token
+    phone.refresh()
+    clock.forward(minutes=1)
+    phone.try_refresh(consumed)
+    assert counted.call_count == 1
+    tablet.send("POST", "logout")
+    counted.reset_mock()
+    tablet.try_refresh()
+    DeviceSession.objects.all().delete()
+    tablet.try_refresh()
+    assert counted.call_count == 2
 
 
 def test_old_access_tokens_sent_to_be_revoked_use_up_no_refresh(

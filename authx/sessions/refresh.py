@@ -4,9 +4,9 @@ The row is read first and changed by one conditional UPDATE: the snapshot of the
 cannot be computed in SQL, and a refusal so writes nothing. Who loses the UPDATE reads again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -48,6 +48,13 @@ from authx.trail.vocabulary import SESSION_RENEWED, TOKEN_CREATED
 MAX_FRESH_ACCESS_TOKENS: Final = 8
 
 
+Admit = Callable[[timedelta | None], None]
+
+
+def admit_all(elapsed: timedelta | None) -> None:
+    """Limit nothing: for callers that are no endpoint."""
+
+
 @dataclass(frozen=True, slots=True)
 class RefreshRequest:
     """A refresh token that was presented, with what came along."""
@@ -57,15 +64,20 @@ class RefreshRequest:
     # Of the idempotency key, one for each accepted SECRET_KEY, the one in use first; or none.
     key_digests: Sequence[bytes] = field(repr=False)
     source: Source
+    admit: Admit
 
 
 @sensitive_variables()
-def refresh_session(*, raw_token: str, idempotency_key: str = "", source: Source) -> TokenPair:
+def refresh_session(
+    *, raw_token: str, idempotency_key: str = "", source: Source, admit: Admit = admit_all
+) -> TokenPair:
     """Consume a refresh token and return its session's next pair (RFC 9700 section 4.14.2).
 
     Presented again while it may be, a consumed token gets the newest pair. Raises
     RefreshTokenReusedError after revoking the session, LateDuplicateError for a duplicate of the
-    app's own, TooManyRotationsError, and InvalidRefreshTokenError for everything else.
+    app's own, TooManyRotationsError, InvalidRefreshTokenError for everything else, and what `admit`
+    raises: it is told how long ago the session was last refreshed, None for all but a refresh by
+    the newest token.
     """
     require_no_transaction()
     codec = token_codec()
@@ -74,7 +86,7 @@ def refresh_session(*, raw_token: str, idempotency_key: str = "", source: Source
     except ForgedTokenError as error:
         raise InvalidRefreshTokenError(error.reason) from error
     digests = codec.idempotency_digests(idempotency_key, token) if idempotency_key else ()
-    request = RefreshRequest(token, digest_of(RawToken(raw_token)), tuple(digests), source)
+    request = RefreshRequest(token, digest_of(RawToken(raw_token)), tuple(digests), source, admit)
     return retry_on_conflict(partial(_refresh, request))
 
 
@@ -82,13 +94,17 @@ def _refresh(request: RefreshRequest) -> TokenPair:
     """Decide on what the row says now; raises ConflictError if it changed before a write."""
     session = statements.find_session(request.token.session_id)
     if session is None:
+        request.admit(None)
         raise InvalidRefreshTokenError("gone")
     now = clock.read_at(session)
-    if reason := rejection_reason(session, now):
+    reason = rejection_reason(session, now)
+    is_newest = not reason and request.digest == session.refresh_digest
+    request.admit(now - session.rotated_at if is_newest else None)
+    if reason:
         raise SessionEndedError(reason, session.pk, session.user_id)
     if request.token.generation < session.generation:
         return _retry(session, request, now)
-    if request.digest == session.refresh_digest:
+    if is_newest:
         return _rotate(session, request, now)
     # Genuine, but not of this row's history: the database lost a rotation (a restored backup).
     raise InvalidRefreshTokenError("ahead of its session")

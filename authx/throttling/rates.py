@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from math import floor
 from time import time
@@ -38,6 +39,11 @@ class Limit:
     def windows(self) -> list[RateLimitItem]:
         """Return the windows, shortest first."""
         return _windows(tuple(self.rates))
+
+    @property
+    def spacing(self) -> timedelta:
+        """Return the time between attempts that never fills any window."""
+        return timedelta(seconds=max(one.get_expiry() / one.amount for one in self.windows))
 
     @property
     def key(self) -> str:

@@ -1,6 +1,8 @@
 """Requests that show a token: limited for its session, and for a source that forges them."""
 
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rest_framework.request import Request
@@ -47,6 +49,33 @@ def admit_token(raw_token: str, *kinds: TokenKind) -> None:
     A genuine one counts for its session, which its tag proves without a query: phones share
     addresses. A forged one has no session and counts for its source.
     """
+    limit = _limit_of(raw_token, *kinds)
+    if limit is None:
+        count_forgery()
+    else:
+        take(limit)
+
+
+def refresh_limiter(raw_token: str) -> Callable[[timedelta | None], None]:
+    """Return what counts a refresh once its session was read; raises Throttled for a forged token.
+
+    It is told how long ago the session was last refreshed, or None for what is no ordinary refresh.
+    One that comes later than the rates' average is within them by itself: it is not counted, and
+    does not depend on the store.
+    """
+    limit = _limit_of(raw_token, TokenKind.REFRESH)
+    if limit is None:
+        count_forgery()
+
+    def admit(elapsed: timedelta | None) -> None:
+        if limit is not None and (elapsed is None or elapsed < limit.spacing):
+            take(limit)
+
+    return admit
+
+
+def _limit_of(raw_token: str, *kinds: TokenKind) -> Limit | None:
+    """Return what a genuine token counts against."""
     for kind in kinds:
         with suppress(ForgedTokenError):
             session_id = token_codec().parse(raw_token, kind).session_id
@@ -54,9 +83,8 @@ def admit_token(raw_token: str, *kinds: TokenKind) -> None:
             # revoked must not use up the refreshes of their session.
             named = f"{kind.value} tokens of a session"
             rates = conf.own("REFRESH_RATES")
-            take(Limit(named, str(session_id), rates, session_id=session_id))
-            return
-    count_forgery()
+            return Limit(named, str(session_id), rates, session_id=session_id)
+    return None
 
 
 def count_forgery() -> None:

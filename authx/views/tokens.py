@@ -1,8 +1,10 @@
 """Pairs: sign in, refresh, revoke."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,13 +18,14 @@ from authx.serializers import (
     PairSerializer,
     TokenSerializer,
     pair_body,
+    unquoted,
 )
 from authx.sessions.credentials import sign_in
 from authx.sessions.refresh import refresh_session
 from authx.sessions.revocation import revoke_by_token
 from authx.sessions.values import Device
 from authx.throttling.passwords import password_attempt, sign_in_limits
-from authx.throttling.tokens import admit_token
+from authx.throttling.tokens import admit_token, refresh_limiter
 from authx.tokens import TokenKind
 from authx.views.base import PublicView, checked, tell_signed_out
 
@@ -78,14 +81,25 @@ class TokenView(PublicView):
         # Asked for first: with another grant, other fields than ours would be missing.
         if body.get("grant_type") not in ("refresh_token", None, ""):
             raise UnsupportedGrantTypeError
-        grant = checked(TokenSerializer, request)
-        admit_token(grant["refresh_token"], TokenKind.REFRESH)
+        grant = checked(TokenSerializer, request, **_key_of_header(request, body))
         pair = refresh_session(
             raw_token=grant["refresh_token"],
             idempotency_key=grant.get("idempotency_key", ""),
             source=current_source(),
+            admit=refresh_limiter(grant["refresh_token"]),
         )
         return Response(pair_body(pair))
+
+
+def _key_of_header(request: Request, body: Mapping[str, Any]) -> dict[str, str]:
+    """Return the idempotency key that came as a header, as the field it stands for."""
+    header = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    if header is None:
+        return {}
+    if unquoted(body.get("idempotency_key", header)) != unquoted(header):
+        sentence = "The header Idempotency-Key says something else."
+        raise ValidationError({"idempotency_key": [sentence]})
+    return {"idempotency_key": header}
 
 
 class RevokeView(PublicView):
