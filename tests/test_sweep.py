@@ -77,11 +77,11 @@ def test_a_sweep_goes_in_batches_of_one_statement(
         (1000, 0.0001, 4000),
         (4000, 0.4, 2000),
         (4000, 60.0, 1000),
-        (100_000, 0.01, 100_000),
+        (250_000, 0.01, 250_000),
         (100, 60.0, 100),
         # Wished smaller or larger by the setting: so it begins, and so it may stay.
         (2, 60.0, 2),
-        (200_000, 0.01, 200_000),
+        (300_000, 0.01, 300_000),
     ],
 )
 def test_batches_grow_and_shrink_towards_a_fifth_of_a_second(

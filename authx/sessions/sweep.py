@@ -1,14 +1,16 @@
 """Deletes rows that no longer matter, in bounded batches, while everybody else goes on."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Final
 
 from django.db import connections, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
-from django.db.models.sql import DeleteQuery
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from authx import clock, conf
@@ -24,7 +26,7 @@ LEASE_ID: Final = 1
 # Batches grow and shrink so that one takes about this long.
 BATCH_SECONDS: Final = 0.2
 SMALLEST_BATCH: Final = 100
-LARGEST_BATCH: Final = 100_000
+LARGEST_BATCH: Final = 250_000
 # A batch is at most so many times as large as the one before it, or as small.
 STEP: Final = 4
 
@@ -115,21 +117,37 @@ def _next_size(size: int, seconds: float) -> int:
 
 def _delete_batch(rows: models.QuerySet[Any], size: int) -> int:
     # A row that a request holds is left for the next sweep: nobody waits for anybody.
-    batch = rows.select_for_update(skip_locked=True, of=("self",)).values("pk")[:size]
-    of_model = rows.model._base_manager.using(rows.db)
+    batch = rows.select_for_update(skip_locked=True, of=("self",))
+    connection = connections[rows.db]
     with transaction.atomic(using=rows.db):
         if rows.model is DeviceSession and DeviceSession._meta.related_objects:
             # Other apps hang rows of theirs on ours: Django has to collect them.
-            keys = [row["pk"] for row in batch]
-            of_model.filter(pk__in=keys).delete()
+            keys = list(batch.values_list("pk", flat=True)[:size])
+            rows.model._base_manager.using(rows.db).filter(pk__in=keys).delete()
             return len(keys)
         # Compiled within the transaction that Django asks for; a single DELETE needs none.
-        query = of_model.filter(pk__in=batch).query.chain(DeleteQuery)
-        sql, parameters = query.get_compiler(using=rows.db).as_sql()
-    with connections[rows.db].cursor() as cursor:
+        sql, parameters = _delete_statement(batch, size, connection)
+    with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         count: int = cursor.rowcount
     return count
+
+
+def _delete_statement(
+    batch: models.QuerySet[Any], size: int, connection: BaseDatabaseWrapper
+) -> tuple[str, Sequence[Any]]:
+    """Return a DELETE over a limited and locked sub-select.
+
+    On PostgreSQL by physical address, which the lock keeps: looking each row up by its key again
+    would take twice as long.
+    """
+    table = connection.ops.quote_name(batch.model._meta.db_table)
+    address, found = "rowid", "IN (%s)"
+    if connection.vendor == "postgresql":
+        address, found = "ctid", "= ANY(ARRAY(%s))"
+    addresses = batch.annotate(address=RawSQL(f"{table}.{address}", ())).values("address")[:size]  # noqa: S611 -- names of ours
+    sql, parameters = addresses.query.get_compiler(connection=connection).as_sql()
+    return f"DELETE FROM {table} WHERE {address} {found % sql}", parameters  # noqa: S608 -- the same
 
 
 def _leases() -> models.QuerySet[SweepLease]:
