@@ -46,10 +46,11 @@ are many, {few:,} where there are few.
   detects reuse. The sweep of django-allauth is Django's `clearsessions`, which leaves the
   rows of its `UserSession` behind. What a system does not offer has no row.
 - **WAL and HOT**: each session refreshes and is used once a pass, and again after its grace period.
-  The WAL is that of the refreshes alone. Full-page images are switched off; those of hint bits fall
-  into a pass that is not measured.
-- **The sweep** and one `DELETE` each get a copy of the same rows, while another process signs
-  users in without a pause.
+  The WAL is that of the refreshes alone. Full-page images are switched off here; those of hint bits
+  fall into a pass that is not measured.
+- **The sweep** and one `DELETE` each get a copy of the same table, which holds as many live
+  sessions as ended ones, while another process signs users in without a pause. Both are measured by
+  the clock, so the disk is waited for and full-page images are on, as in production.
 """
 HEADINGS: Final = ("Operation", "System", "Measured", "To authx", "SQL", "Budget")
 RULE: Final = ("---", "---", "---:", "---:", "---:", "---")
