@@ -33,8 +33,8 @@ are many, {few:,} where there are few.
   say so, and nowhere else.
 - **Side by side**: each system is installed as its documentation says, with the middleware and the
   apps that it needs, in a process and a database of its own, because signal receivers of one app
-  slow the others down and Knox's model can be swapped one way only. The processes take turns of a
-  few calls, in a changing order; the first {warm_up} of a turn are not measured.
+  slow the others down and Knox's model can be swapped one way only. The processes take turns, in a
+  changing order; of the calls of a turn, the first {warm_up} are not measured.
 - **To authx** is the multiple of what authx needs: 2.00 is twice as much. To be fair to processes
   that run the same code at different speeds, each time is first divided by that of a yardstick,
   SimpleJWT with its user query, which every process measures too.
