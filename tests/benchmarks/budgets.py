@@ -37,7 +37,7 @@ class Budget:
     def __str__(self) -> str:
         bound = "at least" if self.at_least else "at most"
         verdict = "met" if self.is_met else "missed"
-        return f"{bound} {self.limit:g}: {round(self.value, 2):.6g}, {verdict}"
+        return f"{bound} {self.limit:g}: {round(self.value, 3):.7g}, {verdict}"
 
 
 def ratio_budget(results: Results, operation: str, system: str) -> Budget | None:

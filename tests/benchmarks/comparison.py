@@ -20,7 +20,7 @@ OPERATIONS: Final = (
 )
 # Each call of these is prepared by several sign-ins, or by thousands of rows.
 SHARES: Final = {names.LIST_DEVICES: 0.5, names.SIGN_OUT_ALL: 0.25, names.SWEEP: 0.05}
-WARM_UP_ROUNDS: Final = 3
+WARM_UP_ROUNDS: Final = 1
 CALLS_OF_A_TURN: Final = WARM_UP_CALLS + MEASURED_CALLS
 
 # The times of each system's calls.

@@ -33,8 +33,8 @@ are many, {few:,} where there are few.
   say so, and nowhere else.
 - **Side by side**: each system is installed as its documentation says, with the middleware and the
   apps that it needs, in a process and a database of its own, because signal receivers of one app
-  slow the others down and Knox's model can be swapped one way only. The processes take turns of a
-  few calls, in a changing order; the first {warm_up} of a turn are not measured.
+  slow the others down and Knox's model can be swapped one way only. The processes take turns, in a
+  changing order; of the calls of a turn, the first {warm_up} are not measured.
 - **To authx** is the multiple of what authx needs: 2.00 is twice as much. To be fair to processes
   that run the same code at different speeds, each time is first divided by that of a yardstick,
   SimpleJWT with its user query, which every process measures too.
@@ -46,10 +46,11 @@ are many, {few:,} where there are few.
   detects reuse. The sweep of django-allauth is Django's `clearsessions`, which leaves the
   rows of its `UserSession` behind. What a system does not offer has no row.
 - **WAL and HOT**: each session refreshes and is used once a pass, and again after its grace period.
-  The WAL is that of the refreshes alone. Full-page images are switched off; those of hint bits fall
-  into a pass that is not measured.
-- **The sweep** and one `DELETE` each get a copy of the same rows, while another process signs
-  users in without a pause.
+  The WAL is that of the refreshes alone. Full-page images are switched off here; those of hint bits
+  fall into a pass that is not measured.
+- **The sweep** and one `DELETE` each get a copy of the same table, which holds as many live
+  sessions as ended ones, while another process signs users in without a pause. Both are measured by
+  the clock, so the disk is waited for and full-page images are on, as in production.
 """
 HEADINGS: Final = ("Operation", "System", "Measured", "To authx", "SQL", "Budget")
 RULE: Final = ("---", "---", "---:", "---:", "---:", "---")

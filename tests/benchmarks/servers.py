@@ -24,6 +24,7 @@ checkpoint_timeout = 1h
 max_wal_size = 8GB
 shared_buffers = 1GB
 """
+DURABILITY: Final = ("fsync", "synchronous_commit", "full_page_writes")
 REDIS_DATABASES: Final = 16
 
 # The wheel logs each step of its work at INFO.
@@ -62,6 +63,12 @@ class Servers:
 
     def drop_database(self, name: str) -> None:
         self.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+
+    def become_durable(self) -> None:
+        """Write as production does, from now on: what is measured by the clock waits for disks."""
+        for setting in DURABILITY:
+            self.execute(sql.SQL("ALTER SYSTEM SET {} = on").format(sql.Identifier(setting)))
+        self.execute(sql.SQL("SELECT pg_reload_conf()").format())
 
     def execute(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.postgresql.get_uri(), autocommit=True) as connection:

@@ -7,6 +7,9 @@ from tests.benchmarks.servers import Servers
 from tests.benchmarks.workers import Worker
 
 TEMPLATE: Final = "ended"
+# Commands, and the databases that they work in.
+SWEEP: Final = "sweep"
+GIANT_DELETE: Final = "delete_at_once"
 KIB_PER_MIB: Final = 1024
 
 
@@ -27,15 +30,21 @@ class Deletion:
 
 
 def measure_sweep(servers: Servers, rows: int) -> tuple[Deletion, Deletion]:
-    """Return what the sweep did and what one giant DELETE did, each to its copy of the rows."""
+    """Return what the sweep did and what one giant DELETE did, each to its copy of a table.
+
+    The table holds as many live sessions as ended ones.
+    """
     servers.create_database(TEMPLATE)
     with Worker(servers, "authx", TEMPLATE) as worker:
         worker.ask("add_ended_sessions", count=rows)
-    return _delete(servers, "sweep", rows), _delete(servers, "delete_at_once", rows)
+        worker.ask("add_live_sessions", count=rows)
+    for command in (SWEEP, GIANT_DELETE):
+        servers.create_database(command, template=TEMPLATE)
+    servers.become_durable()
+    return _delete(servers, SWEEP, rows), _delete(servers, GIANT_DELETE, rows)
 
 
 def _delete(servers: Servers, command: str, rows: int) -> Deletion:
-    servers.create_database(command, template=TEMPLATE)
     with (
         Worker(servers, "authx", command) as deleting,
         Worker(servers, "authx", command) as signing_in,
