@@ -1,0 +1,62 @@
+"""What a session costs in the database: one row, rewritten in place (design 4)."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from knox.auth import TokenAuthentication as StockAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+
+from tests.phone import Phone
+
+
+def updates() -> tuple[int, int]:
+    """Return how many rows of sessions were updated, and how many of them HOT."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute(
+            "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables"
+            " WHERE relname = 'authx_devicesession'"
+        )
+        updated, hot = cursor.fetchone()
+    return updated, hot
+
+
+@pytest.mark.no_cover
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("without_limits")
+def test_refreshes_confirmations_and_renewals_are_hot_updates(alice: User, settings: Any) -> None:
+    settings.AUTHX = settings.AUTHX | {"SESSION_LIMIT_PER_USER": 1000}
+    # Every use renews.
+    settings.REST_KNOX = settings.REST_KNOX | {"MIN_REFRESH_INTERVAL": 0}
+    phones = [Phone(device={"installation_id": f"number {n}"}).sign_in() for n in range(40)]
+    before = updates()
+    for _ in range(5):
+        for phone in phones:
+            phone.refresh()
+            assert phone.is_signed_in
+            assert phone.is_signed_in
+    updated, hot = (after - earlier for after, earlier in zip(updates(), before, strict=True))
+    assert updated == 40 * 5 * 3
+    assert hot >= 0.95 * updated
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db
+def test_no_index_has_a_column_that_a_refresh_or_a_request_changes() -> None:
+    with connection.cursor() as cursor:
+        constraints = connection.introspection.get_constraints(cursor, "authx_devicesession")
+    indexed = {
+        tuple(one["columns"]) for one in constraints.values() if one["index"] or one["unique"]
+    }
+    assert indexed == {("id",), ("user_id",), ("user_id", "installation_id"), ("sweep_on",)}
+
+
+@pytest.mark.django_db
+def test_knoxs_own_authentication_accepts_no_token_of_a_session(phone: Phone) -> None:
+    # It knows nothing of revocations: a project that names it by mistake lets nobody in.
+    with pytest.raises(AuthenticationFailed):
+        StockAuthentication().authenticate_credentials(phone.access_token.encode())
+    assert phone.is_signed_in

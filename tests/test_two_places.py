@@ -1,0 +1,127 @@
+"""A pair that was handed out to two places is told of, and ends nothing by itself."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core import mail
+
+from authx.models import DeviceSession, Notice, SecurityEvent
+from tasks.alerts import send_notices
+from tests.conftest import Clock
+from tests.phone import Phone
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+
+pytestmark = pytest.mark.django_db
+
+KEY, OTHER_KEY = "a-key-of-the-app", "a-key-of-another"
+HOME = {"REMOTE_ADDR": "192.0.2.1", "HTTP_USER_AGENT": "App/1 (phone)"}
+AWAY = {"REMOTE_ADDR": "198.51.100.7", "HTTP_USER_AGENT": "curl/8"}
+
+
+def refresh(refresh_token: str, key: str = "", **meta: str) -> "Answer":
+    body = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+    headers = {"idempotency-key": key} if key else {}
+    return Phone().client.post(
+        "/users/token", body, content_type="application/json", headers=headers, **meta
+    )
+
+
+def causes() -> list[str]:
+    """Return the causes that were recorded, without the generation."""
+    events = SecurityEvent.objects.filter(kind="two_places").order_by("pk")
+    return [event.reason.partition(",")[0] for event in events]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "recorded"),
+    [
+        ((KEY, HOME), (KEY, HOME), []),
+        (("", HOME), ("", HOME), []),
+        ((KEY, HOME), (OTHER_KEY, HOME), ["another idempotency key"]),
+        ((KEY, HOME), ("", HOME), ["another idempotency key"]),
+        (("", HOME), (KEY, HOME), ["another idempotency key"]),
+        ((KEY, HOME), (KEY, AWAY), ["another source"]),
+        (("", HOME), ("", AWAY), ["another source"]),
+        (("", HOME), (KEY, AWAY), ["another source"]),
+        # The phone has moved to another network; the app was updated.
+        (("", HOME), ("", HOME | {"REMOTE_ADDR": "198.51.100.7"}), []),
+        (("", HOME), ("", HOME | {"HTTP_USER_AGENT": "App/2 (phone)"}), []),
+        # Another address of the same household or phone.
+        (
+            ("", HOME | {"REMOTE_ADDR": "2001:db8::1"}),
+            ("", AWAY | {"REMOTE_ADDR": "2001:db8::2:1"}),
+            [],
+        ),
+    ],
+    ids=str,
+)
+def test_a_retry_from_another_place_is_recorded_by_its_cause(
+    phone: Phone, first: Any, second: Any, recorded: list[str]
+) -> None:
+    answers = [refresh(phone.refresh_token, key, **meta).json() for key, meta in (first, second)]
+    assert answers[0]["refresh_token"] == answers[1]["refresh_token"]
+    assert causes() == recorded
+    assert Notice.objects.filter(event__kind="two_places").count() == recorded.count(
+        "another source"
+    )
+    phone.pair = answers[0]
+    assert phone.refresh().is_signed_in
+
+
+def test_it_is_recorded_once_a_generation_and_cause_however_often_it_happens(
+    clock: Clock, phone: Phone
+) -> None:
+    for generation in range(2):
+        token = phone.refresh_token
+        phone.pair = refresh(token, KEY, **HOME).json()
+        for _ in range(3):
+            refresh(token, OTHER_KEY, **HOME)
+            refresh(token, KEY, **AWAY)
+        assert len(causes()) == 2 * (generation + 1)
+        clock.forward(minutes=10)
+
+
+def test_the_mail_says_what_happened_and_how_to_end_it(phone: Phone) -> None:
+    phone_owner = DeviceSession.objects.get().user
+    phone_owner.email = "alice@example.com"
+    phone_owner.save()
+    token = phone.refresh_token
+    refresh(token, **HOME)
+    refresh(token, **AWAY)
+    send_notices()
+    (message,) = mail.outbox
+    assert message.subject == "Your session on phone was renewed from two places"
+    assert "end this device's session" in message.body
+    assert "198.51.100.7" in message.body
+    # Each fact once for those who read HTML.
+    assert "two places" in str(message.message())
+
+
+def test_the_user_sees_it_in_the_activity(phone: Phone) -> None:
+    token = phone.refresh_token
+    phone.pair = refresh(token, **HOME).json()
+    refresh(token, **AWAY)
+    newest = phone.send("GET", "activity").json()["results"][0]
+    assert (newest["kind"], newest["ip"], newest["current"]) == (
+        "two_places",
+        AWAY["REMOTE_ADDR"],
+        True,
+    )
+
+
+def test_a_pair_says_nothing_that_changes_while_its_device_is_used(
+    clock: Clock, phone: Phone
+) -> None:
+    thief, old = Phone(pair=phone.pair), phone.refresh_token
+    phone.refresh()
+    seen = thief.try_refresh(old).json()
+    clock.forward(seconds=70)
+    phone.send("PATCH", f"devices/{phone.session_id}", {"name": "phone"})
+    DeviceSession.objects.update(confirmed_at=None)
+    again = thief.try_refresh(old).json()
+    changing = {"expires_in", "refresh_token_expires_in", "session_expires_in"}
+    assert {name: again[name] for name in again.keys() - changing} == {
+        name: seen[name] for name in seen.keys() - changing
+    }
