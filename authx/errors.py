@@ -64,6 +64,11 @@ class LateDuplicateError(AuthxError):
     Its idempotency key tells it from a theft; the app has a newer pair in its store.
     """
 
+    def __init__(self, session_id: UUID, user_id: Any) -> None:
+        super().__init__("late duplicate")
+        self.session_id = session_id
+        self.user_id = user_id
+
 
 class TooManyRotationsError(AuthxError):
     """Raised for a refresh while too many generations are still in their grace period."""

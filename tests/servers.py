@@ -19,6 +19,8 @@ fsync = off
 synchronous_commit = off
 full_page_writes = off
 max_connections = 200
+# Its snapshots keep old versions of rows, and it is nobody's business here.
+autovacuum = off
 """
 
 

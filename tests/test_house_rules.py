@@ -19,7 +19,7 @@ EVERYTHING = [*AUTHX, *TASKS, *BACKEND]
 SERVICE_CREDENTIALS = ROOT / "authx/service_credentials.py"
 
 SECRET = re.compile(r"raw_|digest")
-OF_SESSIONS = re.compile(r"DeviceSession|AccessToken|SweepLease|session|token")
+OF_SESSIONS = re.compile(r"DeviceSession|SweepLease|session")
 OF_TRAIL = re.compile(r"SecurityEvent|Notice|event|notice")
 NOTHING = re.compile(r"(?!)")
 OVERRIDES = "authx/models/trail.py"
@@ -114,7 +114,7 @@ def error_codes(source: str) -> set[str]:
     [
         ("logger.info('%s', raw_token)", ["raw_token"]),
         ("logger.info('x', extra={'a': row.digest})", ["digest"]),
-        ("logging.error(f'{self.previous_digest}')", ["previous_digest"]),
+        ("logging.error(f'{self.refresh_digest}')", ["refresh_digest"]),
         ("log(digest_of(x))", ["digest_of"]),
         ("class A:\n def __str__(self): return self.digest", ["digest"]),
         ("class A:\n def __repr__(self): return f'{self.raw_token}'", ["raw_token"]),
@@ -134,8 +134,8 @@ def test_no_log_call_and_no_printed_form_mentions_a_secret(path: Path) -> None:
     ("source", "expected"),
     [
         ("DeviceSession.objects.filter(pk=1).update(a=1)", 1),
-        ("AccessToken.objects.create()", 1),
-        ("AccessToken.objects.bulk_create([x], ignore_conflicts=True)", 1),
+        ("DeviceSession.objects.create()", 1),
+        ("DeviceSession.objects.bulk_create([x], ignore_conflicts=True)", 1),
         ("session.save()\nsession.delete()", 2),
         ("DeviceSession.objects.filter(pk=1)\ndef delete(self): ...", 0),
     ],

@@ -88,7 +88,7 @@ def rotated_twice(phone: Phone, clock: Clock) -> str:
 
 
 def of_a_restored_backup(phone: Phone, clock: Clock) -> str:
-    backup = DeviceSession.objects.values().get()
+    backup: dict[str, Any] = {**DeviceSession.objects.values().get()}
     del backup["sweep_on"]
     phone.refresh()
     DeviceSession.objects.update(**backup)

@@ -15,10 +15,11 @@ import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 
 from authx.errors import CredentialsChangedError
-from authx.models import DeviceSession, SweepLease
+from authx.models import DeviceSession, PasswordFailures, SweepLease
 from authx.sessions import credentials, opening, refresh, statements, sweep
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone, error_of
@@ -130,3 +131,25 @@ def test_rows_of_other_apps_go_with_the_session_they_hang_on(clock: Clock, phone
 
 def test_a_lease_says_until_when_it_holds() -> None:
     assert "2026" in str(SweepLease(leased_until=timezone.now().replace(year=2026)))
+
+
+def test_a_failure_that_lost_its_row_counts_again(alice: User) -> None:
+    row = PasswordFailures(user=alice, count=1, fingerprint="of another password")
+    lost = [(row, False), mock.DEFAULT]
+    manager = PasswordFailures.objects
+    with mock.patch.object(
+        manager, "get_or_create", wraps=manager.get_or_create, side_effect=lost
+    ) as counting:
+        Phone().try_sign_in("wrong password")
+    assert counting.call_count == 2
+    assert PasswordFailures.objects.get().count == 1
+
+
+def test_statements_go_through_djangos_own_cursor_on_another_database(
+    clock: Clock, phone: Phone, settings: Any
+) -> None:
+    # As on SQLite: values are prepared by their fields, instants are read by Django's loader.
+    with mock.patch.object(connection, "vendor", "another"):
+        assert phone.refresh().is_signed_in
+        clock.forward(minutes=5)
+        assert phone.refresh().is_signed_in

@@ -195,7 +195,7 @@ def test_lifetimes_hold_although_nothing_is_ever_swept(clock: Clock, phone: Phon
 
 
 def test_a_token_ahead_of_its_session_is_refused_without_an_alarm(phone: Phone) -> None:
-    backup = DeviceSession.objects.values().get()
+    backup: dict[str, Any] = {**DeviceSession.objects.values().get()}
     del backup["sweep_on"]
     phone.refresh().refresh()
     DeviceSession.objects.update(**backup)

@@ -61,6 +61,11 @@ def unknown(phone: Phone, clock: Clock) -> str:
     return phone.refresh_token
 
 
+def access_token_of_an_unknown_session(phone: Phone, clock: Clock) -> str:
+    DeviceSession.objects.filter(pk=phone.session_id).delete()
+    return phone.access_token
+
+
 def already_revoked(phone: Phone, clock: Clock) -> str:
     phone.send("POST", "logout")
     return phone.refresh_token
@@ -87,6 +92,7 @@ ENDING = [
 ENDING_NOTHING = [
     forgotten_access_token,
     unknown,
+    access_token_of_an_unknown_session,
     already_revoked,
     forged,
     with_another_prefix,

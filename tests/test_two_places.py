@@ -23,9 +23,8 @@ AWAY = {"REMOTE_ADDR": "198.51.100.7", "HTTP_USER_AGENT": "curl/8"}
 def refresh(refresh_token: str, key: str = "", **meta: str) -> "Answer":
     body = {"grant_type": "refresh_token", "refresh_token": refresh_token}
     headers = {"idempotency-key": key} if key else {}
-    return Phone().client.post(
-        "/users/token", body, content_type="application/json", headers=headers, **meta
-    )
+    options: dict[str, Any] = {"headers": headers, **meta}
+    return Phone().client.post("/users/token", body, content_type="application/json", **options)
 
 
 def causes() -> list[str]:
@@ -68,6 +67,13 @@ def test_a_retry_from_another_place_is_recorded_by_its_cause(
     )
     phone.pair = answers[0]
     assert phone.refresh().is_signed_in
+
+
+def test_without_an_address_nothing_is_said_of_the_source(phone: Phone) -> None:
+    token = phone.refresh_token
+    refresh(token, **HOME | {"REMOTE_ADDR": ""})
+    refresh(token, **AWAY)
+    assert causes() == []
 
 
 def test_it_is_recorded_once_a_generation_and_cause_however_often_it_happens(

@@ -143,7 +143,7 @@ def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> To
     since = Generations(session).since(request.token.generation + 1)
     if not since or _is_forgotten(since, now):
         if remembers_key(session, request.key_digests):
-            raise LateDuplicateError("completed long ago")
+            raise LateDuplicateError(session.pk, session.user_id)
         raise _end_stolen(session, request)
     refresh = _derive_newest(request.token, since)
     if not _may_retry(since[0], request, now):

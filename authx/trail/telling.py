@@ -21,7 +21,7 @@ from authx.trail.vocabulary import TOKEN_REFUSED, USE_AFTER_END, Entry
 
 logger = logging.getLogger("authx.security")
 
-REFUSED_TOKENS = (InvalidAccessTokenError, InvalidRefreshTokenError, LateDuplicateError)
+REFUSED_TOKENS = (InvalidAccessTokenError, InvalidRefreshTokenError)
 
 
 def tell(
@@ -61,9 +61,9 @@ def tell_after_commit(
 
 def tell_refusal(error: AuthxError) -> None:
     """Log why a token was refused, which the answer does not tell."""
-    if isinstance(error, SessionEndedError):
-        named = {"user_id": error.user_id, "session_id": error.session_id}
-        tell(USE_AFTER_END, reason=error.reason, **named)
+    if isinstance(error, SessionEndedError | LateDuplicateError):
+        entry = USE_AFTER_END if isinstance(error, SessionEndedError) else TOKEN_REFUSED
+        tell(entry, user_id=error.user_id, session_id=error.session_id, reason=error.reason)
     # A reuse is an event of the trail, and told as one.
     elif isinstance(error, REFUSED_TOKENS) and not isinstance(error, RefreshTokenReusedError):
         tell(TOKEN_REFUSED, reason=error.reason)
