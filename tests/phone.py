@@ -49,24 +49,28 @@ class Phone:
             **options,
         )
 
-    def try_sign_in(self, password: str = PASSWORD, **extra: Any) -> "Answer":
-        body = {"username": self.username, "password": password, "device": self.device} | extra
-        return self.client.post("/users/login", body, content_type="application/json")
+    def try_sign_in(self, password: str = PASSWORD, **options: Any) -> "Answer":
+        body = {"username": self.username, "password": password, "device": self.device}
+        return self.client.post("/users/login", body, content_type="application/json", **options)
 
     def sign_in(self, password: str = PASSWORD) -> "Phone":
         """Sign in and store the pair."""
         self.pair = _ok(self.try_sign_in(password))
         return self
 
-    def try_refresh(self, refresh_token: str | None = None) -> "Answer":
+    def try_refresh(
+        self, refresh_token: str | None = None, *, key: str = "", **options: Any
+    ) -> "Answer":
         """Present a refresh token, the stored one unless told, and store nothing."""
         token = self.refresh_token if refresh_token is None else refresh_token
         body = {"grant_type": "refresh_token", "refresh_token": token}
-        return self.client.post("/users/token", body, content_type="application/json")
+        headers = ({"idempotency-key": key} if key else {}) | options.pop("headers", {})
+        options |= {"content_type": "application/json", "headers": headers}
+        return self.client.post("/users/token", body, **options)
 
-    def refresh(self) -> "Phone":
+    def refresh(self, *, key: str = "") -> "Phone":
         """Refresh and store the new pair."""
-        self.pair = _ok(self.try_refresh())
+        self.pair = _ok(self.try_refresh(key=key))
         return self
 
     def call(self) -> "Answer":

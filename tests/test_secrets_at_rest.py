@@ -100,8 +100,8 @@ class Notebook(Phone):
     def lose_an_answer(self) -> "Notebook":
         return self.note(self.try_refresh().json())
 
-    def refresh(self) -> "Notebook":
-        super().refresh()
+    def refresh(self, *, key: str = "") -> "Notebook":
+        super().refresh(key=key)
         return self.note(self.pair)
 
     def note(self, pair: dict[str, Any]) -> "Notebook":

@@ -21,10 +21,8 @@ AWAY = {"REMOTE_ADDR": "198.51.100.7", "HTTP_USER_AGENT": "curl/8"}
 
 
 def refresh(refresh_token: str, key: str = "", **meta: str) -> "Answer":
-    body = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-    headers = {"idempotency-key": key} if key else {}
-    options: dict[str, Any] = {"headers": headers, **meta}
-    return Phone().client.post("/users/token", body, content_type="application/json", **options)
+    options: dict[str, Any] = meta
+    return Phone().try_refresh(refresh_token, key=key, **options)
 
 
 def causes() -> list[str]:

@@ -138,7 +138,7 @@ def digests_after_rotation(session: DeviceSession, digest: bytes) -> bytes:
     A rotation without a key counts as one; without any key there is nothing to keep.
     """
     digests = (digest + bytes(session.idempotency_digests))[: REMEMBERED_KEYS * len(NO_KEY)]
-    return digests if digests.strip(b"\\0") else b""
+    return digests if digests.strip(b"\0") else b""
 
 
 def remembers_key(session: DeviceSession, digests: Iterable[bytes]) -> bool:

@@ -38,5 +38,9 @@ def _record_once(session: DeviceSession, cause: str) -> None:
         user_id=session.user_id, session_id=session.pk, kind=kind, reason=reason
     )
     with transaction.atomic():
+        # Held, so that of retries side by side one records.
+        list(
+            DeviceSession.objects.select_for_update(no_key=True).filter(pk=session.pk).values("pk")
+        )
         if not recorded.exists():
             record(kind=kind, session=session, reason=reason)

@@ -54,11 +54,18 @@ def introspect_access_token(*, raw_token: str) -> LiveToken | None:
 
 
 def find_session_of(*, raw_token: RawToken, token: Token) -> DeviceSession | None:
-    """Return the unrevoked session of an access token that its row still knows."""
+    """Return the unrevoked session of an access token: its newest, or one accepted now.
+
+    The newest may have expired: a device can sign out with what it holds.
+    """
     session = statements.find_session(token.session_id)
     if session is None or session.revoked_at is not None:
         return None
-    return session if _lifetime(session, token, raw_token) else None
+    lifetime = _lifetime(session, token, raw_token)
+    is_newest = token.generation == session.generation
+    if lifetime is None or not (is_newest or clock.read_at(session) < lifetime[1]):
+        return None
+    return session
 
 
 def _parse(raw_token: str) -> Token:
