@@ -19,8 +19,8 @@ from authx.models import (
     SecurityEvent,
     auth_hashes,
 )
+from authx.sessions.derivation import new_access_token
 from authx.sessions.locking import lock_unchanged
-from authx.sessions.state import access_expiry
 from authx.sessions.values import Device, TokenPair
 from authx.signals import send_after_commit, session_opened, sessions_revoked
 from authx.tokens import Token, TokenKind
@@ -108,19 +108,18 @@ def _announce(user: "User", session_ids: Iterable[uuid.UUID], reason: Revocation
 
 def insert_session(*, user: "User", device: Device, source: Source, now: datetime) -> TokenPair:
     """Write a session with its first pair, whose secret comes from the system's CSPRNG."""
-    session_id, codec = uuid.uuid4(), token_codec()
+    session_id = uuid.uuid4()
     refresh_token = Token(TokenKind.REFRESH, session_id, 0, tokens.new_secret())
-    raw_refresh_token, access_nonce = codec.mint(refresh_token), tokens.new_nonce()
-    raw_access_token = next(codec.access_tokens(refresh_token, access_nonce)).raw_token
+    raw_refresh_token = token_codec().mint(refresh_token)
     absolute_expires_at = now + conf.session_ttl()
     idle_expires_at = min(now + conf.refresh_token_ttl(), absolute_expires_at)
+    raw_access_token, columns = new_access_token(
+        refresh_token, session_expires_at=idle_expires_at, now=now
+    )
     session = DeviceSession.objects.create(
+        **columns,
         id=session_id,
         user=user,
-        digest=digest_of(raw_access_token),
-        created=now,
-        expiry=access_expiry(issued_at=now, used_at=now, session_expires_at=idle_expires_at),
-        access_nonce=access_nonce,
         refresh_digest=digest_of(raw_refresh_token),
         auth_hash=user.get_session_auth_hash(),
         created_at=now,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from django.views.decorators.debug import sensitive_variables
 
@@ -25,6 +25,7 @@ from authx.errors import (
 )
 from authx.models import DeviceSession, RevocationReason
 from authx.sessions import statements
+from authx.sessions.derivation import derive_access_token, derive_newest, new_access_token
 from authx.sessions.generations import (
     NO_KEY,
     Generation,
@@ -35,11 +36,11 @@ from authx.sessions.generations import (
 )
 from authx.sessions.locking import require_no_transaction, retry_on_conflict
 from authx.sessions.revocation import revoke_session
-from authx.sessions.state import access_expiry, rejection_reason
+from authx.sessions.state import rejection_reason
 from authx.sessions.two_places import note_two_places
 from authx.sessions.values import TokenPair
 from authx.signals import send_after_commit, token_reused
-from authx.tokens import MintedToken, RawToken, Token, TokenDigest, TokenKind
+from authx.tokens import RawToken, Token, TokenDigest, TokenKind
 from authx.trail.telling import tell_after_commit
 from authx.trail.vocabulary import SESSION_RENEWED, TOKEN_CREATED
 
@@ -116,7 +117,9 @@ def _rotate(session: DeviceSession, request: RefreshRequest, now: datetime) -> T
     refresh = next(codec.successors(request.token, nonce))
     idle_expires_at = min(now + conf.refresh_token_ttl(), session.absolute_expires_at)
     key_digest = request.key_digests[0] if request.key_digests else NO_KEY
-    raw_access_token, access = _new_access_token(refresh.token, idle_expires_at, now)
+    raw_access_token, access = new_access_token(
+        refresh.token, session_expires_at=idle_expires_at, now=now
+    )
     changes = access | {
         "fresh_access_count": 0,
         "generation": refresh.token.generation,
@@ -145,15 +148,29 @@ def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> To
         if remembers_key(session, request.key_digests):
             raise LateDuplicateError(session.pk, session.user_id)
         raise _end_stolen(session, request)
-    refresh = _derive_newest(request.token, since)
+    refresh = derive_newest(request.token, since)
     if not _may_retry(since[0], request, now):
         raise _end_stolen(session, request)
-    raw_access_token = _newest_access_token(session, refresh.token, now)
+    raw_access_token = _access_token_again(session, refresh.token, now)
     note_two_places(session, key_differs=_key_differs(since[0], request), source=request.source)
     tell_after_commit(
         SESSION_RENEWED, user_id=session.user_id, session_id=session.pk, reason="retry"
     )
     return TokenPair(session, raw_access_token, refresh.raw_token, session.expiry, now)
+
+
+def _access_token_again(session: DeviceSession, refresh_token: Token, now: datetime) -> RawToken:
+    """Return the access token of the newest pair; a fresh one if it expired."""
+    if session.expiry > now or session.fresh_access_count >= MAX_FRESH_ACCESS_TOKENS:
+        return derive_access_token(refresh_token, session)
+    raw_access_token, changes = new_access_token(
+        refresh_token, session_expires_at=session.idle_expires_at, now=now
+    )
+    changes["fresh_access_count"] = session.fresh_access_count + 1
+    # Of parallel retries one stores it; the others read again and derive the same.
+    statements.replace_access_token(session, changes)
+    tell_after_commit(TOKEN_CREATED, user_id=session.user_id, session_id=session.pk, reason="retry")
+    return raw_access_token
 
 
 def _is_forgotten(since: Sequence[Generation], now: datetime) -> bool:
@@ -180,61 +197,6 @@ def _may_retry(successor: Generation, request: RefreshRequest, now: datetime) ->
 
 def _key_differs(successor: Generation, request: RefreshRequest) -> bool:
     return successor.idempotency_digest not in (request.key_digests or (NO_KEY,))
-
-
-def _derive_newest(token: Token, generations: Sequence[Generation]) -> MintedToken:
-    """Return the newest refresh token, derived step by step from an older one."""
-    codec = token_codec()
-    derived = MintedToken(token, RawToken(""))
-    for generation in generations:
-        candidates = codec.successors(derived.token, generation.refresh_nonce)
-        # Which key derived it, its digest says.
-        match = (
-            candidate
-            for candidate in candidates
-            if generation.matches_refresh(digest_of(candidate.raw_token))
-        )
-        found = next(match, None)
-        if found is None:
-            # A key that is accepted no longer, or a history that a restored backup cut off.
-            raise InvalidRefreshTokenError("does not lead to the newest generation")
-        derived = found
-    return derived
-
-
-def _newest_access_token(session: DeviceSession, refresh_token: Token, now: datetime) -> RawToken:
-    """Return the access token of the newest pair; a fresh one if it expired."""
-    may_replace = session.fresh_access_count < MAX_FRESH_ACCESS_TOKENS
-    if session.expiry <= now and may_replace:
-        raw_access_token, changes = _new_access_token(refresh_token, session.idle_expires_at, now)
-        changes["fresh_access_count"] = session.fresh_access_count + 1
-        # Of parallel retries one stores it; the others read again and derive the same.
-        statements.replace_access_token(session, changes)
-        tell_after_commit(
-            TOKEN_CREATED, user_id=session.user_id, session_id=session.pk, reason="retry"
-        )
-        return raw_access_token
-    candidates = token_codec().access_tokens(refresh_token, bytes(session.access_nonce))
-    for candidate in candidates:
-        if digest_of(candidate.raw_token) == session.digest:
-            return candidate.raw_token
-    raise InvalidRefreshTokenError("its key is no longer accepted")
-
-
-def _new_access_token(
-    refresh_token: Token, session_expires_at: datetime, now: datetime
-) -> tuple[RawToken, dict[str, Any]]:
-    """Return an access token for a refresh token, and the columns that it changes."""
-    nonce = tokens.new_nonce()
-    raw_token = next(token_codec().access_tokens(refresh_token, nonce)).raw_token
-    expiry = access_expiry(issued_at=now, used_at=now, session_expires_at=session_expires_at)
-    changes = {
-        "digest": digest_of(raw_token),
-        "created": now,
-        "expiry": expiry,
-        "access_nonce": nonce,
-    }
-    return raw_token, changes
 
 
 def _end_stolen(session: DeviceSession, request: RefreshRequest) -> RefreshTokenReusedError:

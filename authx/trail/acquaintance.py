@@ -55,9 +55,9 @@ def look_at(user: "User", *, installation_id: str, platform: str, user_agent: st
     """
     sessions = DeviceSession.objects.filter(user_id=user.pk)
     sign_ins = _sign_ins(user.pk)
-    of_device = {"installation_id": installation_id}
-    if not installation_id:
-        of_device["platform"] = platform
+    of_device = {"installation_id": installation_id} | (
+        {} if installation_id else {"platform": platform}
+    )
     by_agent = {} if installation_id else {"user_agent": user_agent}
     by_last_agent = {} if installation_id else {"last_user_agent": user_agent}
     attempts = SecurityEvent.objects.filter(user_id=user.pk, kind__in=ATTEMPTS)
