@@ -11,6 +11,8 @@ from typing import Any
 from django.db import transaction
 from django.dispatch import Signal
 
+from authx.models import write_alias
+
 session_opened = Signal()
 sessions_revoked = Signal()
 token_reused = Signal()
@@ -18,4 +20,4 @@ token_reused = Signal()
 
 def send_after_commit(signal: Signal, *, sender: Any, **named: Any) -> None:
     """Send once the present transaction is durable; a receiver's error is logged by Django."""
-    transaction.on_commit(lambda: signal.send_robust(sender=sender, **named))
+    transaction.on_commit(lambda: signal.send_robust(sender=sender, **named), using=write_alias())

@@ -8,6 +8,7 @@ from authx.models.sessions import (
     RevocationReason,
     SweepLease,
     auth_hashes,
+    write_alias,
 )
 from authx.models.trail import EventKind, Notice, SecurityEvent
 
@@ -23,4 +24,5 @@ __all__ = [
     "Service",
     "SweepLease",
     "auth_hashes",
+    "write_alias",
 ]

@@ -48,6 +48,11 @@ class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
         )
 
 
+def write_alias() -> str:
+    """Return the database that sessions live in; what belongs to one transaction with them too."""
+    return router.db_for_write(DeviceSession)
+
+
 SessionManager = models.Manager.from_queryset(DeviceSessionQuerySet)
 
 
@@ -55,7 +60,7 @@ class PrimarySessionManager(SessionManager["DeviceSession"]):
     """Reads where writes go: a replica that lags behind would sign users out."""
 
     def get_queryset(self) -> DeviceSessionQuerySet:
-        return DeviceSessionQuerySet(self.model, using=router.db_for_write(self.model))
+        return DeviceSessionQuerySet(self.model, using=write_alias())
 
 
 @deconstructible(path="authx.models.sessions.UTCDate")

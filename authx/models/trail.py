@@ -9,6 +9,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from authx.models.sessions import write_alias
+
 
 class EventKind(models.TextChoices):
     """What happened; named as the reason of a revocation where it is one."""
@@ -57,6 +59,23 @@ class SecurityEventQuerySet(models.QuerySet["SecurityEvent"]):
         raise AppendOnlyError
 
 
+EventManager = models.Manager.from_queryset(SecurityEventQuerySet)
+
+
+class PrimaryEventManager(EventManager["SecurityEvent"]):
+    """Reads where sessions are written: an event and its fact share a transaction."""
+
+    def get_queryset(self) -> SecurityEventQuerySet:
+        return SecurityEventQuerySet(self.model, using=write_alias())
+
+
+class PrimaryNoticeManager(models.Manager["Notice"]):
+    """Reads where the events are."""
+
+    def get_queryset(self) -> models.QuerySet["Notice"]:
+        return super().get_queryset().using(write_alias())
+
+
 class SecurityEvent(models.Model):
     """One thing that happened, as it was known then; never changed, outlives person and session."""
 
@@ -83,7 +102,10 @@ class SecurityEvent(models.Model):
     device_name = models.CharField(max_length=100, blank=True)
     platform = models.CharField(max_length=32, blank=True)
 
-    objects = SecurityEventQuerySet.as_manager()
+    # No column: whether the user gets a mail about it, where the kind is one of those.
+    is_mailed = True
+
+    objects = PrimaryEventManager()
 
     class Meta:
         verbose_name = _("security event")
@@ -125,6 +147,8 @@ class Notice(models.Model):
     )
     due_at = models.DateTimeField(default=timezone.now)
     attempts = models.PositiveSmallIntegerField(default=0)
+
+    objects = PrimaryNoticeManager()
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["due_at"], name="authx_notice_due")]

@@ -37,10 +37,12 @@ def quick_cursor(connection: Any) -> Iterator[Any]:
     `server_side_binding` has it; and psycopg's loader reads instants, of which a row has a dozen.
     """
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
+        # Django's own cursor shows a developer the values, and psycopg 2 has no other.
+        if connection.vendor == "postgresql" and not connection.queries_logged:
             postgresql = import_module("django.db.backends.postgresql.base")
-            cursor.cursor = postgresql.ServerBindingCursor(connection.connection)
-            cursor.cursor.adapters.register_loader("timestamptz", _instant_loader())
+            if server_binding := getattr(postgresql, "ServerBindingCursor", None):
+                cursor.cursor = server_binding(connection.connection)
+                cursor.cursor.adapters.register_loader("timestamptz", _instant_loader())
         yield cursor
 
 
@@ -86,7 +88,10 @@ class CompiledSelect(Generic[M]):
         """Return the row for these parameters, or None."""
         plan = self._plans.get(using)
         if plan is None:
-            plan = self._plans[using] = _SelectPlan(self._build().using(using))
+            plan = _SelectPlan(self._build().using(using))
+            # Converters of other databases belong to the connection of one thread.
+            if connections[using].vendor == "postgresql":
+                self._plans[using] = plan
         return plan.get(values)
 
 

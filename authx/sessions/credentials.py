@@ -6,16 +6,15 @@ from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.signals import user_logged_in, user_login_failed
-from django.db import transaction
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from authx import clock
 from authx.context import Source
 from authx.errors import InvalidCredentialsError, WrongPasswordError
-from authx.models import DeviceSession, EventKind, RevocationReason
+from authx.models import DeviceSession, EventKind, RevocationReason, write_alias
 from authx.sessions.hash_upgrades import hash_upgrades_followed
-from authx.sessions.locking import lock_unchanged, retry_on_conflict
+from authx.sessions.locking import atomic, lock_unchanged, retry_on_conflict
 from authx.sessions.opening import insert_session, open_session
 from authx.sessions.passwords import is_password_right
 from authx.sessions.revocation import end_all
@@ -87,12 +86,13 @@ def _change_password(
     session: DeviceSession, current_password: str, new_password: str, source: Source
 ) -> TokenPair:
     """Check and change; raises CredentialsChangedError if the password changed in between."""
-    user = get_user_model()._base_manager.filter(pk=session.user_id).first()
+    users = get_user_model()._base_manager.using(write_alias())
+    user = users.filter(pk=session.user_id).first()
     # The same password as at sign-in, so the same count: a stolen access token guesses no further.
     if user is None or not is_password_right(user, current_password):
         raise WrongPasswordError
     validate_password(new_password, user)
-    with transaction.atomic():
+    with atomic():
         user = lock_unchanged(user)
         user.set_password(new_password)
         own_sessions = DeviceSession.objects.filter(user=user)

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
 from django.db.models import Model
 
 from authx.errors import CredentialsChangedError
 from authx.models import DeviceSession, auth_hashes
-from authx.sessions.locking import lock_user
+from authx.sessions.locking import atomic, lock_user
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -59,7 +58,7 @@ def follow_hash_upgrade(
     if not isinstance(instance, get_user_model()) or getattr(instance, "_password", None):
         return
     # One transaction with the save that follows, begun only now: hashing takes long.
-    check.stack.enter_context(transaction.atomic())
+    check.stack.enter_context(atomic())
     # Locked, so that of two sign-ins that upgrade at once the second sees what the first stored.
     stored = lock_user(instance.pk)
     if stored is None:

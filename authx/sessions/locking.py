@@ -1,14 +1,15 @@
 """Lost races and locks: the order is always user before session."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, connections, router
+from django.db import DatabaseError, connections, transaction
 
 from authx import clock
 from authx.errors import ConflictError, CredentialsChangedError, InvalidCredentialsError
-from authx.models import DeviceSession
+from authx.models import write_alias
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -40,7 +41,24 @@ def retry_on_conflict(attempt: Callable[[], T]) -> T:
 def _is_retryable(error: DatabaseError) -> bool:
     thrown_out = getattr(error.__cause__, "sqlstate", None) in RETRYABLE
     # Of somebody else's transaction, more was undone than can be done again here.
-    return thrown_out and not connections[router.db_for_write(DeviceSession)].in_atomic_block
+    return thrown_out and not connections[write_alias()].in_atomic_block
+
+
+@contextmanager
+def atomic() -> Iterator[None]:
+    """Open a transaction where sessions live, at READ COMMITTED whatever the project has set.
+
+    At a stricter level, the snapshot of a transaction that waits for a lock is older than what the
+    lock protects.
+    """
+    connection = connections[write_alias()]
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic(using=write_alias()):
+        level = getattr(connection, "isolation_level", None)
+        if is_outermost and level is not None and level.name != "READ_COMMITTED":
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        yield
 
 
 def require_no_transaction() -> None:
@@ -49,7 +67,7 @@ def require_no_transaction() -> None:
     Rolled back, it would take back a rotation whose pair the app holds, or the revocation of a
     stolen session.
     """
-    blocks: list[Any] = connections[router.db_for_write(DeviceSession)].atomic_blocks
+    blocks: list[Any] = connections[write_alias()].atomic_blocks
     # As Django's own atomic(durable=True) does, which would open a transaction for nothing.
     if blocks and not blocks[-1]._from_testcase:
         raise RuntimeError("A refresh cannot be part of another transaction.")
@@ -61,7 +79,7 @@ def lock_user(user_id: Any) -> "User | None":
     NO KEY UPDATE: a plain FOR UPDATE would wait for the KEY SHARE lock that the insert of a session
     takes on its user, and deadlock against it.
     """
-    users = get_user_model()._base_manager.using(router.db_for_write(DeviceSession))
+    users = get_user_model()._base_manager.using(write_alias())
     rows = users.select_for_update(no_key=True, of=("self",)).filter(pk=user_id)
     locked: User | None = rows.annotate(read_at=clock.shared_now()).first()
     return locked

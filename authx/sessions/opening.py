@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db import transaction
 from django.db.models import Case, Value, When
 from django.views.decorators.debug import sensitive_variables
 
 from authx import conf, tokens
 from authx.codec import digest_of, token_codec
 from authx.context import Source
+from authx.errors import ConflictError
 from authx.models import (
     DeviceSession,
     EventKind,
@@ -20,7 +20,7 @@ from authx.models import (
     auth_hashes,
 )
 from authx.sessions.derivation import new_access_token
-from authx.sessions.locking import lock_unchanged
+from authx.sessions.locking import atomic, lock_unchanged
 from authx.sessions.values import Device, TokenPair
 from authx.signals import send_after_commit, session_opened, sessions_revoked
 from authx.tokens import Token, TokenKind
@@ -40,7 +40,7 @@ def open_session(*, user: "User", device: Device, source: Source) -> TokenPair:
     Replaces the session of the same installation and evicts what exceeds the device limit, least
     recently used first. Raises what `lock_unchanged` does.
     """
-    with transaction.atomic():
+    with atomic():
         user = lock_unchanged(user)
         # Before there is a new session, which it would take for an old acquaintance. Its clock is
         # read under the lock, so that sessions of a user are as old as their order says.
@@ -78,13 +78,17 @@ def make_room(user: "User", seen: Acquaintance, *, installation_id: str) -> list
         return []
     replaced_ids = [session.pk for session in replaced]
     evicted_ids = [session.pk for session in evicted]
-    DeviceSession.objects.unrevoked().filter(pk__in=replaced_ids + evicted_ids).update(
+    unrevoked = DeviceSession.objects.unrevoked().filter(pk__in=replaced_ids + evicted_ids)
+    count = unrevoked.update(
         revoked_at=now,
         revoked_reason=Case(
             When(pk__in=replaced_ids, then=Value(RevocationReason.REPLACED)),
             default=Value(RevocationReason.EVICTED),
         ),
     )
+    if count != len(replaced_ids + evicted_ids):
+        # One of them was signed out beside this, and that is recorded as what it was.
+        raise ConflictError
     _announce(user, replaced_ids, RevocationReason.REPLACED)
     _announce(user, evicted_ids, RevocationReason.EVICTED)
     return [

@@ -5,7 +5,6 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
 from django.db.models import F, QuerySet
 from django.views.decorators.debug import sensitive_variables
 
@@ -13,7 +12,7 @@ from authx import conf
 from authx.errors import ConflictError, CredentialsChangedError
 from authx.models import EventKind, PasswordFailures
 from authx.sessions.hash_upgrades import hash_upgrades_followed
-from authx.sessions.locking import retry_on_conflict
+from authx.sessions.locking import atomic, retry_on_conflict
 from authx.trail.recording import record
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def _spent(user: "User") -> QuerySet[PasswordFailures]:
 
 
 def _record_off(user: "User") -> None:
-    with transaction.atomic():
+    with atomic():
         # Held while it is told: a right password that was checked beside this one may have
         # switched it on again.
         if _spent(user).update(count=F("count")):
@@ -122,7 +121,7 @@ def fingerprint_of(stored_hash: str) -> str:
 
 def restore_password(*, user_id: Any) -> bool:
     """Forget the wrong passwords of an account, and say whether there were any."""
-    with transaction.atomic():
+    with atomic():
         failures = PasswordFailures.objects.filter(user_id=user_id, count__gt=0)
         restored = bool(failures.update(count=0))
         if restored:

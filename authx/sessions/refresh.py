@@ -37,7 +37,7 @@ from authx.sessions.generations import (
 from authx.sessions.locking import require_no_transaction, retry_on_conflict
 from authx.sessions.revocation import revoke_session
 from authx.sessions.state import rejection_reason
-from authx.sessions.two_places import note_two_places
+from authx.sessions.two_places import is_patient, note_two_places
 from authx.sessions.values import TokenPair
 from authx.signals import send_after_commit, token_reused
 from authx.tokens import RawToken, Token, TokenDigest, TokenKind
@@ -145,18 +145,23 @@ def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> To
     """Answer a superseded generation with the newest pair, if it may still be answered."""
     since = Generations(session).since(request.token.generation + 1)
     if not since or _is_forgotten(since, now):
-        if remembers_key(session, request.key_digests):
+        if remembers_key(session, request.key_digests) and is_patient(
+            session, generation=request.token.generation, source=request.source, now=now
+        ):
             raise LateDuplicateError(session.pk, session.user_id)
         raise _end_stolen(session, request)
     refresh = derive_newest(request.token, since)
     if not _may_retry(since[0], request, now):
         raise _end_stolen(session, request)
     raw_access_token = _access_token_again(session, refresh.token, now)
-    note_two_places(session, key_differs=_key_differs(since[0], request), source=request.source)
+    key_differs = _key_differs(since[0], request)
+    note_two_places(session, key_differs=key_differs, source=request.source, now=now)
     tell_after_commit(
         SESSION_RENEWED, user_id=session.user_id, session_id=session.pk, reason="retry"
     )
-    return TokenPair(session, raw_access_token, refresh.raw_token, session.expiry, now)
+    # As if nobody had used it: a use renews it, and would show a thief when the app is in use.
+    unused_until = min(session.expiry, session.created + conf.access_token_ttl())
+    return TokenPair(session, raw_access_token, refresh.raw_token, unused_until, now)
 
 
 def _access_token_again(session: DeviceSession, refresh_token: Token, now: datetime) -> RawToken:

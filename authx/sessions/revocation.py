@@ -9,14 +9,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from authx.codec import token_codec
 from authx.errors import ForgedTokenError
 from authx.models import DeviceSession, DeviceSessionQuerySet, EventKind, RevocationReason
-from authx.sessions.locking import lock_user, retry_on_conflict
+from authx.sessions.locking import atomic, lock_user, retry_on_conflict
 from authx.sessions.statements import find_session
 from authx.sessions.use import find_session_of
 from authx.signals import send_after_commit, sessions_revoked
@@ -37,7 +36,7 @@ def revoke_session(
     """Say whether this very call ended the session; recorded as `kind`, the reason's by default."""
 
     def attempt() -> bool:
-        with transaction.atomic():
+        with atomic():
             ended = _revoke(
                 DeviceSession.objects.filter(pk=session.pk),
                 user_id=session.user_id,
@@ -67,7 +66,7 @@ def revoke_all(
         sessions = sessions.exclude(pk=keep)
 
     def attempt() -> int:
-        with transaction.atomic():
+        with atomic():
             # Two of these take the same rows, each in an order of its own, and would deadlock.
             lock_user(user_id)
             count = end_all(sessions, user_id=user_id, reason=reason)
@@ -88,7 +87,7 @@ def revoke_everyone(*, reason: RevocationReason) -> int:
     """Return how many sessions of all people were ended; one event tells of all of them."""
 
     def attempt() -> int:
-        with transaction.atomic():
+        with atomic():
             everybodys = DeviceSession.objects.all()
             count = _revoke(everybodys, user_id=None, session_ids=None, reason=reason)
             if count:

@@ -4,43 +4,86 @@ A retry that the app did not make itself, as far as can be told: it came with an
 key than the refresh that it repeats, or from another network and another user agent.
 """
 
-from django.db import transaction
+from datetime import datetime, timedelta
+from typing import Final
 
 from authx.context import Source, network_of
 from authx.models import DeviceSession, EventKind, SecurityEvent
-from authx.trail.recording import ANOTHER_KEY, ANOTHER_SOURCE, record
+from authx.models.trail import SecurityEventQuerySet
+from authx.sessions.locking import atomic
+from authx.trail.recording import event_of, record_all
+
+ANOTHER_KEY: Final = "another idempotency key"
+ANOTHER_SOURCE: Final = "another source"
+LATE_DUPLICATE: Final = "late duplicate"
+# At most one mail about a session in so long; the events go on.
+MAIL_INTERVAL: Final = timedelta(days=1)
+# An app that is told to wait reads its store again; what still comes after so long is no app.
+PATIENCE: Final = timedelta(minutes=10)
 
 
-def note_two_places(session: DeviceSession, *, key_differs: bool, source: Source) -> None:
+def note_two_places(
+    session: DeviceSession, *, key_differs: bool, source: Source, now: datetime
+) -> None:
     """Record that the newest pair was handed out to a second place; it ends nothing by itself."""
-    if _source_differs(session, source):
-        _record_once(session, ANOTHER_SOURCE)
+    once = f"at generation {session.generation}"
+    if _source_differs(session, source, key_differs=key_differs):
+        _record_once(session, f"{ANOTHER_SOURCE}, {once}", now, is_mailed=True)
     elif key_differs:
-        _record_once(session, ANOTHER_KEY)
+        _record_once(session, f"{ANOTHER_KEY}, {once}", now, is_mailed=False)
 
 
-def _source_differs(session: DeviceSession, source: Source) -> bool:
+def is_patient(session: DeviceSession, *, generation: int, source: Source, now: datetime) -> bool:
+    """Record the late duplicate of a refresh, and say whether it may still be the app's own.
+
+    It is not if the same one came long before: then the key was copied together with the token.
+    """
+    is_mailed = _source_differs(session, source, key_differs=False)
+    reason = f"{LATE_DUPLICATE} of generation {generation}"
+    first_at = _record_once(session, reason, now, is_mailed=is_mailed)
+    return now < first_at + PATIENCE
+
+
+def _source_differs(session: DeviceSession, source: Source, *, key_differs: bool) -> bool:
     """Say whether network and user agent differ from those of the newest rotation.
 
     A phone that moves from Wi-Fi to a mobile network keeps its user agent; an app that was updated
-    keeps its network.
+    keeps its network. Where the key differs too, one of the two is enough: a thief names himself as
+    he likes.
     """
+    agent_differs = session.last_user_agent != source.user_agent
     if session.last_ip is None or source.ip is None:
         return False
     moved = network_of(session.last_ip) != network_of(source.ip)
-    return moved and session.last_user_agent != source.user_agent
+    return (moved or agent_differs) if key_differs else (moved and agent_differs)
 
 
-def _record_once(session: DeviceSession, cause: str) -> None:
-    """Record once a generation, however often its pair is asked for again."""
-    kind, reason = EventKind.TWO_PLACES, f"{cause}, generation {session.generation}"
-    recorded = SecurityEvent.objects.filter(
-        user_id=session.user_id, session_id=session.pk, kind=kind, reason=reason
-    )
-    with transaction.atomic():
+def _record_once(
+    session: DeviceSession, reason: str, now: datetime, *, is_mailed: bool
+) -> datetime:
+    """Record a reason once, however often it comes; return when that was."""
+    with atomic():
         # Held, so that of retries side by side one records.
-        list(
-            DeviceSession.objects.select_for_update(no_key=True).filter(pk=session.pk).values("pk")
+        locked = DeviceSession.objects.select_for_update(no_key=True).filter(pk=session.pk)
+        list(locked.values("pk"))
+        recorded_at: datetime | None = (
+            _recorded(session).filter(reason=reason).values_list("created_at", flat=True).first()
         )
-        if not recorded.exists():
-            record(kind=kind, session=session, reason=reason)
+        if recorded_at is not None:
+            return recorded_at
+        event = event_of(EventKind.TWO_PLACES, session=session, reason=reason)
+        event.created_at = now
+        event.is_mailed = is_mailed and not _was_mailed(session, now)
+        record_all([event])
+    return now
+
+
+def _recorded(session: DeviceSession) -> SecurityEventQuerySet:
+    return SecurityEvent.objects.filter(
+        user_id=session.user_id, session_id=session.pk, kind=EventKind.TWO_PLACES
+    )
+
+
+def _was_mailed(session: DeviceSession, now: datetime) -> bool:
+    recent = _recorded(session).filter(created_at__gt=now - MAIL_INTERVAL)
+    return recent.exclude(reason__startswith=ANOTHER_KEY).exists()

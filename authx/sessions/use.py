@@ -1,8 +1,9 @@
 """Use of an access token: one read; a write only when the use confirms a pair or renews a token."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Final
 
 from django.views.decorators.debug import sensitive_variables
 
@@ -15,6 +16,9 @@ from authx.sessions.generations import Generations
 from authx.sessions.locking import retry_on_conflict
 from authx.sessions.state import access_expiry, rejection_reason
 from authx.tokens import RawToken, Token, TokenKind
+
+# Uses side by side would all write, and all but one in vain.
+SHORTEST_INTERVAL: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ def _use(token: Token, raw_token: RawToken) -> DeviceSession:
     # One that was superseded is answered to the end of its grace period; it confirms nothing.
     if not live.is_newest:
         return session
-    is_due = now - session.last_used_at > conf.min_renewal_interval()
+    is_due = now - session.last_used_at > max(conf.min_renewal_interval(), SHORTEST_INTERVAL)
     if session.confirmed_at is not None and not is_due:
         return session
     expiry = session.expiry

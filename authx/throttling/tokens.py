@@ -60,15 +60,21 @@ def refresh_limiter(raw_token: str) -> Callable[[timedelta | None], None]:
     """Return what counts a refresh once its session was read; raises Throttled for a forged token.
 
     It is told how long ago the session was last refreshed, or None for what is no ordinary refresh.
-    One that comes later than the rates' average is within them by itself: it is not counted, and
-    does not depend on the store.
+    One that comes later than the rates' average is not counted, and does not depend on the store:
+    in a window, there are at most as many of these as the rate allows, beside those that count.
     """
     limit = _limit_of(raw_token, TokenKind.REFRESH)
     if limit is None:
         count_forgery()
+    is_counted = False
 
     def admit(elapsed: timedelta | None) -> None:
-        if limit is not None and (elapsed is None or elapsed < limit.spacing):
+        nonlocal is_counted
+        if limit is None or is_counted:
+            return
+        if elapsed is None or elapsed < limit.spacing:
+            # Once for a request, however often it is decided anew.
+            is_counted = True
             take(limit)
 
     return admit

@@ -4,11 +4,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.contrib.auth import get_user_model
-from django.db import router
 from django.db.models import Exists, FilteredRelation, Q, Subquery
 
 from authx import clock
-from authx.models import DeviceSession, EventKind, SecurityEvent
+from authx.models import DeviceSession, EventKind, SecurityEvent, write_alias
 from authx.models.trail import SecurityEventQuerySet
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def look_at(user: "User", *, installation_id: str, platform: str, user_agent: st
     # One statement: a row for each unrevoked session, and at least one.
     rows = (
         get_user_model()
-        ._base_manager.using(router.db_for_write(DeviceSession))
+        ._base_manager.using(write_alias())
         .filter(pk=user.pk)
         .annotate(session=FilteredRelation("auth_token_set", condition=UNREVOKED))
         .order_by("-session__last_used_at", "-session__created_at")

@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from authx import clock
-from authx.models import Notice, SecurityEvent
+from authx.models import Notice, SecurityEvent, write_alias
 from authx.trail.mail import address_of, message_about
 from authx.trail.telling import tell
 from authx.trail.vocabulary import NOTICE_DROPPED, NOTICE_POSTPONED, NOTICE_SENT, Entry
@@ -38,7 +38,7 @@ def _claim() -> Notice | None:
     """
     now = clock.shared_now()
     due = Notice.objects.filter(due_at__lte=now).select_related("event").order_by("due_at")
-    with transaction.atomic():
+    with transaction.atomic(using=write_alias()):
         notice = due.select_for_update(skip_locked=True, of=("self",)).first()
         if notice is not None:
             pause = PAUSE * 2**notice.attempts

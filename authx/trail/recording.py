@@ -22,9 +22,6 @@ MAILED: Final = frozenset(
 MAX_REASON_LENGTH: Final = 64
 # The reason of a sign-in whose predecessor had failed.
 AFTER_FAILURE: Final = "after_failure"
-# Of a session renewed from two places: another network and user agent, or only another key.
-ANOTHER_SOURCE: Final = "another source"
-ANOTHER_KEY: Final = "another idempotency key"
 
 # The session on whose behalf a model is saved, for those who hear only of the save.
 _acting: ContextVar[DeviceSession | None] = ContextVar("authx_acting_session", default=None)
@@ -87,18 +84,13 @@ def record_all(events: Sequence[SecurityEvent]) -> None:
     No trail, no deed: where an event cannot be written, what it tells is rolled back.
     """
     written = SecurityEvent.objects.bulk_create(events)
-    mailed = [event for event in written if _is_mailed(event)]
+    mailed = [event for event in written if event.kind in MAILED and event.is_mailed]
     if mailed:
         Notice.objects.bulk_create(
             [Notice(event=event, due_at=event.created_at) for event in mailed]
         )
     for event in written:
         _tell_after_commit(event)
-
-
-def _is_mailed(event: SecurityEvent) -> bool:
-    # Another key from the same place is most likely a second process of the app.
-    return event.kind in MAILED and not event.reason.startswith(ANOTHER_KEY)
 
 
 def _tell_after_commit(event: SecurityEvent) -> None:

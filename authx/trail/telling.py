@@ -17,6 +17,7 @@ from authx.errors import (
     RefreshTokenReusedError,
     SessionEndedError,
 )
+from authx.models import write_alias
 from authx.trail.vocabulary import TOKEN_REFUSED, USE_AFTER_END, Entry
 
 logger = logging.getLogger("authx.security")
@@ -56,7 +57,9 @@ def tell_after_commit(
 ) -> None:
     """Log an event of now once the present transaction is durable."""
     fields = {"user_id": user_id, "session_id": session_id, "reason": reason}
-    transaction.on_commit(partial(tell, entry, source=current_source(), **fields))
+    transaction.on_commit(
+        partial(tell, entry, source=current_source(), **fields), using=write_alias()
+    )
 
 
 def tell_refusal(error: AuthxError) -> None:
