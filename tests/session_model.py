@@ -1,6 +1,5 @@
 """What the design says of a session, as a small model of its own; decides nothing by our code."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
@@ -13,6 +12,7 @@ ACCESS_TTL, ACCESS_MAX_TTL = timedelta(minutes=15), timedelta(hours=1)
 RENEWAL_INTERVAL, SECOND = timedelta(seconds=60), timedelta(seconds=1)
 REMEMBERED_KEYS, FRESH_ACCESS_TOKENS = 8, 8
 ANOTHER_SOURCE, ANOTHER_KEY = "another source", "another idempotency key"
+MAIL_INTERVAL, PATIENCE = timedelta(days=1), timedelta(minutes=10)
 
 Verdict = Literal["dead", "rotate", "retry", "later", "reuse"]
 
@@ -24,8 +24,11 @@ class Place(NamedTuple):
     network: int
     user_agent: str
 
-    def differs(self, other: "Place") -> bool:
-        return self.network != other.network and self.user_agent != other.user_agent
+    def differs(self, other: "Place", *, key_differs: bool) -> bool:
+        """Say whether it is another source; where the key differs too, less is enough."""
+        moved = self.network != other.network
+        is_other_agent = self.user_agent != other.user_agent
+        return (moved or is_other_agent) if key_differs else (moved and is_other_agent)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -39,6 +42,10 @@ PLACES = [
     Place("2001:db8::2", 2, "app/3"),
     Place("203.0.113.9", 3, "thief/1"),
 ]
+
+
+def late(number: int) -> str:
+    return f"late duplicate {number}"
 
 
 @dataclass
@@ -68,7 +75,10 @@ class Session:
     revoked_at: datetime | None = None
     reason: str = ""
     is_swept: bool = False
-    two_places: Counter[tuple[int, str]] = field(default_factory=Counter)
+    # Of each thing that was recorded: when, and whether it is mailed.
+    two_places: dict[str, tuple[datetime, bool]] = field(default_factory=dict)
+    # When something of another source was recorded.
+    away_at: list[datetime] = field(default_factory=list)
     # What the phone stored last, and the key that it stored for the refresh of that.
     held: int = 0
     key: str = ""
@@ -121,7 +131,10 @@ class Session:
             assert confirmed_at is not None
             if now >= confirmed_at + GRACE_PERIOD:
                 is_last_eight = self.newest - number <= REMEMBERED_KEYS
-                return "later" if key and key == made.key and is_last_eight else "reuse"
+                if not (key and key == made.key and is_last_eight):
+                    return "reuse"
+                first_at, _ = self.two_places.get(late(number), (now, False))
+                return "later" if now < first_at + PATIENCE else "reuse"
         if key and key == made.key:
             return "retry"
         if not key and not made.key and not strict:
@@ -156,17 +169,27 @@ class Session:
             last.raw_access_tokens.append(pair["access_token"])
             last.issued_at = now
             last.access_expires_at = min(now + ACCESS_TTL, self.ends_at)
-        if place.differs(last.place):
-            self.two_places[self.newest, ANOTHER_SOURCE] = 1
-        elif key != self.generations[number + 1].key:
-            self.two_places[self.newest, ANOTHER_KEY] = 1
+        key_differs = key != self.generations[number + 1].key
+        if place.differs(last.place, key_differs=key_differs):
+            self.tell(f"{ANOTHER_SOURCE} {self.newest}", now, is_mailed=True)
+        elif key_differs:
+            self.tell(f"{ANOTHER_KEY} {self.newest}", now, is_mailed=False)
         self.assert_is_newest(pair, now)
+
+    def tell(self, what: str, now: datetime, *, is_mailed: bool) -> None:
+        """Record something once; mailed at most once a day."""
+        recent = any(at > now - MAIL_INTERVAL for at in self.away_at)
+        if what not in self.two_places:
+            self.two_places[what] = (now, is_mailed and not recent)
+            self.away_at.extend([now] * is_mailed)
 
     def assert_is_newest(self, pair: dict[str, Any], now: datetime) -> None:
         assert pair["generation"] == self.newest
         assert pair["access_token"] == self.last.raw_access_tokens[-1]
         assert pair["refresh_token"] == self.last.raw_refresh_token
-        assert pair["expires_in"] == max(0, (self.last.access_expires_at - now) // SECOND)
+        # As if it had not been used: whoever asks shall not learn that it was.
+        unused_until = min(self.last.access_expires_at, self.last.issued_at + ACCESS_TTL)
+        assert pair["expires_in"] == max(0, (unused_until - now) // SECOND)
         assert pair["refresh_token_expires_in"] == (self.ends_at - now) // SECOND
         assert pair["session_expires_in"] == (self.opened_at + ABSOLUTE - now) // SECOND
 

@@ -4,18 +4,17 @@ A retry that the app did not make itself, as far as can be told: it came with an
 key than the refresh that it repeats, or from another network and another user agent.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from authx.context import Source, network_of
 from authx.models import DeviceSession, EventKind, SecurityEvent
-from authx.models.trail import SecurityEventQuerySet
 from authx.sessions.locking import atomic
 from authx.trail.recording import event_of, record_all
 
 ANOTHER_KEY: Final = "another idempotency key"
 ANOTHER_SOURCE: Final = "another source"
-LATE_DUPLICATE: Final = "late duplicate"
 # At most one mail about a session in so long; the events go on.
 MAIL_INTERVAL: Final = timedelta(days=1)
 # An app that is told to wait reads its store again; what still comes after so long is no app.
@@ -28,9 +27,9 @@ def note_two_places(
     """Record that the newest pair was handed out to a second place; it ends nothing by itself."""
     once = f"at generation {session.generation}"
     if _source_differs(session, source, key_differs=key_differs):
-        _record_once(session, f"{ANOTHER_SOURCE}, {once}", now, is_mailed=True)
+        _record_once(session, [f"{ANOTHER_SOURCE}, {once}"], now)
     elif key_differs:
-        _record_once(session, f"{ANOTHER_KEY}, {once}", now, is_mailed=False)
+        _record_once(session, [f"{ANOTHER_KEY}, {once}"], now)
 
 
 def is_patient(session: DeviceSession, *, generation: int, source: Source, now: datetime) -> bool:
@@ -38,10 +37,11 @@ def is_patient(session: DeviceSession, *, generation: int, source: Source, now: 
 
     It is not if the same one came long before: then the key was copied together with the token.
     """
-    is_mailed = _source_differs(session, source, key_differs=False)
-    reason = f"{LATE_DUPLICATE} of generation {generation}"
-    first_at = _record_once(session, reason, now, is_mailed=is_mailed)
-    return now < first_at + PATIENCE
+    reasons = [f"late duplicate of generation {generation}"]
+    reasons.append(f"{ANOTHER_SOURCE}, {reasons[0]}")
+    if _source_differs(session, source, key_differs=False):
+        reasons.reverse()
+    return now < _record_once(session, reasons, now) + PATIENCE
 
 
 def _source_differs(session: DeviceSession, source: Source, *, key_differs: bool) -> bool:
@@ -58,32 +58,27 @@ def _source_differs(session: DeviceSession, source: Source, *, key_differs: bool
     return (moved or agent_differs) if key_differs else (moved and agent_differs)
 
 
-def _record_once(
-    session: DeviceSession, reason: str, now: datetime, *, is_mailed: bool
-) -> datetime:
-    """Record a reason once, however often it comes; return when that was."""
+def _record_once(session: DeviceSession, reasons: Sequence[str], now: datetime) -> datetime:
+    """Record the first of some reasons, unless one of them is; return when the earliest was.
+
+    Mailed where the source differs, at most once a MAIL_INTERVAL.
+    """
+    recorded = SecurityEvent.objects.filter(
+        user_id=session.user_id, session_id=session.pk, kind=EventKind.TWO_PLACES
+    )
     with atomic():
         # Held, so that of retries side by side one records.
         locked = DeviceSession.objects.select_for_update(no_key=True).filter(pk=session.pk)
         list(locked.values("pk"))
-        recorded_at: datetime | None = (
-            _recorded(session).filter(reason=reason).values_list("created_at", flat=True).first()
-        )
+        same = recorded.filter(reason__in=reasons).order_by("created_at")
+        recorded_at: datetime | None = same.values_list("created_at", flat=True).first()
         if recorded_at is not None:
             return recorded_at
-        event = event_of(EventKind.TWO_PLACES, session=session, reason=reason)
+        event = event_of(EventKind.TWO_PLACES, session=session, reason=reasons[0])
         event.created_at = now
-        event.is_mailed = is_mailed and not _was_mailed(session, now)
+        mailed = recorded.filter(
+            reason__startswith=ANOTHER_SOURCE, created_at__gt=now - MAIL_INTERVAL
+        )
+        event.is_mailed = reasons[0].startswith(ANOTHER_SOURCE) and not mailed.exists()
         record_all([event])
     return now
-
-
-def _recorded(session: DeviceSession) -> SecurityEventQuerySet:
-    return SecurityEvent.objects.filter(
-        user_id=session.user_id, session_id=session.pk, kind=EventKind.TWO_PLACES
-    )
-
-
-def _was_mailed(session: DeviceSession, now: datetime) -> bool:
-    recent = _recorded(session).filter(created_at__gt=now - MAIL_INTERVAL)
-    return recent.exclude(reason__startswith=ANOTHER_KEY).exists()
