@@ -42,7 +42,7 @@ check: $(VENV)/.test tests/clients/node_modules
 	diff -u schema.yaml .local/schema.yaml
 	$(PYTEST) --cov --cov-report=term-missing
 	@echo "== what must also hold on SQLite"
-	DATABASE_URL=sqlite:///.local/test.sqlite3 $(PYTEST) -q -m "not postgresql" $(addprefix --ignore=tests/test_,$(NO_DATABASE:=.py))
+	DATABASE_URL=sqlite:///.local/test.sqlite3 $(PYTEST) -q -m "not postgresql and not soak" $(addprefix --ignore=tests/test_,$(NO_DATABASE:=.py))
 	@echo "== known weaknesses of what production runs"
 	@$(BIN)/python -m tests.audit -r requirements/base.txt
 

@@ -4,7 +4,7 @@ That rivals really meet is shown by processes in test_races.py and test_parallel
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -16,11 +16,15 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
 from django.db import connection
+from django.db.models import FloatField
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from authx.errors import CredentialsChangedError
 from authx.models import DeviceSession, PasswordFailures, SweepLease
 from authx.sessions import credentials, opening, refresh, statements, sweep
+from authx.sessions.compiled import CompiledSelect, Parameter
+from authx.trail import acquaintance
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone, error_of
 
@@ -149,7 +153,43 @@ def test_statements_go_through_djangos_own_cursor_on_another_database(
     clock: Clock, phone: Phone, settings: Any
 ) -> None:
     # As on SQLite: values are prepared by their fields, instants are read by Django's loader.
-    with mock.patch.object(connection, "vendor", "another"):
+    compiled = (statements._rotate, statements._note_use)
+    with ExitStack() as world:
+        for one in compiled:
+            world.enter_context(mock.patch.dict(one._statements, clear=True))
+        world.enter_context(mock.patch.object(connection, "vendor", "another"))
         assert phone.refresh().is_signed_in
         clock.forward(minutes=5)
         assert phone.refresh().is_signed_in
+
+
+def test_a_compiled_statement_keeps_constants_and_converters(phone: Phone) -> None:
+    column: Any = DeviceSession._meta.get_field("name")
+    name = Parameter("name", column)
+    named = DeviceSession.objects.filter(name=name, generation=0)
+    select = CompiledSelect(lambda: named.annotate(number=Cast("generation", FloatField())))
+    for vendor, plans in (
+        ("another", 0),
+        (connection.vendor, int(connection.vendor == "postgresql")),
+    ):
+        with mock.patch.object(connection, "vendor", vendor):
+            found = select.get(using="default", name="phone")
+            assert select.get(using="default", name="tablet") is None
+        assert isinstance(vars(found)["number"], float)
+        assert len(select._plans) == plans
+
+
+def test_a_sign_in_beside_a_sign_out_of_what_it_replaces_decides_anew(phone: Phone) -> None:
+    # The sign-out comes on the same connection, so that it is undone with what it interrupts.
+    look, looks = acquaintance.look_at, list[int]()
+
+    def look_and_be_late(*named: Any, **more: Any) -> Any:
+        seen = look(*named, **more)
+        if not looks:
+            phone.send("POST", "logout")
+        looks.append(1)
+        return seen
+
+    with mock.patch.object(opening, "look_at", look_and_be_late):
+        assert Phone(device=phone.device).sign_in().is_signed_in
+    assert len(looks) == 2

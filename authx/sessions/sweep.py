@@ -27,6 +27,8 @@ LEASE_ID: Final = 1
 BATCH_SECONDS: Final = 0.2
 SMALLEST_BATCH: Final = 100
 LARGEST_BATCH: Final = 250_000
+# The physical address of a row, and how PostgreSQL looks one up without a join.
+ADDRESSES: Final = {"postgresql": ("ctid", "= ANY(ARRAY(%s))")}
 # A batch is at most so many times as large as the one before it, or as small.
 STEP: Final = 4
 
@@ -147,12 +149,12 @@ def _delete_statement(
     would take twice as long.
     """
     table = connection.ops.quote_name(batch.model._meta.db_table)
-    address, found = "rowid", "IN (%s)"
-    if connection.vendor == "postgresql":
-        address, found = "ctid", "= ANY(ARRAY(%s))"
-    addresses = batch.annotate(address=RawSQL(f"{table}.{address}", ())).values("address")[:size]  # noqa: S611 -- names of ours
+    address, found = ADDRESSES.get(connection.vendor, ("rowid", "IN (%s)"))
+    # Names of ours, quoted by Django; every value stays a parameter.
+    column = RawSQL(f"{table}.{address}", ())  # noqa: S611 # nosec B611
+    addresses = batch.annotate(address=column).values("address")[:size]
     sql, parameters = addresses.query.get_compiler(connection=connection).as_sql()
-    return f"DELETE FROM {table} WHERE {address} {found % sql}", parameters  # noqa: S608 -- the same
+    return f"DELETE FROM {table} WHERE {address} {found % sql}", parameters  # noqa: S608 # nosec B608
 
 
 def _leases() -> models.QuerySet[SweepLease]:
