@@ -11,16 +11,16 @@ from rest_framework.exceptions import AuthenticationFailed
 from tests.phone import Phone
 
 
-def updates() -> tuple[int, int]:
-    """Return how many rows of sessions were updated, and how many of them HOT."""
+def updates() -> tuple[int, int, int]:
+    """Return how many rows of sessions were updated, HOT, and to another page for want of room."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_stat_force_next_flush()")
         cursor.execute(
-            "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables"
+            "SELECT n_tup_upd, n_tup_hot_upd, n_tup_newpage_upd FROM pg_stat_user_tables"
             " WHERE relname = 'authx_devicesession'"
         )
-        updated, hot = cursor.fetchone()
-    return updated, hot
+        updated, hot, moved = cursor.fetchone()
+    return updated, hot, moved
 
 
 @pytest.mark.no_cover
@@ -35,9 +35,14 @@ def test_refreshes_and_confirmations_are_hot_updates(alice: User, settings: Any)
         for phone in phones:
             phone.refresh()
             assert phone.is_signed_in
-    updated, hot = (after - earlier for after, earlier in zip(updates(), before, strict=True))
+    updated, hot, moved = (
+        after - earlier for after, earlier in zip(updates(), before, strict=True)
+    )
     assert updated == 40 * 5 * 2
-    assert hot >= 0.95 * updated, (hot, updated)
+    # A long transaction of another test keeps old versions, and so pages full; `make bench`, which
+    # is alone on its server, fails below 95 %. Here, nothing but want of room makes one not HOT.
+    assert hot + moved == updated
+    assert hot > 0.75 * updated, (hot, updated)
 
 
 @pytest.mark.postgresql
