@@ -67,7 +67,7 @@ def crashed(database: Database) -> AbstractContextManager[None]:
 def frozen(database: Database) -> Iterator[None]:
     database.freeze()
     yield
-    # A request gives up on its answer, then on a new connection (connect_timeout, 3 s); with a margin.
+    # A request gives up on its answer, then on a new connection (3 s); with a margin.
     time.sleep(PATIENCE + 3 + 1)
     database.thaw()
 
