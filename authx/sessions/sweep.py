@@ -146,7 +146,7 @@ def _delete_statement(
     """Return a DELETE over a limited and locked sub-select.
 
     On PostgreSQL by physical address, which the lock keeps: looking each row up by its key again
-    would take twice as long.
+    would take several times as long.
     """
     table = connection.ops.quote_name(batch.model._meta.db_table)
     address, found = ADDRESSES.get(connection.vendor, ("rowid", "IN (%s)"))
