@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import hypothesis
 import pytest
 import time_machine
 from django.contrib.auth import get_user_model
@@ -17,12 +18,23 @@ from django.utils import timezone
 
 from authx import clock as shared_clock
 from authx.throttling.store import store
+from tests.effort import SOAK, rounds
 from tests.phone import PASSWORD, Phone
 from tests.secrets_watch import _watch, watch
 
 __all__ = ["_watch", "watch"]
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+# The gate tries the same examples in each run; a test that names no number of them takes these.
+hypothesis.settings.register_profile(
+    "effort",
+    max_examples=rounds(25, 500),
+    derandomize=not SOAK,
+    deadline=None,
+    database=None,
+)
+hypothesis.settings.load_profile("effort")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -26,8 +26,6 @@ REFUSAL_CHALLENGE = 'Bearer realm="api", error="invalid_token"'
 CHALLENGE = 'Bearer realm="api"'
 
 fuzzed = hypothesis.settings(
-    deadline=None,
-    database=None,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 

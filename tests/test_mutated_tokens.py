@@ -13,9 +13,6 @@ from tests.conftest import Statements
 from tests.phone import CLIENT, Phone, error_of
 
 fuzzed = hypothesis.settings(
-    deadline=None,
-    database=None,
-    max_examples=80,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 PREFIX = 4

@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 
 from authx.models import DeviceSession
 from tests.crew import Crew
+from tests.effort import rounds
 from tests.phone import Phone
 
 pytestmark = [
@@ -18,8 +19,8 @@ pytestmark = [
 ]
 
 PROCESSES = 16
-ROUNDS = 20
-VARIANT_ROUNDS = 8
+ROUNDS = rounds(4, 20)
+VARIANT_ROUNDS = rounds(2, 8)
 
 
 def refresh(token: str) -> tuple[int, dict[str, Any]]:

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 
 from authx.models import DeviceSession
 from tests.crew import Crew
+from tests.effort import rounds
 from tests.phone import PASSWORD, Phone
 
 pytestmark = [
@@ -19,7 +20,7 @@ pytestmark = [
 ]
 
 PROCESSES = 8
-ROUNDS = 10
+ROUNDS = rounds(2, 10)
 
 
 def sign_in(installation_id: str) -> tuple[int, dict[str, Any]]:

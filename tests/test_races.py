@@ -1,6 +1,6 @@
 """What ends sessions, racing what prolongs them: nothing survives that should not, no 5xx.
 
-Run by processes against PostgreSQL: 200 times what ends a session for good, 50 times its variants.
+Processes race on PostgreSQL: a few rounds in the gate, hundreds in `make soak`.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ from authx.sessions.opening import open_session
 from authx.sessions.sweep import sweep
 from authx.sessions.values import Device
 from tests.crew import Crew
+from tests.effort import rounds
 from tests.phone import PASSWORD, Phone
 
 pytestmark = [
@@ -29,8 +30,8 @@ pytestmark = [
     pytest.mark.usefixtures("without_limits"),
 ]
 
-ROUNDS = 200
-VARIANT_ROUNDS = 50
+ROUNDS = rounds(8, 200)
+VARIANT_ROUNDS = rounds(4, 50)
 NEW_PASSWORD = "another horse entirely, honest"
 
 

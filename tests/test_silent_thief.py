@@ -23,6 +23,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from tests.conftest import Clock
+from tests.effort import rounds
 from tests.silent_thief import (
     ELSEWHERE,
     HOME,
@@ -130,8 +131,8 @@ def test_on_a_database_each_of_a_sample_goes_as_in_memory(
     alice: User, clock: Clock, setting: Setting
 ) -> None:
     # Evenly spread over the 531,441 of six steps.
-    sample = list(islice(product(MOVES, repeat=6), 0, None, 5281))
-    assert len(sample) > 100
+    step = 531_441 // rounds(12, 101)
+    sample = list(islice(product(MOVES, repeat=6), 0, None, step))
     for moves in sample:
         on_database = trace(OverHTTP(alice, clock), setting, moves)
         server = InMemory()

@@ -2,11 +2,9 @@
 
 Keys, several generations in grace, sources: each answer is the one that the design foretells, the
 row is as it says after each step, and an app that keeps the rules of docs/clients.md is never
-signed out without a cause. The examples are the same in each run; `make soak` tries 300 others,
-LONG_RUN=2000 in the environment that many.
+signed out without a cause. The gate tries the same few examples in each run, `make soak` 300 others.
 """
 
-import os
 from contextlib import ExitStack
 from datetime import timedelta
 from http import HTTPStatus
@@ -17,7 +15,6 @@ from uuid import UUID
 import pytest
 import time_machine
 from django.contrib.auth.models import User
-from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
 from hypothesis import HealthCheck, settings, stateful
@@ -27,6 +24,7 @@ from authx.models import DeviceSession, Notice, RevocationReason, SecurityEvent,
 from authx.sessions.revocation import revoke_session
 from authx.sessions.sweep import SweepReport, sweep
 from tests.conftest import NOON
+from tests.effort import SOAK, rounds
 from tests.phone import Phone, error_of
 from tests.session_model import PLACES, ROW, Place, Session, late
 from tests.test_introspect import a_service, told
@@ -35,9 +33,7 @@ MOMENTS = st.sampled_from([timedelta(seconds=n) for n in (0, 1, 9, 10, 10, 15)])
 JUST_BEFORE = st.sampled_from([timedelta(seconds=10, microseconds=-1), timedelta(microseconds=1)])
 LONG = st.sampled_from([timedelta(minutes=n) for n in (10, 15, 15, 60, 60, 1440, 41760, 43200)])
 SPANS = MOMENTS | JUST_BEFORE | LONG
-LONG_RUN = int(os.environ.get("LONG_RUN", "300"))
-EXAMPLES = 25 if connection.vendor == "postgresql" else 5
-RUN = settings(max_examples=EXAMPLES, stateful_step_count=40, derandomize=True)
+RUN = settings(max_examples=rounds(8, 300), stateful_step_count=40, derandomize=not SOAK)
 RUN = settings(RUN, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 PICK, BACK, WHERE = st.integers(0, 9), st.integers(0, 3), st.sampled_from(PLACES)
 KEYED = st.lists(st.booleans(), min_size=2, max_size=9)
@@ -310,20 +306,9 @@ class Devices(stateful.RuleBasedStateMachine):
 
 
 @pytest.mark.no_cover
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(0)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("retry", ["until_confirmed", "strict"])
 def test_no_order_of_events_breaks_a_promise(retry: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Devices, "retry", retry)
     stateful.run_state_machine_as_test(Devices, settings=RUN)
-
-
-@pytest.mark.soak
-@pytest.mark.no_cover
-@pytest.mark.timeout(0)
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("retry", ["until_confirmed", "strict"])
-def test_nor_do_many_more_orders(retry: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Devices, "retry", retry)
-    more = settings(RUN, max_examples=LONG_RUN, derandomize=False)
-    stateful.run_state_machine_as_test(Devices, settings=more)

@@ -20,6 +20,7 @@ from pytest_django import Settings
 from authx.models import DeviceSession
 from authx.sessions.sweep import SweepReport, _next_size, sweep
 from tests.conftest import NOON, Clock, Statements
+from tests.effort import rounds
 from tests.phone import Phone, error_of
 
 RETENTION = timedelta(days=7)
@@ -100,7 +101,7 @@ def test_nothing_to_do_costs_one_look_a_table(
 
 
 @pytest.mark.django_db
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=rounds(10, 200))
 @given(offsets=st.lists(st.tuples(OFFSETS, st.none() | OFFSETS), max_size=8))
 def test_exactly_the_sessions_that_ended_before_the_retention_go(
     offsets: list[tuple[timedelta, timedelta | None]],
