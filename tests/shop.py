@@ -5,6 +5,7 @@ Real `manage.py` processes on a SQLite file, talked to over real HTTP.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -43,6 +44,13 @@ class Shop:
         self.append("accounts/__init__.py", "")
         self.append("shop/settings.py", "INSTALLED_APPS += ['accounts']")
         install_wheel(self.site)
+
+    def copy(self, root: Path) -> "Shop":
+        """Return a copy in another directory, with what is in its database."""
+        twin = object.__new__(Shop)
+        twin.root, twin.site = root / "project", self.site
+        shutil.copytree(self.root, twin.root)
+        return twin
 
     def append(self, path: str, code: str) -> None:
         with (self.root / path).open("a") as file:

@@ -1,6 +1,8 @@
 """Projects that move over from another scheme: nobody is signed out before the date."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
@@ -10,11 +12,16 @@ import pytest
 from tests.phone import PASSWORD
 from tests.shop import Shop
 
-MAKE_PEOPLE = f"""
-from django.contrib.auth.models import User
-alice = User.objects.create_user("alice", password={PASSWORD!r})
-bob = User.objects.create_user("bob", password={PASSWORD!r})
+USERS = ["alice", "bob", "carol", "dave"]
+MIGRATE = """
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
 """
+MAKE_USERS = f"""
+from django.contrib.auth.models import User
+users = [User.objects.create_user(name, password={PASSWORD!r}) for name in {USERS}]
+"""
+QUICK_HASHER = "PASSWORD_HASHERS = ['django.contrib.auth.hashers.MD5PasswordHasher']"
 NAME_VIEW = """
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
@@ -40,11 +47,12 @@ for name in {"OldRefreshView", "OldLogoutView", "OldLogoutAllView"} & set(dir(ol
 """
 PHONE = {"installation_id": "phone"}
 CREDENTIALS = {"username": "alice", "password": PASSWORD}
+Tokens = dict[str, list[str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scheme:
-    """An older scheme: how a project had it, and how it hands out a token to Alice."""
+    """An older scheme: how a project had it, and how it hands out tokens, a line for each user."""
 
     heading: str
     settings: str
@@ -64,7 +72,7 @@ DRF = Scheme(
     heading="From DRF's TokenAuthentication",
     settings="INSTALLED_APPS += ['rest_framework.authtoken']",
     token="from rest_framework.authtoken.models import Token\n"
-    "print(Token.objects.create(user=alice).key)",
+    "for user in users: print(Token.objects.create(user=user).key)",
     header="Token",
     habit="/users/exchange",
     renewal="/users/exchange",
@@ -77,9 +85,9 @@ JWT = Scheme(
     heading="From SimpleJWT",
     settings="INSTALLED_APPS += ['rest_framework_simplejwt.token_blacklist']",
     token="from rest_framework_simplejwt.tokens import RefreshToken\n"
-    "refresh = RefreshToken.for_user(alice)\n"
-    "print(refresh.access_token)\n"
-    "print(refresh)",
+    "for user in users:\n"
+    "    refresh = RefreshToken.for_user(user)\n"
+    "    print(refresh.access_token, refresh)",
     header="Bearer",
     habit="/old/OldRefreshView",
     renewal="/old/OldRefreshView",
@@ -102,8 +110,7 @@ KNOX = Scheme(
     heading="From stock Knox",
     settings="INSTALLED_APPS += ['rest_framework', 'knox']",
     token="from knox.models import AuthToken\n"
-    "print(AuthToken.objects.create(alice)[1])\n"
-    "print(AuthToken.objects.create(bob)[1])",
+    "for user in users: print(*(AuthToken.objects.create(user)[1] for _ in range(2)))",
     header="Token",
     habit="/old/OldLogoutView",
     renewal="/users/exchange",
@@ -119,12 +126,12 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def populated(scheme: Scheme, directory: Path) -> tuple[Shop, list[str]]:
-    """Return a project of the old scheme with people in it, and the tokens that they hold."""
+def populate(scheme: Scheme, directory: Path) -> tuple[Shop, Tokens]:
+    """Return a project of the old scheme with users in it, and the tokens that each holds."""
     shop = Shop(directory)
-    shop.append("shop/settings.py", scheme.settings)
-    shop.manage("migrate")
-    return shop, shop.shell(MAKE_PEOPLE + scheme.token)
+    shop.append("shop/settings.py", f"{scheme.settings}\n{QUICK_HASHER}")
+    lines = shop.shell(MIGRATE + MAKE_USERS + scheme.token)
+    return shop, {name: line.split() for name, line in zip(USERS, lines, strict=True)}
 
 
 def move_over(shop: Shop, scheme: Scheme) -> None:
@@ -141,34 +148,65 @@ def move_over(shop: Shop, scheme: Scheme) -> None:
     shop.manage("migrate")
 
 
-EVERY_SCHEME = pytest.mark.parametrize(
-    "scheme", [DRF, JWT, KNOX], ids=lambda scheme: scheme.heading
-)
+@dataclass(frozen=True)
+class Moved:
+    """A project that has moved over, while the old tokens are good, and a client of its server."""
+
+    scheme: Scheme
+    shop: Shop
+    tokens: Tokens
+    http: httpx.Client
+
+    def old(self, user: str) -> dict[str, str]:
+        return {"Authorization": f"{self.scheme.header} {self.tokens[user][0]}"}
+
+    def last(self, user: str) -> dict[str, str]:
+        return {"Authorization": f"{self.scheme.header} {self.tokens[user][-1]}"}
+
+    def body(self, user: str) -> dict[str, str]:
+        return PHONE | {"refresh": self.tokens[user][-1]}
 
 
-@EVERY_SCHEME
+@pytest.fixture(scope="module")
+def populated(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[Scheme], tuple[Shop, Tokens]]:
+    """Return what gives the project of a scheme; to be copied, not changed."""
+    return cache(lambda scheme: populate(scheme, tmp_path_factory.mktemp("populated")))
+
+
+@pytest.fixture(scope="module", params=[DRF, JWT, KNOX], ids=lambda scheme: scheme.heading)
+def moved(
+    request: pytest.FixtureRequest,
+    populated: Callable[[Scheme], tuple[Shop, Tokens]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Moved]:
+    before, tokens = populated(request.param)
+    shop = before.copy(tmp_path_factory.mktemp("moved"))
+    move_over(shop, request.param)
+    with shop.serving() as http:
+        yield Moved(request.param, shop, tokens, http)
+
+
 def test_an_old_token_works_until_the_date_and_is_worth_a_pair(
-    scheme: Scheme, tmp_path: Path
+    moved: Moved, tmp_path: Path
 ) -> None:
-    shop, tokens = populated(scheme, tmp_path)
-    old, last = ({"Authorization": f"{scheme.header} {tokens[at]}"} for at in (0, -1))
-    move_over(shop, scheme)
-    with shop.serving() as http:
-        assert_works_and_says_until_when(http, old)
-        assert old_login(http).status_code == HTTPStatus.OK
-        assert refusals(http, scheme) == scheme.refusals
-        assert http.post(
-            scheme.habit, json=PHONE | {"refresh": tokens[-1]}, headers=last
-        ).is_success
-        http.post("/users/exchange", json=PHONE, headers=old)  # Its answer is lost.
-        pair = http.post("/users/exchange", json=PHONE, headers=old).json()
-        assert http.get("/name", headers=bearer(pair["access_token"])).json() == "alice"
-        devices = http.get("/users/devices", headers=bearer(pair["access_token"])).json()
-        assert [device["installation_id"] for device in devices] == ["phone"]
-    shop.retire(year=2020)
-    with shop.serving() as http:
+    old, last, body, http = moved.old("alice"), moved.last("alice"), moved.body("alice"), moved.http
+    habit = moved.scheme.habit
+    assert_works_and_says_until_when(http, old)
+    assert old_login(http).status_code == HTTPStatus.OK
+    assert refusals(http, moved.scheme) == moved.scheme.refusals
+    assert http.post(habit, json=body, headers=last).is_success
+    http.post("/users/exchange", json=PHONE, headers=old)  # Its answer is lost.
+    pair = http.post("/users/exchange", json=PHONE, headers=old).json()
+    assert http.get("/name", headers=bearer(pair["access_token"])).json() == "alice"
+    devices = http.get("/users/devices", headers=bearer(pair["access_token"])).json()
+    assert [device["installation_id"] for device in devices] == ["phone"]
+    later = moved.shop.copy(tmp_path)
+    later.retire(year=2020)
+    with later.serving() as http:
         assert_is_over(http, old)
-        again = http.post(scheme.habit, json=PHONE | {"refresh": tokens[-1]}, headers=last)
+        again = http.post(habit, json=body, headers=last)
         assert again.status_code == HTTPStatus.UNAUTHORIZED
         assert http.get("/name", headers=bearer(pair["access_token"])).json() == "alice"
 
@@ -202,83 +240,77 @@ def assert_is_over(http: httpx.Client, old: dict[str, str]) -> None:
         assert refused.headers["Sunset"] == "Wed, 01 Jan 2020 00:00:00 GMT"
 
 
-@EVERY_SCHEME
-def test_a_sign_out_everywhere_ends_old_tokens(scheme: Scheme, tmp_path: Path) -> None:
-    shop, tokens = populated(scheme, tmp_path)
-    move_over(shop, scheme)
-    old = {"Authorization": f"{scheme.header} {tokens[0]}"}
-    body = PHONE | {"refresh": tokens[-1]}
-    with shop.serving() as http:
-        pair = http.post("/users/exchange", json={}, headers=old).json()
-        assert http.post(scheme.renewal, json=body, headers=old).is_success
-        ended = http.post("/users/logout-all", json={}, headers=bearer(pair["access_token"]))
-        assert ended.is_success
-        again = http.post(scheme.renewal, json=body, headers=old)
-        assert again.status_code == HTTPStatus.UNAUTHORIZED
+def test_a_sign_out_everywhere_ends_old_tokens(moved: Moved) -> None:
+    http, old, body = moved.http, moved.old("bob"), moved.body("bob")
+    pair = http.post("/users/exchange", json={}, headers=old).json()
+    assert http.post(moved.scheme.renewal, json=body, headers=old).is_success
+    ended = http.post("/users/logout-all", json={}, headers=bearer(pair["access_token"]))
+    assert ended.is_success
+    again = http.post(moved.scheme.renewal, json=body, headers=old)
+    assert again.status_code == HTTPStatus.UNAUTHORIZED
+
+
+@pytest.mark.parametrize("moved", [KNOX], indirect=True, ids=lambda scheme: scheme.heading)
+def test_a_new_password_ends_old_tokens_and_old_apps_can_end_everything(moved: Moved) -> None:
+    http, carol, dave = moved.http, moved.old("carol"), moved.old("dave")
+    passwords = {"current_password": PASSWORD, "new_password": "correct horse battery"}
+    pair = http.post("/users/exchange", json={}, headers=carol).json()
+    new = bearer(pair["access_token"])
+    assert http.post("/users/password", json=passwords, headers=new).is_success
+    assert http.get("/name", headers=carol).status_code == HTTPStatus.UNAUTHORIZED
+    pair = http.post("/users/exchange", json={}, headers=dave).json()
+    assert http.post("/old/OldLogoutAllView", headers=dave).status_code == HTTPStatus.NO_CONTENT
+    for ended in (dave, bearer(pair["access_token"])):
+        assert http.get("/name", headers=ended).status_code == HTTPStatus.UNAUTHORIZED
 
 
 # The rows of stock Knox's table, as the database has them.
 ROWS = """
 from django.db import connection
 with connection.cursor() as cursor:
-    cursor.execute("SELECT * FROM knox_authtoken ORDER BY user_id")
+    cursor.execute("SELECT * FROM knox_authtoken ORDER BY user_id, created")
     for row in cursor.fetchall(): print(row)
 """
 TABLES = """
 from django.db import connection
 print(*(table for table in connection.introspection.table_names() if table.startswith("knox")))
 """
-DELETE_BOB = (
-    "from django.contrib.auth.models import User; User.objects.get(username='bob').delete()"
-)
+DELETE_BOB = """
+from django.contrib.auth.models import User
+User.objects.get(username="bob").delete()
+"""
 
 
-def test_stock_knox_loses_nothing_on_the_way_there_and_back(tmp_path: Path) -> None:
-    shop, tokens = populated(KNOX, tmp_path)
+def test_stock_knox_loses_nothing_on_the_way_there_and_back(
+    populated: Callable[[Scheme], tuple[Shop, Tokens]], tmp_path: Path
+) -> None:
+    before, tokens = populated(KNOX)
+    shop = before.copy(tmp_path)
     code, rows = shop.code(), shop.shell(ROWS)
-    assert len(rows) == 2
+    assert len(rows) == 2 * len(USERS)
     move_over(shop, KNOX)
-    assert shop.shell(ROWS) == rows
     shop.manage("makemigrations", "--check", "--dry-run")
-    shop.shell(DELETE_BOB)
-    assert shop.shell(ROWS) == rows[:1]
+    assert shop.shell(ROWS + DELETE_BOB + ROWS) == [*rows, *rows[:2], *rows[4:]]
     shop.manage("migrate", "authx", "zero")
     shop.go_back_to(code)
-    shop.manage("migrate")
+    token, _ = tokens["alice"]
     assert shop.shell(
-        "from knox.auth import TokenAuthentication\n"
-        f"print(TokenAuthentication().authenticate_credentials({tokens[0].encode()!r})[0])"
+        f"{MIGRATE}from knox.auth import TokenAuthentication\n"
+        f"print(TokenAuthentication().authenticate_credentials({token.encode()!r})[0])"
     ) == ["alice"]
-
-
-def test_a_new_password_ends_old_tokens_and_old_apps_can_end_everything(tmp_path: Path) -> None:
-    shop, (alices, bobs) = populated(KNOX, tmp_path)
-    move_over(shop, KNOX)
-    old, bob = ({"Authorization": f"Token {token}"} for token in (alices, bobs))
-    passwords = {"current_password": PASSWORD, "new_password": "correct horse battery"}
-    with shop.serving() as http:
-        pair = http.post("/users/exchange", json={}, headers=old).json()
-        alice = bearer(pair["access_token"])
-        assert http.post("/users/password", json=passwords, headers=alice).is_success
-        assert http.get("/name", headers=old).status_code == HTTPStatus.UNAUTHORIZED
-        pair = http.post("/users/exchange", json={}, headers=bob).json()
-        assert http.post("/old/OldLogoutAllView", headers=bob).status_code == HTTPStatus.NO_CONTENT
-        for ended in (bob, bearer(pair["access_token"])):
-            assert http.get("/name", headers=ended).status_code == HTTPStatus.UNAUTHORIZED
 
 
 def test_a_database_that_never_had_stock_knox_works_as_well(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
+    shop.append("shop/settings.py", QUICK_HASHER)
     move_over(shop, KNOX)
-    shop.shell(MAKE_PEOPLE)
+    shop.shell(MAKE_USERS)
     with shop.serving() as http:
         assert old_login(http).status_code == HTTPStatus.OK
-    assert len(shop.shell(ROWS)) == 1
-    shop.shell(DELETE_BOB)
+    assert len(shop.shell(ROWS + DELETE_BOB)) == 1
     # After the date the model goes, and what asks for it.
     (shop.root / "accounts" / "models.py").write_text("")
     (shop.root / "shop" / "urls.py").write_text("urlpatterns = []")
     shop.append("shop/settings.py", 'del REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"][0]')
     shop.manage("makemigrations", "accounts")
-    shop.manage("migrate")
-    assert shop.shell(TABLES) == [""]
+    assert shop.shell(MIGRATE + TABLES) == [""]
