@@ -4,14 +4,12 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 export PORT
-# Development mode shows every warning; its checks of each allocation would cost a third of the time.
-# What no database can change is tried once.
-NO_DATABASE := audit celery_checks checks cookies cors deployment_checks generated_requests \
-  guess_checks guides headers house_rules last_resort log_format moving_over plain_http schema \
-  security_page settings settings_page silent_thief start tokens trail_checks web_server wheel
-PYTEST := PYTHONMALLOC=pymalloc $(BIN)/python -X dev -m pytest --numprocesses=2 --dist=worksteal
+# Two tests at a time; a test that waits for a server leaves its core to the other one.
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
+# The parts of the gate run side by side, and each tells what it has to say when it is done.
+SIDE_BY_SIDE := --jobs=3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: run manage demo test check soak bench requirements schema clean
+.PHONY: run manage demo test check lint types deployment tests portable audit soak bench requirements schema clean
 
 run: $(VENV)/.local  ## Start everything on this machine: PostgreSQL, Valkey, web, worker, beat.
 	@$(BIN)/python -m backend.local run
@@ -26,13 +24,19 @@ demo: $(VENV)/.local  ## Tell the story of a session over real HTTP, on a stack 
 
 test: check  ## Set up, then the whole gate.
 
-check: $(VENV)/.test tests/clients/node_modules
+check: lint  ## The gate: lint first, then the rest side by side.
+	@$(MAKE) --no-print-directory $(SIDE_BY_SIDE) tests types portable deployment audit
+
+lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(BIN)/mypy .
 	$(BIN)/bandit -q -c pyproject.toml -r authx tasks backend
-	@echo "== deployment checks, migrations, schema"
+
+types: $(VENV)/.test
+	$(BIN)/mypy .
+
+deployment: $(VENV)/.test  ## Deployment checks, migrations, schema.
 	@SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
 	  DATABASE_URL='postgres://db.invalid/app?sslmode=verify-full' REDIS_URL=rediss://redis.invalid \
 	  ALLOWED_HOSTS=api.example.com NUM_PROXIES=1 CORS_ALLOWED_ORIGINS=https://app.example.com EMAIL_URL=smtp://mail.invalid \
@@ -40,14 +44,21 @@ check: $(VENV)/.test tests/clients/node_modules
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file .local/schema.yaml
 	diff -u schema.yaml .local/schema.yaml
+
+tests: $(VENV)/.test tests/clients/node_modules  ## All tests at their small size, on PostgreSQL, with coverage.
 	$(PYTEST) --cov --cov-report=term-missing
-	@echo "== what must also hold on SQLite"
-	DATABASE_URL=sqlite:///.local/test.sqlite3 $(PYTEST) -q -m "not postgresql and not soak" $(addprefix --ignore=tests/test_,$(NO_DATABASE:=.py))
-	@echo "== known weaknesses of what production runs"
+
+portable: $(VENV)/.test  ## What depends on the dialect of SQL, on SQLite.
+	DATABASE_URL=sqlite:///.local/test.sqlite3 $(BIN)/python -m pytest -q \
+	  -m "portable and not postgresql" $$(grep -l mark.portable tests/test_*.py)
+
+audit: $(VENV)/.test  ## Known weaknesses of what production runs.
 	@$(BIN)/python -m tests.audit -r requirements/base.txt
 
-soak: $(VENV)/.test tests/clients/node_modules  ## Run the tests that take minutes, and print what they report.
-	$(PYTEST) -m soak -rP
+# Development mode shows every warning; its checks of each allocation would cost a third of the time.
+soak: export SOAK ?= 1
+soak: $(VENV)/.test tests/clients/node_modules  ## The same tests at length, in development mode: make soak SOAK=5
+	PYTHONMALLOC=pymalloc $(BIN)/python -X dev -m pytest --numprocesses=2 --dist=worksteal --timeout=0 -rP
 
 bench: $(VENV)/.bench  ## Measure beside other systems, write docs/performance.md: make bench ARGS="--calls 50 --rows 50000"
 	@$(BIN)/python -W ignore -m tests.benchmarks $(ARGS)

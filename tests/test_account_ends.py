@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from authx.models import DeviceSession
 from tests.phone import PASSWORD, Phone, error_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.portable]
 
 NEW_PASSWORD = "another horse entirely, honest"
 

@@ -13,7 +13,7 @@ from authx.models import EventKind, SecurityEvent
 from tests.conftest import Clock, Statements
 from tests.phone import Phone, error_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.portable]
 
 
 def happen(user: User, count: int) -> None:

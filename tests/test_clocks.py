@@ -23,7 +23,7 @@ from authx.trail.notices import send_next_notice
 from tests.attacker import guess, statuses
 from tests.phone import Phone, error_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.portable]
 
 HOUR = timedelta(hours=1)
 OFF = pytest.mark.parametrize("off", [HOUR, -HOUR], ids=["an hour ahead", "an hour behind"])

@@ -15,6 +15,8 @@ from authx.models import DeviceSession, SweepLease
 from tests.conftest import Clock
 from tests.phone import Phone
 
+pytestmark = pytest.mark.portable
+
 Run = Callable[..., str]
 
 

@@ -19,6 +19,8 @@ from tests.crew import Crew
 from tests.phone import PASSWORD, Phone
 from tests.test_two_places import AWAY, HOME, refresh
 
+pytestmark = pytest.mark.portable
+
 BREAK = "SELECT pg_terminate_backend(%s)"
 
 

@@ -67,6 +67,7 @@ def test_no_answer_holds_what_the_database_keeps_secret(phone: Phone, path: str)
     assert phone.refresh_token not in text
 
 
+@pytest.mark.portable
 def test_list_begins_with_the_device_used_last(clock: Clock, phone: Phone, tablet: Phone) -> None:
     clock.forward(minutes=2)
     phone.call()
@@ -99,6 +100,7 @@ def test_without_auto_refresh_use_shows_all_the_same(
     assert phone.send("GET", "devices").json()[0]["last_used_at"] == "2026-01-05T12:05:00Z"
 
 
+@pytest.mark.portable
 def test_list_leaves_out_what_ended_and_what_is_somebody_elses(
     phone: Phone, tablet: Phone, of_bob: Phone
 ) -> None:
@@ -117,6 +119,7 @@ def test_detail_is_what_the_list_shows(phone: Phone, tablet: Phone) -> None:
     assert details == devices
 
 
+@pytest.mark.portable
 def test_rename_changes_the_name_and_nothing_else(phone: Phone, tablet: Phone) -> None:
     path = f"devices/{tablet.session_id}"
     before = phone.send("GET", path).json()
@@ -148,6 +151,7 @@ def test_rename_to_what_is_no_name_is_refused(phone: Phone, body: Any) -> None:
     assert DeviceSession.objects.get().name == "phone"
 
 
+@pytest.mark.portable
 def test_ending_a_device_ends_that_one(phone: Phone, tablet: Phone) -> None:
     response = phone.send("DELETE", f"devices/{tablet.session_id}")
     assert (response.status_code, response.content) == (204, b"")

@@ -19,7 +19,7 @@ from authx.backends import ModelBackend
 from authx.models import DeviceSession
 from tests.phone import PASSWORD, Phone, error_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.portable]
 
 NEW_PASSWORD = "another horse entirely, honest"
 

@@ -28,7 +28,7 @@ from authx.trail import acquaintance
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone, error_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.portable]
 
 REFUSED = (HTTPStatus.BAD_REQUEST, "invalid_grant")
 

@@ -24,7 +24,7 @@ from tests.conftest import Clock
 from tests.crew import Crew, die, exit_code_of
 from tests.phone import PASSWORD, Phone, grace_period_over
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.portable]
 
 NEW_PASSWORD = "another horse entirely"
 KILLED = -9

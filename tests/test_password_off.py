@@ -16,7 +16,11 @@ from tests.attacker import WRONG, guess, statuses
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone, error_of
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("without_limits")]
+pytestmark = [
+    pytest.mark.portable,
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("without_limits"),
+]
 
 NEW_PASSWORD = "another horse entirely, honest"
 LIST = "/admin/authx/passwordfailures/"

@@ -25,7 +25,6 @@ pytestmark = [
     pytest.mark.no_cover,
     pytest.mark.postgresql,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(240),
     # More at once than any phone or household does.
     pytest.mark.usefixtures("without_limits"),
 ]

@@ -10,7 +10,7 @@ from authx.models import DeviceSession
 from tests.conftest import Clock
 from tests.phone import Phone, error_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.portable]
 
 REFUSED = (HTTPStatus.BAD_REQUEST, "invalid_grant")
 

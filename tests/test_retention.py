@@ -10,7 +10,7 @@ from authx.sessions.sweep import count_sweepable, sweep
 from tests.conftest import Clock, Statements
 from tests.phone import Phone
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.portable]
 
 
 def test_an_event_is_kept_for_its_retention(clock: Clock, phone: Phone) -> None:

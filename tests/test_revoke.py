@@ -144,6 +144,7 @@ def test_a_session_that_expired_long_ago_gets_the_same_answer(clock: Clock, phon
     assert (response.status_code, response.content) == (200, b"{}")
 
 
+@pytest.mark.portable
 @pytest.mark.parametrize("content_type", [FORM, JSON])
 def test_form_and_json_are_both_read(phone: Phone, content_type: str) -> None:
     fields = {"token": phone.refresh_token, "token_type_hint": "refresh_token"}
@@ -192,6 +193,7 @@ def test_a_token_in_the_address_ends_nothing(phone: Phone) -> None:
     assert phone.is_signed_in
 
 
+@pytest.mark.portable
 def test_revoking_twice_revokes_once(clock: Clock, phone: Phone) -> None:
     revoke(phone.refresh_token)
     revoked_at = DeviceSession.objects.get().revoked_at

@@ -21,6 +21,8 @@ from tests.conftest import NOON, Clock, Statements
 from tests.phone import Phone, error_of
 from tests.test_introspect import a_service, ask, basic, told
 
+pytestmark = pytest.mark.portable
+
 UNKNOWN_SERVICE = (HTTPStatus.UNAUTHORIZED, "invalid_client")
 LIST = "/admin/authx/service/"
 

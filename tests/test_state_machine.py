@@ -2,7 +2,7 @@
 
 Keys, several generations in grace, sources: each answer is the one that the design foretells, the
 row is as it says after each step, and an app that keeps the rules of docs/clients.md is never
-signed out without a cause. The gate tries the same few examples in each run, `make soak` 300 others.
+signed out without a cause. The gate tries a few examples, the same in each run; `make soak` 300.
 """
 
 from contextlib import ExitStack
@@ -28,6 +28,8 @@ from tests.effort import SOAK, rounds
 from tests.phone import Phone, error_of
 from tests.session_model import PLACES, ROW, Place, Session, late
 from tests.test_introspect import a_service, told
+
+pytestmark = pytest.mark.portable
 
 MOMENTS = st.sampled_from([timedelta(seconds=n) for n in (0, 1, 9, 10, 10, 15)])
 JUST_BEFORE = st.sampled_from([timedelta(seconds=10, microseconds=-1), timedelta(microseconds=1)])
@@ -306,7 +308,6 @@ class Devices(stateful.RuleBasedStateMachine):
 
 
 @pytest.mark.no_cover
-@pytest.mark.timeout(0)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("retry", ["until_confirmed", "strict"])
 def test_no_order_of_events_breaks_a_promise(retry: str, monkeypatch: pytest.MonkeyPatch) -> None:

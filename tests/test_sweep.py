@@ -23,6 +23,8 @@ from tests.conftest import NOON, Clock, Statements
 from tests.effort import rounds
 from tests.phone import Phone, error_of
 
+pytestmark = pytest.mark.portable
+
 RETENTION = timedelta(days=7)
 FAR = timedelta(days=20)
 MICROSECOND = timedelta(microseconds=1)

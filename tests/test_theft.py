@@ -14,7 +14,7 @@ from authx.sessions.sweep import sweep
 from tests.conftest import Clock
 from tests.phone import Phone, error_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.portable]
 
 REFUSED = (HTTPStatus.BAD_REQUEST, "invalid_grant")
 

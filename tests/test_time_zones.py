@@ -16,7 +16,10 @@ SECOND = timedelta(seconds=1)
 SPRING = datetime(2026, 3, 8, 8, tzinfo=UTC)
 AUTUMN = datetime(2026, 11, 1, 7, tzinfo=UTC)
 
-pytestmark = pytest.mark.parametrize("change", [SPRING, AUTUMN], ids=["spring", "autumn"])
+pytestmark = [
+    pytest.mark.portable,
+    pytest.mark.parametrize("change", [SPRING, AUTUMN], ids=["spring", "autumn"]),
+]
 
 
 @pytest.fixture(autouse=True)

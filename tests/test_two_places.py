@@ -13,7 +13,7 @@ from tests.phone import Phone
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Answer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.portable]
 
 KEY, OTHER_KEY = "a-key-of-the-app", "a-key-of-another"
 HOME = {"REMOTE_ADDR": "192.0.2.1", "HTTP_USER_AGENT": "App/1 (phone)"}
