@@ -19,9 +19,9 @@ from schemathesis import BaseSchema, Case
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.parameters import ParameterLocation
 
-from authx.context import Source
+from authx.context import RequestContext
 from authx.models import DeviceSession
-from authx.sessions.opening import open_session
+from authx.sessions.open import open_session
 from authx.sessions.values import Device, TokenPair
 from tests.effort import SOAK, rounds
 from tests.phone import PASSWORD
@@ -100,7 +100,7 @@ def live_pair(alice: User) -> Callable[[], TokenPair]:
         if not pairs or not is_untouched(pairs[-1]):
             alice.set_password(PASSWORD)
             alice.save()
-            pairs.append(open_session(user=alice, device=Device(), source=Source()))
+            pairs.append(open_session(user=alice, device=Device(), source=RequestContext()))
         return pairs[-1]
 
     return give
@@ -143,7 +143,7 @@ def make_genuine(case: Case[Any], pair: TokenPair) -> None:
 
 
 def credentials_for(case: Case[Any], pair: TokenPair) -> dict[str, str]:
-    """Return what an operation wants to see: a service's credential, or a person's token."""
+    """Return what an operation wants to see: a service's credential, or a user's token."""
     if case.path != "/users/introspect":
         return bearer(pair)
     service = a_service()

@@ -141,7 +141,7 @@ def move_over(shop: Shop, scheme: Scheme) -> None:
     shop.append("shop/settings.py", "INSTALLED_APPS = list(dict.fromkeys(INSTALLED_APPS))")
     shop.append("shop/name.py", NAME_VIEW)
     shop.append("shop/urls.py", OLD_ADDRESSES)
-    shop.retire(year=2100)
+    shop.announce_sunset(year=2100)
     if scheme.migration:
         shop.manage("makemigrations", "accounts", "--name", "old_tokens")
         shop.follow(scheme.migration)
@@ -203,7 +203,7 @@ def test_an_old_token_works_until_the_date_and_is_worth_a_pair(
     devices = http.get("/users/devices", headers=bearer(pair["access_token"])).json()
     assert [device["installation_id"] for device in devices] == ["phone"]
     later = moved.shop.copy(tmp_path)
-    later.retire(year=2020)
+    later.announce_sunset(year=2020)
     with later.serving() as http:
         assert_is_over(http, old)
         again = http.post(habit, json=body, headers=last)

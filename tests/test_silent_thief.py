@@ -67,7 +67,7 @@ MISSED = {
     ("app", "superseded"): chosen(84, 12_420),
 }
 # Of those, the ones that show nothing at their end either.
-UNSEEN = chosen(1_610, 132_638)
+INVISIBLE = chosen(1_610, 132_638)
 
 
 def counted(setting: Setting, start: tuple[str, ...]) -> Count:
@@ -94,7 +94,7 @@ def test_with_keys_he_shows_at_the_next_refresh_of_either_holder(start: tuple[st
 def test_without_keys_these_interleavings_are_missed_and_no_others(start: tuple[str, ...]) -> None:
     count = counted(WITHOUT_KEYS, start)
     assert count.missed == MISSED
-    assert count.unseen == UNSEEN
+    assert count.unseen == INVISIBLE
 
 
 @from_each_start
