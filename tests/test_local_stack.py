@@ -18,7 +18,7 @@ from subprocess import PIPE, STDOUT, CompletedProcess, Popen
 import pytest
 
 from backend.local import ports, welcome
-from backend.local.client import Answer
+from backend.local.client import ErrorResponse
 from backend.local.device import Device
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(120)]
@@ -91,7 +91,7 @@ class Days:
     managed: CompletedProcess[str]
     beside: CompletedProcess[str]
     interrupted: End
-    next_morning: Answer
+    next_morning: ErrorResponse
     killed: End
 
 

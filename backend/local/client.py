@@ -10,7 +10,7 @@ TIMEOUT = 30  # seconds
 
 
 @dataclass(frozen=True)
-class Answer:
+class ErrorResponse:
     """A status and the decoded body."""
 
     status: int
@@ -23,13 +23,13 @@ def connect(url: str) -> HTTPConnection:
     return scheme(parts.netloc, timeout=TIMEOUT)
 
 
-def ask(url: str, method: str, path: str, body: str = "", **headers: str) -> Answer:
+def ask(url: str, method: str, path: str, body: str = "", **headers: str) -> ErrorResponse:
     """Send one request; raise OSError when no proper answer comes."""
     connection = connect(url)
     try:
         connection.request(method, path, body or None, headers)
         response = connection.getresponse()
-        return Answer(response.status, json.loads(response.read() or "null"))
+        return ErrorResponse(response.status, json.loads(response.read() or "null"))
     except (HTTPException, ValueError) as error:
         raise ConnectionError(f"{method} {path} is not answered properly: {error!r}") from error
     finally:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-from backend.local.client import Answer, ask, connect
+from backend.local.client import ErrorResponse, ask, connect
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -21,19 +21,19 @@ class Device:
     refresh_token: str = ""
     expires_in: int = 0
 
-    def sign_in(self, username: str, password: str) -> Answer:
+    def sign_in(self, username: str, password: str) -> ErrorResponse:
         device = {"installation_id": f"demo-{self.name}", "name": f"Demo {self.name}"}
         content = {"username": username, "password": password, "device": device}
         return self.keep(ask(self.url, "POST", "/users/login", json.dumps(content), **JSON))
 
-    def call(self, path: str = "/users/me", *, method: str = "GET") -> Answer:
+    def call(self, path: str = "/users/me", *, method: str = "GET") -> ErrorResponse:
         return ask(self.url, method, path, Authorization=f"Bearer {self.access_token}")
 
-    def exchange(self, refresh_token: str) -> Answer:
+    def exchange(self, refresh_token: str) -> ErrorResponse:
         """Ask for the next pair, and do not keep it."""
         return ask(self.url, "POST", "/users/token", refresh_form(refresh_token), **FORM)
 
-    def refresh(self) -> Answer:
+    def refresh(self) -> ErrorResponse:
         return self.keep(self.exchange(self.refresh_token))
 
     def lose_refresh(self) -> None:
@@ -45,7 +45,7 @@ class Device:
         finally:
             connection.close()
 
-    def keep(self, answer: Answer) -> Answer:
+    def keep(self, answer: ErrorResponse) -> ErrorResponse:
         if answer.status == HTTPStatus.OK:
             self.access_token, self.refresh_token = pair_of(answer)
             self.expires_in = answer.body["expires_in"]
@@ -56,5 +56,5 @@ def refresh_form(refresh_token: str) -> str:
     return urlencode({"grant_type": "refresh_token", "refresh_token": refresh_token})
 
 
-def pair_of(answer: Answer) -> tuple[str, str]:
+def pair_of(answer: ErrorResponse) -> tuple[str, str]:
     return answer.body["access_token"], answer.body["refresh_token"]

@@ -2,4 +2,4 @@
 
 
 class StackError(Exception):
-    """Raised with a sentence for the person at the terminal."""
+    """Raised with a sentence for the user at the terminal."""

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from backend.local.client import Answer
+from backend.local.client import ErrorResponse
 from backend.local.device import Device
 
 
@@ -15,7 +15,7 @@ def expect(what: str, came: object, expected: object) -> None:
         raise DeviationError(f"{what}: expected {expected}, came {came}")
 
 
-def expect_status(what: str, answer: Answer, expected: HTTPStatus) -> None:
+def expect_status(what: str, answer: ErrorResponse, expected: HTTPStatus) -> None:
     # Never the body of a success: it may be a pair.
     came = f"{answer.status}" + (
         f" {answer.body}" if answer.status >= HTTPStatus.BAD_REQUEST else ""
@@ -34,6 +34,6 @@ def expect_dead(device: Device) -> None:
     expect_refused(f"the {device.name}'s refresh token", device.exchange(device.refresh_token))
 
 
-def expect_refused(what: str, answer: Answer) -> None:
+def expect_refused(what: str, answer: ErrorResponse) -> None:
     expect_status(what, answer, HTTPStatus.BAD_REQUEST)
     expect(f"{what}, error", answer.body["error"], "invalid_grant")

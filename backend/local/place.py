@@ -8,8 +8,8 @@ from pathlib import Path
 
 from environs import FileAwareEnv
 
-from backend.kept_secret import kept_secret
 from backend.local.errors import StackError
+from backend.secret_file import get_or_create_secret
 
 env = FileAwareEnv()
 
@@ -28,7 +28,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def demo_password() -> str:
-    return kept_secret(LOCAL_DIR / "demo-password", length=16)
+    return get_or_create_secret(LOCAL_DIR / "demo-password", length=16)
 
 
 @contextmanager

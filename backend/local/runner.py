@@ -10,12 +10,12 @@ from threading import Thread
 
 from honcho.manager import Manager
 
-from backend.kept_secret import kept_secret
 from backend.local import place, ports, postgres, valkey, welcome
 from backend.local.client import ask
 from backend.local.console import Console
 from backend.local.errors import StackError
 from backend.local.launch import PATIENCE, STOP_SIGNALS, exit_on_signals, wait_until
+from backend.secret_file import get_or_create_secret
 
 DEFAULT_PORT = 8000
 # Time for the first lines of the last process to come before the lines to try.
@@ -65,7 +65,7 @@ def prepare(port: int) -> tuple[Commands, Environment]:
         }
     )
     if not place.env.str("SECRET_KEY", ""):
-        environment["SECRET_KEY"] = kept_secret(place.LOCAL_DIR / "secret-key")
+        environment["SECRET_KEY"] = get_or_create_secret(place.LOCAL_DIR / "secret-key")
     if not place.env.str("DATABASE_URL", ""):
         socket_dir = postgres.prepare()
         environment["DATABASE_URL"] = postgres.url(socket_dir)

@@ -38,7 +38,7 @@ def main() -> None:
         "--workers=2",
         # Shorter than the runner's patience, so that an open request does not end in SIGKILL.
         "--graceful-timeout=3",
-        # It would be one file in the home directory for every stack of this person.
+        # It would be one file in the home directory for every stack of this user.
         "--no-control-socket",
     )
 
