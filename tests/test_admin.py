@@ -37,7 +37,7 @@ def page_of(phone: Phone, action: str = "change") -> str:
 
 
 def end(operator: Client, *phones: Phone) -> "ErrorResponse":
-    chosen = {"action": "end_sessions", "_selected_action": [one.session_id for one in phones]}
+    chosen = {"action": "revoke_sessions", "_selected_action": [one.session_id for one in phones]}
     return operator.post(LIST, chosen, follow=True)
 
 
@@ -102,7 +102,7 @@ def test_the_action_ends_the_chosen_sessions_and_says_who_did_it(
     operator: Client, phone: Phone, tablet: Phone
 ) -> None:
     response = end(operator, phone)
-    assert "1 session ended." in response.content.decode()
+    assert "1 session revoked." in response.content.decode()
     assert error_of(phone.call()) == (401, "invalid_token")
     assert error_of(phone.try_refresh()) == (400, "invalid_grant")
     assert tablet.refresh().is_signed_in
@@ -117,7 +117,7 @@ def test_the_action_counts_and_logs_only_what_it_ended(
 ) -> None:
     phone.send("POST", "logout")
     response = end(operator, phone, tablet)
-    assert "1 session ended." in response.content.decode()
+    assert "1 session revoked." in response.content.decode()
     assert DeviceSession.objects.get(pk=phone.session_id).revoked_reason == "signed_out"
     assert LogEntry.objects.get().object_id == tablet.session_id
 

@@ -21,7 +21,6 @@ from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 from rest_framework.request import Request
 
-from authx.context import RequestContext
 from authx.contrib.introspection.authentication import ServiceAuthentication
 from authx.contrib.introspection.models import Service
 from authx.contrib.introspection.services import authenticate_service
@@ -196,8 +195,8 @@ def calls(phone: Phone, alice: User, service: Service) -> dict[str, Callable[[],
     """Return what a project's own code may call with a secret, or for one."""
     credentials: dict[str, Any] = {"username": "alice", "password": PASSWORD}
     passwords: dict[str, Any] = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
-    opening: dict[str, Any] = {"device": Device(), "source": RequestContext()}
-    session, secret = DeviceSession.objects.get(), service.raw_secret
+    opening: dict[str, Any] = {"device": Device()}
+    session, secret = DeviceSession.objects.select_related("user").get(), service.raw_secret
     bearer, client = f"Bearer {phone.access_token}", basic(service.pk, secret)
     named: dict[str, Any] = {"client_id": str(service.pk), "raw_secret": secret}
     rotate = refresh_session

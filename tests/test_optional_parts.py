@@ -35,6 +35,8 @@ configured["INSTALLED_APPS"] = [
 if "drf_spectacular" in blocked:
     del configured["REST_FRAMEWORK"]["DEFAULT_SCHEMA_CLASS"]
 configured["ROOT_URLCONF"] = __name__
+configured["ALLOWED_HOSTS"] = ["testserver"]
+configured["EMAIL_BACKEND"] = "django.core.mail.backends.locmem.EmailBackend"
 settings.configure(**configured)
 
 import django

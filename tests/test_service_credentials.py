@@ -22,7 +22,7 @@ from tests.phone import Phone, error_of
 from tests.test_introspect import a_service, ask, basic, told
 
 UNKNOWN_SERVICE = (HTTPStatus.UNAUTHORIZED, "invalid_client")
-LIST = "/admin/authx/service/"
+LIST = "/admin/authx_introspection/service/"
 
 
 @pytest.fixture
@@ -156,9 +156,9 @@ def test_the_command_names_the_live_services_where_an_id_is_wrong(
     revoke_service(service=a_service("gone"))
     with pytest.raises(CommandError) as refused:
         run("revoke_service", client_id)
-    assert str(refused.value).endswith(f"Live ones:\n  billing ({service.pk})")
+    assert str(refused.value).endswith(f"Live services:\n  billing ({service.pk})")
     run("revoke_service", str(service.pk))
-    with pytest.raises(CommandError, match="Live ones: none"):
+    with pytest.raises(CommandError, match="Live services: none"):
         run("revoke_service", str(service.pk))
 
 

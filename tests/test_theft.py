@@ -87,7 +87,7 @@ def test_reuse_is_logged_with_session_and_generation_but_no_token(
         phone.try_refresh(stolen)
     (record,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
     assert phone.session_id in record.getMessage()
-    assert "generation 0 came back at 2" in record.getMessage()
+    assert "generation 0 presented again at 2" in record.getMessage()
     assert stolen not in caplog.text
 
 
