@@ -209,7 +209,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 KNOX_TOKEN_MODEL = "authx.DeviceSession"  # noqa: S105 -- the name of a model
-# Knox's own migrations would leave an orphan table with a foreign key to users (style trap 8).
+# Knox's own migrations would leave an orphan table with a foreign key to users.
 MIGRATION_MODULES = {"knox": None}
 REST_KNOX = {
     "TOKEN_TTL": env.timedelta("ACCESS_TOKEN_TTL", timedelta(minutes=15)),
