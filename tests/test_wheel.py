@@ -80,7 +80,7 @@ def test_the_wheel_asks_for_all_that_authx_imports(site: Path) -> None:
 
 def test_a_fresh_project_that_follows_the_guide_signs_people_in(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
-    shop.follow("Add it", "One error shape")
+    shop.follow("Install", "One error format")
     shop.manage("migrate")
     shop.manage("check", "--fail-level", "WARNING")
     where, entry, task = shop.shell(FRESH)
@@ -96,7 +96,7 @@ def test_a_fresh_project_that_follows_the_guide_signs_people_in(tmp_path: Path) 
 
 
 def test_each_step_of_adding_it_takes_fewer_than_ten_lines() -> None:
-    guide = (ROOT / "docs" / "adopt.md").read_text().partition("## Move over")[0]
+    guide = (ROOT / "docs" / "adopt.md").read_text().partition("## Migrate")[0]
     lengths = [len(block["code"].splitlines()) for block in BLOCK.finditer(guide)]
     assert len(lengths) == 7
     assert [length for length in lengths if length >= 10] == []
