@@ -7,7 +7,7 @@ export PORT
 # Development mode shows every warning; its checks of each allocation would cost a third of the time.
 # What no database can change is tried once.
 NO_DATABASE := audit celery_checks checks cookies cors deployment_checks generated_requests \
-  guess_checks guides headers house_rules last_resort log_format moving_over plain_http schema \
+  guess_checks headers house_rules last_resort log_format moving_over plain_http schema \
   security_page settings settings_page silent_thief start tokens trail_checks web_server wheel
 PYTEST := PYTHONMALLOC=pymalloc $(BIN)/python -X dev -m pytest --numprocesses=2 --dist=worksteal
 
