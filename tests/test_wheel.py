@@ -95,8 +95,40 @@ def test_a_fresh_project_that_follows_the_guide_signs_people_in(tmp_path: Path) 
         assert http.post("/users/token", data=grant).status_code == HTTPStatus.OK
 
 
+# Signs in, and asks as a service about the token; the last line tells the result.
+OPTIONAL = f"""
+from base64 import b64encode
+from authx.contrib.introspection.models import Service
+from authx.contrib.introspection.services import create_service
+from django.contrib.auth.models import User
+from django.test import Client
+User.objects.create_user("alice", "alice@example.com", {PASSWORD!r})
+client = Client()
+login = {{"username": "alice", "password": {PASSWORD!r}}}
+pair = client.post("/users/login", login, content_type="application/json").json()
+token = pair["access_token"]
+service = Service(name="orders")
+create_service(service=service)
+basic = b64encode(f"{{service.pk}}:{{service.raw_secret}}".encode()).decode()
+asked = client.post("/users/introspect", {{"token": token}}, content_type="application/json",
+    headers={{"Authorization": f"Basic {{basic}}"}})
+print(asked.json()["username"])
+print("/users/me" in client.get("/api/schema").content.decode())
+print(client.get("/users/me", headers={{"Authorization": f"Bearer {{token}}"}}).json()["email"])
+"""
+
+
+def test_a_project_adds_what_is_optional_and_extends_an_endpoint(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    optional = ("Introspection for other services", "API description", "Extend an endpoint")
+    shop.follow("Install", "One error format", *optional)
+    shop.append("shop/settings.py", "ALLOWED_HOSTS = ['testserver']")
+    shop.manage("migrate")
+    assert shop.shell(OPTIONAL) == ["alice", "True", "alice@example.com"]
+
+
 def test_each_step_of_adding_it_takes_fewer_than_ten_lines() -> None:
-    guide = (ROOT / "docs" / "adopt.md").read_text().partition("## Migrate")[0]
+    guide = (ROOT / "docs" / "adopt.md").read_text().partition("## Optional applications")[0]
     lengths = [len(block["code"].splitlines()) for block in BLOCK.finditer(guide)]
     assert len(lengths) == 7
     assert [length for length in lengths if length >= 10] == []
