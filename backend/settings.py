@@ -85,7 +85,10 @@ INSTALLED_APPS = [
     "corsheaders",
     "csp",
     "authx",
+    "authx.contrib.introspection",
+    "authx.contrib.openapi",
     "tasks",
+    "backend",
 ]
 
 MIDDLEWARE = [
@@ -195,9 +198,9 @@ SPECTACULAR_SETTINGS = {
     # What PATCH takes here it also needs.
     "COMPONENT_SPLIT_PATCH": False,
     "POSTPROCESSING_HOOKS": [
-        "authx.schema.without_trailing_slash",
-        "authx.schema.with_headers",
-        "authx.schema.with_error_codes",
+        "authx.contrib.openapi.hooks.without_trailing_slash",
+        "authx.contrib.openapi.hooks.with_headers",
+        "authx.contrib.openapi.hooks.with_error_codes",
     ],
     # Everyone may read the description, and no stale token stands in the way.
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

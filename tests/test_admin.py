@@ -11,7 +11,6 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from authx.codec import token_codec
-from authx.context import RequestContext
 from authx.models import DeviceSession
 from authx.sessions.generations import newest_of
 from authx.sessions.refresh import refresh_session
@@ -177,7 +176,7 @@ def test_deactivating_in_the_admin_ends_the_sessions_for_good(
 
 @pytest.mark.parametrize("show", [str, repr, "{:}".format, "%s".__mod__])
 def test_no_printed_object_holds_a_secret(phone: Phone, show: Any) -> None:
-    pair = refresh_session(raw_token=phone.refresh_token, source=RequestContext())
+    pair = refresh_session(raw_token=phone.refresh_token)
     phone.pair |= {"access_token": pair.raw_access_token, "refresh_token": pair.raw_refresh_token}
     codec = token_codec()
     token = codec.parse(pair.raw_refresh_token, TokenKind.REFRESH)

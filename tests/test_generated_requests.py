@@ -19,7 +19,6 @@ from django.db import close_old_connections
 from schemathesis import BaseSchema, Case
 from schemathesis.config import SchemathesisConfig
 
-from authx.context import RequestContext
 from authx.sessions.open import open_session
 from authx.sessions.values import Device, TokenPair
 from tests.phone import PASSWORD
@@ -90,7 +89,7 @@ def fresh_pair(user: User) -> TokenPair:
     """Return a live pair, whatever the request before did to the user's sessions."""
     user.set_password(PASSWORD)
     user.save()
-    return open_session(user=user, device=Device(), source=RequestContext())
+    return open_session(user=user, device=Device())
 
 
 def bearer(pair: TokenPair) -> dict[str, str]:

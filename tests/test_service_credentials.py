@@ -15,8 +15,8 @@ from django.core.management.base import CommandError
 from django.db import IntegrityError
 from django.test import Client
 
-from authx.models import Service
-from authx.service_credentials import revoke_service
+from authx.contrib.introspection.models import Service
+from authx.contrib.introspection.services import revoke_service
 from tests.conftest import NOON, Clock, Statements
 from tests.phone import Phone, error_of
 from tests.test_introspect import a_service, ask, basic, told

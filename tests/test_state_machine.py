@@ -23,12 +23,12 @@ from django.utils import timezone
 from hypothesis import HealthCheck, settings, stateful
 from hypothesis import strategies as st
 
+from authx.contrib.introspection.models import Service
 from authx.models import (
     DeviceSession,
+    EventKind,
     Notification,
-    RevocationReason,
     SecurityEvent,
-    Service,
     SweepLease,
 )
 from authx.sessions.revoke import revoke_session
@@ -289,7 +289,7 @@ class Devices(stateful.RuleBasedStateMachine):
     def operator(self, session: Session, _detail: int) -> None:
         row = DeviceSession.objects.filter(pk=session.id).first()
         if row is not None:
-            revoke_session(session=row, reason=RevocationReason.ENDED_BY_OPERATOR)
+            revoke_session(session=row, reason=EventKind.ENDED_BY_OPERATOR)
             session.end("ended_by_operator", timezone.now())
 
     @stateful.rule(span=SPANS)

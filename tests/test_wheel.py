@@ -61,7 +61,7 @@ def imported_modules(source: str) -> Iterator[str]:
 def test_the_wheel_holds_authx_and_nothing_else(site: Path) -> None:
     assert sorted(path.name for path in site.iterdir() if path.is_dir()) == [
         "authx",
-        "authx-0.1.0.dist-info",
+        "drf_device_sessions-0.1.0.dist-info",
     ]
 
 
