@@ -85,6 +85,14 @@ def test_the_architecture_lists_every_module() -> None:
     )
 
 
+def test_the_architecture_names_only_what_exists() -> None:
+    page = CODE.sub("", (ROOT / "ARCHITECTURE.md").read_text())
+    named = {name.rpartition(".")[2] for name in re.findall(r"`([A-Za-z_][\w.]*)`", page)}
+    code = "".join(path.read_text() for path in SOURCES if path.suffix == ".py")
+    known = set(re.findall(r"\w+", code)) | {path.suffix[1:] for path in SOURCES}
+    assert sorted(named - known) == []
+
+
 def test_the_site_has_every_page() -> None:
     index = (DOCS / "index.md").read_text()
     pages = {path.stem for path in DOCS.glob("*.md")} - {"index"}
