@@ -7,11 +7,11 @@ export PORT
 # Development mode shows every warning; its checks of each allocation would cost a third of the time.
 # What no database can change is tried once.
 NO_DATABASE := audit celery_checks checks cookies cors deployment_checks generated_requests \
-  guess_checks guides headers house_rules last_resort log_format moving_over plain_http schema \
+  guess_checks headers house_rules last_resort log_format moving_over plain_http schema \
   security_page settings settings_page silent_thief start tokens trail_checks web_server wheel
 PYTEST := PYTHONMALLOC=pymalloc $(BIN)/python -X dev -m pytest --numprocesses=2 --dist=worksteal
 
-.PHONY: run manage demo test check soak bench requirements schema clean
+.PHONY: run manage demo test check soak bench docs requirements schema clean
 
 run: $(VENV)/.local  ## Start everything on this machine: PostgreSQL, Valkey, web, worker, beat.
 	@$(BIN)/python -m backend.local run
@@ -52,11 +52,15 @@ soak: $(VENV)/.test tests/clients/node_modules  ## Run the tests that take minut
 bench: $(VENV)/.bench  ## Measure beside other systems, write docs/performance.md: make bench ARGS="--calls 50 --rows 50000"
 	@$(BIN)/python -W ignore -m tests.benchmarks $(ARGS)
 
+docs: $(VENV)/.docs  ## Build the documentation in .local/site; a warning, such as a dead link, fails.
+	@$(BIN)/python -m sphinx -W --keep-going -q -c docs -d .local/docs-cache . .local/site
+	@echo "Open .local/site/index.html"
+
 schema: $(VENV)/.test  ## Write schema.yaml anew.
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file schema.yaml
 
 requirements: $(VENV)/.test  ## Compile requirements/*.in to hashed *.txt.
-	@cd requirements && for name in base local test bench; do \
+	@cd requirements && for name in base local test bench docs; do \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 	    $$name.in --output-file $$name.txt || exit 1; \

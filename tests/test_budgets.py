@@ -1,4 +1,4 @@
-"""What an operation may cost in SQL statements, however many sessions there are (design 9)."""
+"""What an operation may cost in SQL statements, however many sessions there are."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta

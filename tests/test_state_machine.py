@@ -1,6 +1,6 @@
 """Anything that can happen to the devices of two users, in any order, against a small model.
 
-Keys, several generations in grace, sources: each answer is the one that the design foretells, the
+Keys, several generations in grace, sources: each response is the one that the model predicts, the
 row is as it says after each step, and an app that keeps the rules of docs/clients.md is never
 signed out without a cause. The examples are the same in each run; `make soak` tries 300 others,
 LONG_RUN=2000 in the environment that many.

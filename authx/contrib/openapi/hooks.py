@@ -33,7 +33,9 @@ def with_error_codes(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         for response in responses
     ]
     table = ["| status | `error` | `error_description` |", "|---|---|---|", *rows]
-    result["info"]["description"] += "\n\n" + "\n".join(table)
+    # A project need not describe its API.
+    description = result["info"].get("description", "")
+    result["info"]["description"] = "\n\n".join([description, "\n".join(table)]).lstrip()
     examples = {
         code: {"value": error_body(response)}
         for code, response in sorted(ERROR_RESPONSE_BY_CODE.items())
