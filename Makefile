@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 # The parts of the gate run side by side, and each tells what it has to say when it is done.
 SIDE_BY_SIDE := --jobs=3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: run manage demo test check lint types deployment tests portable audit soak bench requirements schema clean
+.PHONY: run manage demo test check lint types deployment tests portable audit soak bench docs requirements schema clean
 
 run: $(VENV)/.local  ## Start everything on this machine: PostgreSQL, Valkey, web, worker, beat.
 	@$(BIN)/python -m backend.local run
@@ -63,11 +63,15 @@ soak: $(VENV)/.test tests/clients/node_modules  ## The same tests at length, in 
 bench: $(VENV)/.bench  ## Measure beside other systems, write docs/performance.md: make bench ARGS="--calls 50 --rows 50000"
 	@$(BIN)/python -W ignore -m tests.benchmarks $(ARGS)
 
+docs: $(VENV)/.docs  ## Build the documentation in .local/site; a warning, such as a dead link, fails.
+	@$(BIN)/python -m sphinx -W --keep-going -q -c docs -d .local/docs-cache . .local/site
+	@echo "Open .local/site/index.html"
+
 schema: $(VENV)/.test  ## Write schema.yaml anew.
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file schema.yaml
 
 requirements: $(VENV)/.test  ## Compile requirements/*.in to hashed *.txt.
-	@cd requirements && for name in base local test bench; do \
+	@cd requirements && for name in base local test bench docs; do \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 	    $$name.in --output-file $$name.txt || exit 1; \

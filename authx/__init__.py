@@ -1,1 +1,3 @@
-"""Device sessions with rotating refresh tokens for Django REST Framework."""
+"""Device sessions for mobile apps on Django REST Framework."""
+
+__version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The one clock that all processes share: the database's."""
+"""The clock that all processes share: that of the database."""
 
 from datetime import datetime
 
@@ -7,15 +7,15 @@ from django.db.models.functions import Now
 
 
 def database_now() -> Now:
-    """Return the time of the statement that it stands in, as an expression.
+    """Return an expression for the time of the statement that contains it.
 
-    What one process begins, another one ends: by its own clock, a node that is a minute off would
-    take a straggler for a thief, or give a thief a longer window.
+    One process begins a grace period and another one judges it. By its own clock, a node that is a
+    minute off would end a session for a late request, or accept a stolen token for longer.
     """
     return Now()
 
 
 def read_at(row: Model) -> datetime:
-    """Return when a row was read that was annotated with `read_at=database_now()`."""
+    """Return when a row was read; its query annotates `read_at=database_now()`."""
     now: datetime = vars(row)["read_at"]
     return now

@@ -1,4 +1,4 @@
-"""The tokens of this project: minted, parsed and hashed as its settings say."""
+"""Mints, parses and hashes tokens according to the settings."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ SERVICE_PREFIX: Final = "axs_"
 
 
 def token_codec() -> TokenCodec:
-    """Return what mints and parses tokens under the present keys and prefixes."""
+    """Return the codec of the current keys and prefixes."""
     return make_codec(
         conf.knox("TOKEN_PREFIX"),
         conf.own("REFRESH_TOKEN_PREFIX"),
@@ -21,5 +21,5 @@ def token_codec() -> TokenCodec:
 
 
 def digest_of(raw_token: RawToken) -> TokenDigest:
-    """Return the only form of a token at rest, as hex of Knox's SECURE_HASH_ALGORITHM."""
+    """Return the form of a token at rest: hex, by Knox's SECURE_HASH_ALGORITHM."""
     return TokenDigest(hash_token(raw_token))

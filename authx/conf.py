@@ -1,4 +1,4 @@
-"""The settings of authx, their defaults and types; read at each access, never kept."""
+"""The settings of authx, their defaults and types; read at each access."""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -8,64 +8,63 @@ from django.conf import settings
 
 
 class RetryPolicy(StrEnum):
-    """How long a lost answer may be asked for again."""
+    """How long the response to a refresh may be requested again."""
 
     UNTIL_CONFIRMED = "until_confirmed"
     STRICT = "strict"
 
 
 DEFAULTS: Final[dict[str, Any]] = {
-    # A refresh token that nobody uses for this long is dead.
+    # A refresh token that is not used for this long expires.
     "REFRESH_TOKEN_TTL": timedelta(days=30),
-    # No session lives longer than this, however often it refreshes.
+    # The longest life of a session, however often it refreshes.
     "SESSION_TTL": timedelta(days=180),
     # How long a superseded generation is still answered after its successor was first used.
     "REFRESH_TOKEN_GRACE_PERIOD": timedelta(seconds=10),
     "RETRY": RetryPolicy.UNTIL_CONFIRMED.value,
-    # Live sessions of a user; one more evicts the least recently used.
+    # The live sessions of a user; one more evicts the least recently used.
     "SESSION_LIMIT_PER_USER": 10,
     "REFRESH_TOKEN_PREFIX": "axr_",
     # The protection space named in WWW-Authenticate (RFC 9110 section 11.5).
     "REALM": "api",
-    # The paths that APIMiddleware keeps, a regular expression; pages that users open stay outside.
+    # The paths that APIMiddleware protects, as a regular expression; without pages for browsers.
     "API_PATHS": r"^/users/",
-    # What this server is called in OAuth (RFC 8414 section 2); "": as each request calls it.
+    # The issuer (RFC 8414 section 2); "" for the origin of each request.
     "ISSUER": "",
-    # Ended sessions are kept this long for whoever has to understand what happened.
+    # Ended sessions are kept this long, for operators to investigate.
     "SWEEP_RETENTION": timedelta(days=7),
     "SWEEP_BATCH_SIZE": 1000,
-    # When an older scheme of the project was deprecated, when it ends, and where that is explained;
-    # without an end it is not taken at all.
+    # For authx.contrib.sunset: when an older scheme was deprecated, when it ends (without an end it
+    # is not accepted), and the URL of an explanation.
     "DEPRECATED_AT": None,
     "SUNSET_AT": None,
     "SUNSET_LINK": "",
-    # Where attempts are counted; each process for itself unless told, which only one can do with.
+    # Where attempts are counted; "memory://" is for a single process.
     "THROTTLE_STORAGE_URL": "memory://",
-    # Attempts at one account's password, by devices it does not know together and by each that it
-    # knows. A user mistypes a handful and then waits a minute; a guesser gets thirty a day, and
-    # the wait grows with the window that is full: a minute, an hour, a day.
+    # Password attempts for one account: by all unknown devices together, and by each known device.
+    # A user who mistypes five times waits a minute; guessing gets thirty attempts a day.
     "SIGN_IN_RATES": ["5/minute", "15/hour", "30/day"],
-    # Sign-ins from one address to any account: more than an office or a carrier's address needs,
-    # which sign in once a device, and far less than spraying a list of names does.
+    # Sign-ins from one network to any account: more than an office needs, and far fewer than
+    # password spraying needs.
     "SIGN_IN_RATES_PER_IP": ["30/minute", "300/hour"],
-    # Wrong passwords in a row, then the password opens nothing until it is set anew: as many as
-    # NIST SP 800-63B-4 section 3.2.2 allows.
+    # Consecutive failures that lock a password until it is set anew; at most a hundred (NIST SP
+    # 800-63B-4 section 3.2.2).
     "MAX_PASSWORD_FAILURES": 100,
-    # Refreshes and revocations of one session. An honest app refreshes four times an hour; twenty
-    # requests at once that all refresh, and retry, are still far from it.
+    # Refreshes and revocations of one session. An app refreshes about four times an hour; twenty
+    # parallel requests that all refresh and retry stay far below.
     "REFRESH_RATES": ["60/minute"],
-    # Other requests of one session to the endpoints of authx; a project's own are not limited.
+    # Other requests of one session to the endpoints of authx.
     "SESSION_RATES": ["120/minute"],
-    # Questions of one service at `users/introspect`: it asks as often as it is asked itself.
+    # Requests of one service to `users/introspect`.
     "SERVICE_RATES": ["6000/minute"],
-    # Tokens and credentials of services that this server never minted, from one source.
+    # Forged tokens and service credentials, from one network.
     "FORGED_TOKEN_RATES": ["60/minute"],
-    # What happened is remembered this long, with the addresses it came from.
+    # Security events are kept this long, with their addresses.
     "EVENT_RETENTION": timedelta(days=180),
 }
 
-# Knox's own settings keep their meaning; where a project sets none, these hold instead of Knox's,
-# which never end (AUTO_REFRESH_MAX_TTL) or last ten hours (TOKEN_TTL).
+# Defaults of REST_KNOX. Those of Knox never expire (AUTO_REFRESH_MAX_TTL) or last ten hours
+# (TOKEN_TTL).
 KNOX_DEFAULTS: Final[dict[str, Any]] = {
     "TOKEN_TTL": timedelta(minutes=15),
     "AUTO_REFRESH": True,
@@ -87,7 +86,7 @@ def knox(name: str) -> Any:
 
 
 def secret_keys() -> list[str | bytes]:
-    """Return the keys that sign: the one in use first, then those still accepted."""
+    """Return the keys that are accepted; the first one signs."""
     return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
 
 

@@ -1,4 +1,4 @@
-"""What is known of the request under way: set where it enters, read by the trail and the logs."""
+"""The context of the current request: set by the middleware, read by sessions, audit and logs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """Where a request came from, as far as the network tells, and how it is called in the logs."""
+    """Where a request comes from, as far as the network shows, and its id in the logs."""
 
     ip: str | None = None
     user_agent: str = ""
@@ -19,33 +19,34 @@ class RequestContext:
     path: str = ""
 
 
-# What one household or one phone can choose its IPv6 addresses from (RFC 6177).
+# The size of the network from which one household or phone can choose its addresses (RFC 6177).
 IPV6_NETWORK_BITS: Final = 64
 
-# Where a request carries its own, for what is said of it when the context is left already.
-CONTEXT_KEY: Final = "authx.source"
+# The key in `request.META` for log records that are written after the context has been left.
+CONTEXT_KEY: Final = "authx.context"
 
-# A command or a task has no request: its source says nothing.
-_current: ContextVar[RequestContext] = ContextVar("authx_source", default=RequestContext())  # noqa: B039 -- frozen
+# A command or a task has no request, and so an empty context, which is frozen.
+_current: ContextVar[RequestContext] = ContextVar("authx_context", default=RequestContext())  # noqa: B039
 
 
 def current_context() -> RequestContext:
+    """Return the context of the current request; an empty one outside of requests."""
     return _current.get()
 
 
-def network_of(ip: str) -> str:
-    """Return what stands for a client's network: an IPv4 address, or the /64 of an IPv6 one."""
-    address = ip_address(ip)
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
-        return str(int(address) >> (128 - IPV6_NETWORK_BITS))
-    return str(getattr(address, "ipv4_mapped", None) or address)
-
-
 @contextmanager
-def within(source: RequestContext) -> Iterator[None]:
-    """Make a source the current one for a block."""
-    marker = _current.set(source)
+def use_context(context: RequestContext) -> Iterator[None]:
+    """Make a context the current one for a block."""
+    marker = _current.set(context)
     try:
         yield
     finally:
         _current.reset(marker)
+
+
+def network_of(ip: str) -> str:
+    """Return a string that stands for a client's network: an IPv4 address, or an IPv6 /64."""
+    address = ip_address(ip)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+        return str(int(address) >> (128 - IPV6_NETWORK_BITS))
+    return str(getattr(address, "ipv4_mapped", None) or address)

@@ -1,4 +1,4 @@
-"""Whom and what sessions and trail remember: installations, first sign-ins, failed attempts."""
+"""Known devices: whether a user has signed in on a device before."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +17,7 @@ UNREVOKED = Q(auth_token_set__revoked_at__isnull=True)
 ATTEMPTS = (EventKind.SIGNED_IN, EventKind.SIGN_IN_FAILED)
 
 
-# Of an unrevoked session, what a sign-in decides by, and what its event tells.
+# The columns of an unrevoked session that a sign-in needs, for its decision and its events.
 SESSION_COLUMNS = (
     *("id", "user_id", "installation_id", "name", "platform", "auth_hash", "idle_expires_at"),
     "revoked_at",
@@ -25,21 +25,21 @@ SESSION_COLUMNS = (
 
 
 class SignInAssessment(NamedTuple):
-    """What is remembered of a user who signs in, at an instant of the database's clock."""
+    """What sessions and events show of a sign-in; `now` is the database's clock."""
 
     is_new_device: bool
     failed_before: bool
-    # The most recently used first; with no columns but those above.
+    # The most recently used first, with SESSION_COLUMNS only.
     unrevoked: list[DeviceSession]
     now: datetime
 
 
 def is_known_device(*, user_id: Any, installation_id: str) -> bool:
-    """Say whether a user ever signed in on an installation, as far as is remembered."""
+    """Return whether sessions or events show a sign-in of this user on an installation."""
     if not installation_id:
         return False
     known = {"user_id": user_id, "installation_id": installation_id}
-    # One statement: whichever of the two remembers it.
+    # One statement for both tables.
     sessions = DeviceSession.objects.filter(**known).values("installation_id")
     sign_ins = _sign_ins(user_id).filter(**known).values("installation_id")
     known_to_either: bool = sign_ins.union(sessions).exists()
@@ -49,10 +49,10 @@ def is_known_device(*, user_id: Any, installation_id: str) -> bool:
 def assess_sign_in(
     user: "User", *, installation_id: str, platform: str, user_agent: str
 ) -> SignInAssessment:
-    """Compare a sign-in with what is remembered of a user; exact under the user's lock.
+    """Compare a sign-in with earlier ones; exact while the caller holds the user's lock.
 
-    Without an installation id, platform and user agent have to do. The first sign-in of an account
-    is no news to anybody.
+    Without an installation id, platform and user agent identify the device. The first sign-in of an
+    account is not a new device.
     """
     sessions = DeviceSession.objects.filter(user_id=user.pk)
     sign_ins = _sign_ins(user.pk)
@@ -62,7 +62,7 @@ def assess_sign_in(
     by_agent = {} if installation_id else {"user_agent": user_agent}
     by_last_agent = {} if installation_id else {"last_user_agent": user_agent}
     attempts = SecurityEvent.objects.filter(user_id=user.pk, kind__in=ATTEMPTS)
-    # One statement: a row for each unrevoked session, and at least one.
+    # One statement: a row for each unrevoked session, at least one.
     rows = (
         get_user_model()
         ._base_manager.using(write_alias())
@@ -80,11 +80,11 @@ def assess_sign_in(
         )
     )
     found = [(row[:6], dict(zip(SESSION_COLUMNS, row[6:], strict=True))) for row in rows]
-    in_sessions, in_trail, any_session, any_sign_in, last_attempt, now = found[0][0]
-    # Django's own note of the last sign-in outlives the trail.
+    in_sessions, in_events, any_session, any_sign_in, last_attempt, now = found[0][0]
+    # `last_login` is kept for longer than events.
     is_first = not any_session and not any_sign_in and user.last_login is None
     return SignInAssessment(
-        is_new_device=not in_sessions and not in_trail and not is_first,
+        is_new_device=not in_sessions and not in_events and not is_first,
         failed_before=last_attempt == EventKind.SIGN_IN_FAILED,
         unrevoked=[DeviceSession(**session) for _, session in found if session["id"]],
         now=now,

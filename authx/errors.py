@@ -1,12 +1,14 @@
-"""What the rules of authx refuse; none of these knows HTTP, one handler maps them to answers."""
+"""What authx refuses. None of these knows HTTP; authx.rest.exceptions maps them to responses."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from math import ceil
 from typing import Any
 from uuid import UUID
 
 
 class AuthxError(Exception):
-    """Root of every refusal; `reason` is for the log, never for the answer."""
+    """The root of every refusal; `reason` is for the log, and is not part of a response."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
@@ -14,11 +16,11 @@ class AuthxError(Exception):
 
 
 class ForgedTokenError(AuthxError):
-    """Raised for a string that this server never minted as a token of the wanted kind."""
+    """Raised for a string that this server did not mint as a token of the expected kind."""
 
 
 class InvalidAccessTokenError(AuthxError):
-    """Raised when an access token is refused: unknown, expired, revoked, or its user is."""
+    """Raised when an access token is refused: unknown, expired or revoked, or its user inactive."""
 
 
 class InvalidRefreshTokenError(AuthxError):
@@ -35,7 +37,7 @@ class SessionEndedError(InvalidRefreshTokenError):
 
 
 class RefreshTokenReusedError(InvalidRefreshTokenError):
-    """Raised when a consumed refresh token came back; its session is revoked by then."""
+    """Raised when a consumed refresh token was presented again; its session has been revoked."""
 
 
 class InvalidCredentialsError(AuthxError):
@@ -43,25 +45,33 @@ class InvalidCredentialsError(AuthxError):
 
 
 class WrongPasswordError(AuthxError):
-    """Raised when someone signed in does not know the account's present password."""
+    """Raised when the current password of a signed-in user is wrong."""
 
 
 class InvalidServiceError(AuthxError):
-    """Raised when no live service of ours is behind a request that only those may make."""
+    """Raised when the credential of a service is missing, unknown or revoked."""
 
 
 class ConflictError(AuthxError):
-    """Raised when another process changed the same row first; trying again is right."""
+    """Raised when another process changed the same row first; the caller may try again."""
 
 
 class CredentialsChangedError(ConflictError):
-    """Raised when the password changed between its check and the opening of a session."""
+    """Raised when the stored password has changed since it was checked."""
+
+
+class HashUpgradeError(AuthxError):
+    """Raised instead of a save that would store an upgraded password hash unsafely."""
+
+    def __init__(self, user_id: Any) -> None:
+        super().__init__("hash upgrade")
+        self.user_id = user_id
 
 
 class LateDuplicateError(AuthxError):
-    """Raised for the copy of a refresh that the app itself has long completed.
+    """Raised for a copy of a refresh that the app itself completed earlier.
 
-    Its idempotency key tells it from a theft; the app has a newer pair in its store.
+    Its idempotency key shows that it is no theft; the app has stored a newer pair.
     """
 
     def __init__(self, session_id: UUID, user_id: Any) -> None:
@@ -70,9 +80,21 @@ class LateDuplicateError(AuthxError):
         self.user_id = user_id
 
 
-class TooManyRotationsError(AuthxError):
+class RateLimitError(AuthxError):
+    """Raised when a rate limit is exceeded.
+
+    `wait` is in whole seconds. `exceeded` holds the limits that were exceeded for the first time in
+    their window: the caller records these.
+    """
+
+    def __init__(self, wait: int, exceeded: Sequence[Any] = ()) -> None:
+        super().__init__("rate limit")
+        self.wait = wait
+        self.exceeded = exceeded
+
+
+class TooManyRotationsError(RateLimitError):
     """Raised for a refresh while too many generations are still in their grace period."""
 
-    def __init__(self, wait: timedelta) -> None:
-        super().__init__("too many rotations")
-        self.wait = wait
+    def __init__(self, grace_period: timedelta) -> None:
+        super().__init__(ceil(grace_period.total_seconds()) + 1)

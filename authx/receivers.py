@@ -1,13 +1,17 @@
-"""Receivers of Django's signals: what happens to users, and sign-ins that Django reports."""
+"""Receivers of Django's signals about users: sign-ins, saves and deletions."""
 
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db.models import Model
+from django.db.models.signals import post_save, pre_delete, pre_save
 
 from authx.audit.events import record_event
-from authx.models import EventKind, RevocationReason
-from authx.passwords.check import is_password_locked
+from authx.errors import HashUpgradeError
+from authx.models import EventKind
+from authx.passwords.check import is_attempt_under_way, is_password_locked
 from authx.sessions.revoke import revoke_all
 from authx.usernames import find_user_by_name, username_hash
 
@@ -15,12 +19,23 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
-def record_failed_sign_in(
-    sender: Any,  # noqa: ARG001 -- the signal's signature
-    credentials: dict[str, Any],
-    **_: Any,
-) -> None:
-    """Record a failure (user_login_failed), of a name that nobody has as a keyed hash only."""
+def connect() -> None:
+    """Connect every receiver; those of saves and deletions to the user model and its subclasses.
+
+    Django names the class of the saved instance as the sender: a proxy model sends for itself.
+    """
+    user_login_failed.connect(record_failed_sign_in, dispatch_uid="authx")
+    user_logged_in.connect(record_other_sign_in, dispatch_uid="authx")
+    for model in apps.get_models():
+        if issubclass(model, get_user_model()):
+            pre_save.connect(guard_hash_upgrade, sender=model, dispatch_uid="authx")
+            post_save.connect(revoke_on_deactivation, sender=model, dispatch_uid="authx_inactive")
+            post_save.connect(record_changed_password, sender=model, dispatch_uid="authx_password")
+            pre_delete.connect(revoke_on_deletion, sender=model, dispatch_uid="authx")
+
+
+def record_failed_sign_in(credentials: dict[str, Any], **_: Any) -> None:
+    """Record a failed sign-in (user_login_failed); an unknown user name only as a keyed hash."""
     name = credentials.get("username", credentials.get(get_user_model().USERNAME_FIELD))
     if name is None:
         return
@@ -30,58 +45,62 @@ def record_failed_sign_in(
             kind=EventKind.SIGN_IN_FAILED, name_hash=username_hash(name), reason="unknown_name"
         )
     else:
-        record_event(kind=EventKind.SIGN_IN_FAILED, user_id=user.pk, reason=_why(user))
+        record_event(kind=EventKind.SIGN_IN_FAILED, user_id=user.pk, reason=_failure_reason(user))
 
 
-def _why(user: "User") -> str:
+def _failure_reason(user: "User") -> str:
     if not user.is_active:
         return "inactive"
     return "password_locked" if is_password_locked(user) else "wrong_password"
 
 
-def record_sign_in_elsewhere(
-    sender: Any,  # noqa: ARG001 -- the signal's signature
-    user: "User",
-    device_session: Any = None,
-    **_: Any,
-) -> None:
-    """Record a sign-in without a device session (user_logged_in); ours is recorded already."""
+def record_other_sign_in(user: "User", device_session: Any = None, **_: Any) -> None:
+    """Record a sign-in without a device session (user_logged_in), such as one to the admin.
+
+    `open_session` records those with one.
+    """
     if device_session is None:
         record_event(kind=EventKind.SIGNED_IN, user_id=user.pk, reason="without_device_session")
 
 
-def end_sessions_of_inactive(
-    sender: type[Model],  # noqa: ARG001 -- the signal's signature
-    instance: Model,
-    **_: Any,
+def guard_hash_upgrade(
+    instance: Model, update_fields: frozenset[str] | None = None, **_: Any
 ) -> None:
-    """Revoke on deactivation (post_save), so that reactivation revives nothing.
+    """Stop a save that stores an upgraded hash during a password attempt (pre_save).
+
+    Raises HashUpgradeError: `passwords.check` stores the hash itself. A plain save would end the
+    user's sessions, and could write the old password back over one that was changed meanwhile.
+    """
+    if not is_attempt_under_way() or "password" not in (update_fields or ()):
+        return
+    # set_password() leaves the new password in `_password`; an upgrade removes it again.
+    if getattr(instance, "_password", None) is None:
+        raise HashUpgradeError(instance.pk)
+
+
+def revoke_on_deactivation(instance: Any, **_: Any) -> None:
+    """Revoke the sessions of an inactive user (post_save); reactivation does not restore them.
 
     Whatever was saved: `is_active` may be a property of other fields.
     """
-    if isinstance(instance, get_user_model()) and not instance.is_active:
-        revoke_all(user_id=instance.pk, reason=RevocationReason.DEACTIVATED)
+    if not instance.is_active:
+        revoke_all(user_id=instance.pk, reason=EventKind.DEACTIVATED)
 
 
-def end_sessions_of_deleted(
-    sender: type[Model],  # noqa: ARG001 -- the signal's signature
-    instance: Model,
-    **_: Any,
-) -> None:
-    """Revoke before a deletion (pre_delete), so that no refresh adds a row beside it."""
-    revoke_all(user_id=instance.pk, reason=RevocationReason.DELETED)
+def revoke_on_deletion(instance: Model, **_: Any) -> None:
+    """Revoke the sessions of a user before the deletion (pre_delete).
+
+    A refresh in flight then finds its session revoked, and adds no row.
+    """
+    revoke_all(user_id=instance.pk, reason=EventKind.DELETED)
 
 
-def record_changed_password(
-    sender: type[Model],  # noqa: ARG001 -- the signal's signature
-    instance: Model,
-    created: bool,  # noqa: FBT001 -- the same
-    **_: Any,
-) -> None:
-    """Record that a password was set, wherever that was done (post_save).
+def record_changed_password(instance: Model, *, created: bool, **_: Any) -> None:
+    """Record that a password was set, in whatever way (post_save).
 
-    set_password() leaves it on the instance until after the save; an upgrade of its hash does not.
+    set_password() leaves it in `_password` until after the save; an upgrade of its hash does not.
     """
     is_set = getattr(instance, "_password", None) is not None
-    if is_set and not created and isinstance(instance, get_user_model()):
-        record_event(kind=EventKind.PASSWORD_CHANGED, user_id=instance.pk)
+    if is_set and not created:
+        session = vars(instance).pop("changed_by_session", None)
+        record_event(kind=EventKind.PASSWORD_CHANGED, user_id=instance.pk, session=session)

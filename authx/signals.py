@@ -1,9 +1,9 @@
-"""What other apps may listen to; sent after commit, and a failing receiver fails no request.
+"""Signals for a project. They are sent after commit; a failing receiver fails no request.
 
 session_opened: session (DeviceSession).
 sessions_revoked: user_id, session_ids (list of UUID, or None for all of the user's), reason
-(RevocationReason), count.
-token_reused: session_id (UUID), generation (int, the one presented).
+(EventKind), count.
+token_reused: session_id (UUID), generation (int, of the token that was reused).
 """
 
 from typing import Any
@@ -19,5 +19,5 @@ token_reused = Signal()
 
 
 def send_after_commit(signal: Signal, *, sender: Any, **named: Any) -> None:
-    """Send once the present transaction is durable; a receiver's error is logged by Django."""
+    """Send once the current transaction is durable; Django logs the error of a receiver."""
     transaction.on_commit(lambda: signal.send_robust(sender=sender, **named), using=write_alias())

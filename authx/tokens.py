@@ -1,13 +1,12 @@
 """Wire format, tags and the ratchet: pure functions of bytes and keys; no ORM, HTTP or settings.
 
 A token is `<prefix><base64url(version 1 | key id 3 | session id 16 | generation 4 | secret 32 |
-tag 16)>`, lengths in bytes. The tag, an HMAC under a key derived from SECRET_KEY, proves before any
+tag 16)>`, lengths in bytes. The tag, an HMAC under a key derived from SECRET_KEY, proves without a
 query that this server minted the token.
 
 Secrets form a ratchet: the refresh token of generation g + 1 is derived from that of generation g,
-and the access token of a generation from its refresh token. Whoever presents an older refresh
-token can so be answered with the newest pair, which cannot be derived from the database, not even
-with the server's keys.
+and the access token of a generation from its refresh token. From an older refresh token the server
+can derive the newest pair. From the database alone nobody can, even with the server's keys.
 """
 
 import hmac
@@ -34,24 +33,24 @@ NONCE_SIZE: Final = 16
 TAG_SIZE: Final = 16
 KEY_ID_SIZE: Final = 3
 IDEMPOTENCY_DIGEST_SIZE: Final = 16
-# 72 bytes are 96 base64 characters with no bits left over: one token, one spelling.
+# 72 bytes are exactly 96 base64 characters, so a token has only one spelling.
 BODY: Final = struct.Struct(f">B{KEY_ID_SIZE}s16sI{SECRET_SIZE}s")
 ENCODED_SIZE: Final = (BODY.size + TAG_SIZE) * 4 // 3
 GENERATION: Final = struct.Struct(">I")
 
 
 class TokenKind(Enum):
-    """What a token is for; the kind is part of prefix and tag, so one never passes for another."""
+    """The kind of a token; it is part of prefix and tag, so one kind is never taken for another."""
 
     ACCESS = "access"
     REFRESH = "refresh"
-    # The secret of a service, whose id takes the place of a session's; its generation is always 0.
+    # The secret of a service; its id is in place of a session's, and its generation is 0.
     SERVICE = "service"
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token that this server minted; whether it is still good is not known here."""
+    """A token that this server minted; the database decides whether it is still valid."""
 
     kind: TokenKind
     session_id: UUID
@@ -61,7 +60,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class MintedToken:
-    """A token together with the string that an app holds."""
+    """A token and the string that an app holds."""
 
     token: Token
     raw_token: RawToken = field(repr=False)
@@ -69,7 +68,7 @@ class MintedToken:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SigningKey:
-    """The keys derived from one SECRET_KEY, one for each purpose."""
+    """The keys derived from one SECRET_KEY, one per purpose."""
 
     key_id: bytes
     tags: Mapping[TokenKind, bytes]
@@ -95,7 +94,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TokenCodec:
-    """Mints and parses tokens with the prefix of each kind and keys, the signing one first."""
+    """Mints and parses tokens; of `keys`, the first one signs and all are accepted."""
 
     prefixes: Mapping[TokenKind, str]
     keys: Sequence[SigningKey]
@@ -105,37 +104,34 @@ class TokenCodec:
         return self._mint(token, self.keys[0])
 
     def parse(self, raw_token: str, kind: TokenKind) -> Token:
-        """Return what a token says, once its tag proves that this server minted it.
-
-        Raises ForgedTokenError for anything else.
-        """
+        """Return the token of a string whose tag verifies; raises ForgedTokenError otherwise."""
         decoded = _decode(raw_token, self.prefixes[kind])
         body, tag = decoded[: BODY.size], decoded[BODY.size :]
         version, key_id, session_id, generation, secret = BODY.unpack(body)
         if version != VERSION:
             raise ForgedTokenError("unknown version")
-        # Every accepted key is tried whose id fits; ids are public and may collide.
+        # Key ids are public and may collide: every key with this id is tried.
         matching = [key for key in self.keys if key.key_id == key_id]
         if not any(hmac.compare_digest(key.tag(kind, body), tag) for key in matching):
             raise ForgedTokenError("tag does not verify")
         return Token(kind, UUID(bytes=session_id), generation, secret)
 
     def successors(self, presented: Token, nonce: bytes) -> Iterator[MintedToken]:
-        """Yield the refresh token of the generation after `presented`, as each key derives it.
+        """Yield the refresh token of the generation after `presented`, as derived by each key.
 
-        The first is the one to hand out; the others are what an older key handed out before.
+        The first is the one to issue; an older key may have issued one of the others.
         """
         return self._derive(presented, TokenKind.REFRESH, presented.generation + 1, nonce)
 
     def access_tokens(self, refresh_token: Token, nonce: bytes) -> Iterator[MintedToken]:
-        """Yield the access token of the generation of a refresh token; keys as in `successors`."""
+        """Yield the access token of a refresh token's generation, as derived by each key."""
         return self._derive(refresh_token, TokenKind.ACCESS, refresh_token.generation, nonce)
 
     def idempotency_digests(self, idempotency_key: str, presented: Token) -> Iterator[bytes]:
-        """Yield the keyed digest of the key of one refresh, as each key makes it.
+        """Yield the keyed digest of the idempotency key of one refresh, by each key.
 
-        Bound to session and generation: a key that an app uses for several refreshes, by mistake,
-        proves nothing for another one.
+        It is bound to session and generation, in case an app uses one idempotency key for several
+        refreshes by mistake.
         """
         message = (
             presented.session_id.bytes
@@ -170,7 +166,7 @@ def make_codec(
     service_prefix: str,
     secret_keys: tuple[str | bytes, ...],
 ) -> TokenCodec:
-    """Return the codec of prefixes and keys; kept, because deriving keys takes a while."""
+    """Return the codec of these prefixes and keys; cached, because deriving keys is slow."""
     prefixes = {
         TokenKind.ACCESS: access_prefix,
         TokenKind.REFRESH: refresh_prefix,
@@ -195,7 +191,7 @@ def _decode(raw_token: str, prefix: str) -> bytes:
         decoded = b64decode(encoded, altchars=b"-_", validate=True)
     except ValueError as error:
         raise ForgedTokenError("not base64url") from error
-    # The decoder also takes "+" and "/": another spelling of a token is not that token.
+    # The decoder also accepts "+" and "/", which would be a second spelling of a token.
     if urlsafe_b64encode(decoded).decode() != encoded:
         raise ForgedTokenError("not canonical")
     return decoded

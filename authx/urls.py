@@ -1,21 +1,24 @@
-"""Addresses, relative to wherever a project mounts them; a trailing slash is optional."""
+"""The URLs, relative to where a project mounts them; a trailing slash is optional."""
 
 from django.urls import re_path
 
-from authx.rest.views.account import LogoutAllView, LogoutView, MeView, PasswordView
-from authx.rest.views.activity import ActivityView
+from authx.rest.views.account import (
+    ActivityView,
+    LogoutAllView,
+    LogoutView,
+    MeView,
+    PasswordView,
+)
 from authx.rest.views.devices import DevicesView, DeviceView
-from authx.rest.views.services import IntrospectView
 from authx.rest.views.tokens import LoginView, RevokeView, TokenView
 
 app_name = "authx"
 
-# Never redirected: a client that follows a redirect with its body could hand it to a stranger.
+# Never redirected: a client that follows sends its body, with tokens, to wherever it is told.
 urlpatterns = [
     re_path(r"^login/?$", LoginView.as_view(), name="login"),
     re_path(r"^token/?$", TokenView.as_view(), name="token"),
     re_path(r"^revoke/?$", RevokeView.as_view(), name="revoke"),
-    re_path(r"^introspect/?$", IntrospectView.as_view(), name="introspect"),
     re_path(r"^me/?$", MeView.as_view(), name="me"),
     re_path(r"^logout/?$", LogoutView.as_view(), name="logout"),
     re_path(r"^logout-all/?$", LogoutAllView.as_view(), name="logout-all"),

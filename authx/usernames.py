@@ -1,4 +1,4 @@
-"""User names as typed: known ones lead to a user, unknown ones are kept only as a keyed hash."""
+"""User names as typed: finds the user; an unknown name is stored only as a keyed hash."""
 
 import unicodedata
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def find_user_by_name(name: str) -> "User | None":
-    """Return whoever would sign in under a name."""
+    """Return the user who signs in with a name, or None."""
     users = get_user_model()
     try:
         user: User = users._default_manager.get_by_natural_key(name)
@@ -21,11 +21,11 @@ def find_user_by_name(name: str) -> "User | None":
 
 
 def normalize_username(name: str) -> str:
-    """Return what all spellings of a user name share: compatibility forms, case, outer blanks."""
+    """Return a user name without differences of case, compatibility form and outer blanks."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return unicodedata.normalize("NFKC", folded).strip()
 
 
 def username_hash(name: str) -> str:
-    """Return a keyed hash that is the same however a name is spelled."""
+    """Return a keyed hash that is the same for all spellings of a name."""
     return salted_hmac("authx.audit.name", normalize_username(name), algorithm="sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The address of the metadata, for a project to mount at `/.well-known/`."""
+"""The URL of the metadata, for a project to mount at `/.well-known/`."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from authx.rest.views.metadata import MetadataView
 
 PATH: Final = "oauth-authorization-server"
 
-# The path of an issuer stands behind the well-known one (RFC 8414 section 3.1); described once.
+# The path of an issuer follows the well-known one (RFC 8414 section 3.1); described once.
 urlpatterns = [
     re_path(rf"^{PATH}/?$", MetadataView.as_view()),
     re_path(rf"^{PATH}(?P<issuer_path>/.+)$", MetadataView.as_view(schema=None)),

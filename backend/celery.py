@@ -19,33 +19,33 @@ logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
-# Named one by one: autodiscovery would look for a module `tasks.tasks` and find nothing.
+# Listed by name: autodiscovery looks for a module `tasks.tasks`, which does not exist.
 app = Celery("backend", include=["tasks.alerts", "tasks.cleanup"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
-# The current application is known to one thread only, and a web server has several.
+# The current application is local to a thread, and a web server has several threads.
 app.set_default()
 
 
 @setup_logging.connect
 def configure_logging(**_: Any) -> None:
-    """Let worker and beat log as the web server does; with a listener here, Celery keeps out."""
+    """Log as the web server does; Celery configures no logging if this signal has a receiver."""
     dictConfig(settings.LOGGING)
 
 
 @worker_init.connect
 @beat_init.connect
 def exit_on_failed_checks(**_: Any) -> None:
-    """End the process: Celery would log any other exception and go on."""
+    """Exit if a check fails; Celery would log any other exception and continue."""
     try:
         run_startup_checks()
     except ImproperlyConfigured as error:
-        # Through the log: beat has taken stderr away by now.
+        # Through the log, because beat has redirected stderr by now.
         logger.critical("%s", error)
         sys.exit(1)
 
 
 class Scheduler(PersistentScheduler):
-    """Celery's own, which does not make the folder of its file."""
+    """Celery's scheduler, which also creates the directory of its file."""
 
     def setup_schedule(self) -> None:
         filename = self.schedule_filename  # type: ignore[attr-defined]  # not in the stubs

@@ -1,10 +1,11 @@
-"""Which addresses are pages for users, and what a browser is told of pages and of the API."""
+"""Paths of pages and of the API, the Content Security Policy of pages, and CORS."""
 
 from typing import Final
 
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 
-# What is no page is the API: an unknown address too. Probes come from inside, without TLS.
+# Every path that is not a page belongs to the API, unknown paths too. Health probes come from the
+# internal network, without TLS.
 PAGES: Final = "admin/|static/|api/docs"
 PROBES: Final = "health/"
 API_PATHS: Final = rf"^/(?!{PAGES}|{PROBES})"
@@ -14,7 +15,7 @@ PAGE_POLICY: Final = {
     "DIRECTIVES": {
         "default-src": [SELF],
         "img-src": [SELF, "data:"],
-        # The page that shows the API description carries its styles inside.
+        # The page of the API description has inline styles.
         "style-src": [SELF, UNSAFE_INLINE],
         "object-src": [NONE],
         "base-uri": [NONE],

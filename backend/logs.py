@@ -1,6 +1,6 @@
-"""How log records look: one line of JSON each in production, one readable line each at a terminal.
+"""Formats of log records: one line of JSON in production, one readable line in a terminal.
 
-Whatever a stranger puts into a name or an address stays inside its record.
+A value from a request cannot start a new record.
 """
 
 import logging
@@ -13,7 +13,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 from authx.context import CONTEXT_KEY, current_context
 
-# All that leaves the process. Other attributes may hold requests, whose printed form shows the
+# The only fields that are logged. Other attributes may contain requests, whose repr() shows the
 # query string, or arguments of tasks.
 FIELDS: Final = frozenset(
     [
@@ -26,7 +26,7 @@ FIELDS: Final = frozenset(
 
 
 class ContextFilter(logging.Filter):
-    """Adds what is known of the request, or of the task, that a record was written in."""
+    """Adds the context of the request, or of the task, in which a record was written."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         request = getattr(record, "request", None)
@@ -43,7 +43,7 @@ class ContextFilter(logging.Filter):
 
 
 class JSONFormatter(JsonFormatter):
-    """One line of ASCII a record: no line break, control or reversing character in it."""
+    """Formats a record as one line of ASCII, without control and bidirectional characters."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
@@ -62,7 +62,7 @@ class JSONFormatter(JsonFormatter):
 
 
 class LineFormatter(logging.Formatter):
-    """One line a record; the lines of a traceback are indented, so that none passes for one."""
+    """Formats a record as one line; the lines of a traceback are indented, unlike a record."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
         request_id = getattr(record, "request_id", "")

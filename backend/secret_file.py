@@ -1,4 +1,4 @@
-"""A secret of this machine alone, for whoever starts the project without configuring anything."""
+"""A secret of this machine, for a start without any configuration."""
 
 import os
 import secrets
@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 def get_or_create_secret(path: Path, *, length: int = 64) -> str:
-    """Return a secret made at the first call and kept in a file that its owner alone can read.
+    """Return a secret that the first call creates, in a file that only its owner can read.
 
-    `length` is that of a new one, in random bytes.
+    `length` is the number of random bytes of a new secret.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError), tempfile.NamedTemporaryFile("w", dir=path.parent) as fresh:
         fresh.write(secrets.token_urlsafe(length))
         fresh.flush()
-        # Whole or not at all: of two first starts at once, both keep what the first one linked.
+        # Atomic: two first starts in parallel both use the file that was linked first.
         os.link(fresh.name, path)
     return path.read_text()

@@ -1,4 +1,4 @@
-"""Every setting, read from the environment; with nothing set, a SQLite project on this machine."""
+"""Settings, read from the environment; without any, a SQLite project on this machine."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ env = FileAwareEnv()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# What a machine without any configuration keeps: its database and the key it made for itself.
+# Where a machine without configuration keeps its database and its key.
 LOCAL_DIR = env.path("LOCAL_DIR", BASE_DIR / ".local")
 
 DATABASE_URL = env.str("DATABASE_URL", "")
@@ -22,7 +22,7 @@ REDIS_URL = env.str("REDIS_URL", "")
 
 DEBUG = env.bool("DEBUG", default=False)
 
-# A configured database means that other users's sessions hang on this key: no default then.
+# There is no default with a configured database: the sessions of real users depend on this key.
 SECRET_KEY = env.str("SECRET_KEY", "")
 if DATABASE_URL and not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY has to be set where DATABASE_URL is.")
@@ -33,8 +33,8 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 
 # --- Servers
 
-# How long whoever serves users waits for one answer of PostgreSQL; backend.wsgi sets it, for a
-# sweep or a migration may take its time: without it, for ever.
+# How long a web process waits for one response of PostgreSQL; 0 is without a limit. backend.wsgi
+# sets it, because a sweep or a migration may take longer.
 DATABASE_TIMEOUT = env.timedelta("DATABASE_TIMEOUT", timedelta(0))
 DATABASES = {
     "default": env.dj_db_url(
@@ -47,7 +47,7 @@ DATABASES = {
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     LOCAL_DIR.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["OPTIONS"] = {
-        # A transaction that reads first and writes later fails at once on a locked SQLite file.
+        # A transaction that reads first and writes later fails immediately if the file is locked.
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
@@ -56,7 +56,7 @@ else:
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
     if DATABASE_TIMEOUT:
         DATABASES["default"]["ENGINE"] = "backend.postgresql"
-    # PgBouncer in transaction mode has no cursor that outlives a statement.
+    # PgBouncer in transaction mode does not support cursors that outlive a statement.
     DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 
 CACHES = {
@@ -85,7 +85,10 @@ INSTALLED_APPS = [
     "corsheaders",
     "csp",
     "authx",
+    "authx.contrib.introspection",
+    "authx.contrib.openapi",
     "tasks",
+    "backend",
 ]
 
 MIDDLEWARE = [
@@ -126,12 +129,12 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
-# The admin's files come from the packages themselves: nothing to collect before a start.
+# The admin's files are served from the packages, so collectstatic is not needed.
 WHITENOISE_USE_FINDERS = True
 
 AUTHENTICATION_BACKENDS = ["authx.passwords.backends.ModelBackend"]
-# Argon2id as Django sets it, well above what OWASP asks for at least (100 MiB, 2 passes); a check
-# takes that memory while it lasts. Hashes of the others are upgraded when their owner signs in.
+# Argon2id with Django's parameters (100 MiB, 2 passes), above the minimum of OWASP. A check uses
+# that memory while it runs. Hashes of the others are upgraded at the next sign-in.
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -151,7 +154,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Transport
 
-# Only a stack on loopback, as `make run` starts it, goes without TLS.
+# Only a stack on loopback, such as that of `make run`, does without TLS.
 HTTPS_ONLY = env.bool("HTTPS_ONLY", default=bool(DATABASE_URL))
 SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_REDIRECT_EXEMPT = headers.REDIRECT_EXEMPT
@@ -160,8 +163,8 @@ CSRF_COOKIE_SECURE = HTTPS_ONLY
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
 SECURE_HSTS_PRELOAD = HTTPS_ONLY
-# The proxies in front of us, the only ones whose forwarding headers are believed. In production
-# nobody can guess it: one too few blames the proxy for everybody, one too many believes anybody.
+# The number of our own proxies, whose forwarding headers are trusted. It is required in production:
+# one too few counts every request for the proxy, and one too many trusts the client.
 NUM_PROXIES = env.int("NUM_PROXIES") if HTTPS_ONLY else env.int("NUM_PROXIES", 0)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if NUM_PROXIES else None
 CONTENT_SECURITY_POLICY = headers.PAGE_POLICY
@@ -192,24 +195,24 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
-    # What PATCH takes here it also needs.
+    # PATCH has required fields here.
     "COMPONENT_SPLIT_PATCH": False,
     "POSTPROCESSING_HOOKS": [
-        "authx.schema.without_trailing_slash",
-        "authx.schema.with_headers",
-        "authx.schema.with_error_codes",
+        "authx.contrib.openapi.hooks.without_trailing_slash",
+        "authx.contrib.openapi.hooks.with_headers",
+        "authx.contrib.openapi.hooks.with_error_codes",
     ],
-    # Everyone may read the description, and no stale token stands in the way.
+    # Anyone may read the description; a stale token does not prevent it.
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
-    # Its pages come from this very server: nothing is asked of another host.
+    # The pages load their assets from this server only.
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"validatorUrl": None, "deepLinking": True},
 }
 
 KNOX_TOKEN_MODEL = "authx.DeviceSession"  # noqa: S105 -- the name of a model
-# Knox's own migrations would leave an orphan table with a foreign key to users (style trap 8).
+# Knox's own migrations would leave an orphan table with a foreign key to users.
 MIGRATION_MODULES = {"knox": None}
 REST_KNOX = {
     "TOKEN_TTL": env.timedelta("ACCESS_TOKEN_TTL", timedelta(minutes=15)),
@@ -242,7 +245,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# Mail that goes to the console stays as it is.
+# Mail that is printed to the console stays readable.
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BEAT_SCHEDULER = "backend.celery:Scheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "beat-schedule")
@@ -261,7 +264,7 @@ EMAIL_HOST_USER = mail_server["EMAIL_HOST_USER"]
 EMAIL_HOST_PASSWORD = mail_server["EMAIL_HOST_PASSWORD"]
 EMAIL_USE_TLS = mail_server["EMAIL_USE_TLS"]
 EMAIL_USE_SSL = mail_server["EMAIL_USE_SSL"]
-# A mail server that accepts and says nothing holds a worker no longer than this, each time.
+# How long a worker waits for an unresponsive mail server.
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "noreply@localhost")
 
@@ -291,12 +294,12 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
-        # Theirs are taken away: Django's would print a record twice, or mail whole requests about,
-        # and gunicorn's would print it in a form of its own.
+        # Without handlers of their own: Django's would print a record twice or mail whole requests,
+        # and gunicorn's would use another format.
         "django": {"handlers": [], "propagate": True},
         "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
         "gunicorn.error": {"handlers": [], "propagate": True},
-        # That a task came and went, twice a minute, is no news; that it failed is.
+        # Only the failures of tasks, which run twice a minute.
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
     },

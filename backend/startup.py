@@ -1,4 +1,4 @@
-"""What web server, worker and beat do first: refuse to start with a configuration that is wrong."""
+"""The checks that web server, worker and beat run before they start."""
 
 import django
 from django.apps import apps
@@ -9,9 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 def run_startup_checks() -> None:
     """Raise ImproperlyConfigured with every error that the system checks find.
 
-    A server runs no checks by itself; a warning is left to `manage.py check --deploy`.
+    Django's servers run no checks by themselves. Only `manage.py check --deploy` reports warnings.
     """
-    # Not twice: logging would be set up once more, on whatever Celery made of stderr meanwhile.
+    # A second setup would configure logging again, with the stderr that Celery has redirected.
     if not apps.ready:
         django.setup(set_prefix=False)
     found = run_checks(include_deployment_checks=True)

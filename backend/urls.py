@@ -1,4 +1,4 @@
-"""Every address of the service."""
+"""The URLs of the service."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -11,6 +11,7 @@ handler500 = "authx.rest.error_views.server_error"
 
 urlpatterns = [
     path("users/", include("authx.urls")),
+    path("users/", include("authx.contrib.introspection.urls")),
     path(".well-known/", include("authx.well_known")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerSplitView.as_view(template_name_js="docs.js"), name="docs"),

@@ -1,1 +1,1 @@
-"""Work that runs apart from a request: Celery tasks, one module per topic."""
+"""Celery tasks, one module per topic."""

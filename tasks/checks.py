@@ -1,4 +1,4 @@
-"""System checks of Celery: what beat has to start, and what a worker may not trust."""
+"""System checks of Celery: the beat schedule, the accepted content, the broker URL."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from celery import current_app
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
-from django.core.checks import Warning as Caution
+from django.core.checks import Warning as CheckWarning
 
-from authx.checks.deployment import is_loopback
+from authx.checks.hosts import is_loopback
 from tasks.alerts import send_notifications
 from tasks.cleanup import sweep
 
@@ -18,17 +18,17 @@ PLAIN_SCHEMES: Final = frozenset({"redis", "amqp", "pyamqp"})
 
 
 def check_celery(**_: Any) -> list[CheckMessage]:
-    """Run the checks that hold on any machine."""
+    """Check what is needed on any machine."""
     return [*_check_schedule(), *_check_content()]
 
 
 def check_broker_link(**_: Any) -> list[CheckMessage]:
-    """Warn of a broker that is reached in the clear (`check --deploy`)."""
+    """Warn of a broker without TLS (`check --deploy`)."""
     broker = urlsplit(getattr(settings, "CELERY_BROKER_URL", "") or "")
     if broker.scheme not in PLAIN_SCHEMES or is_loopback(broker.hostname or ""):
         return []
     text = "The broker is reached over a network without TLS."
-    return [Caution(text, hint="Use a rediss:// or amqps:// URL.", id="tasks.W001")]
+    return [CheckWarning(text, hint="Use a rediss:// or amqps:// URL.", id="tasks.W001")]
 
 
 def _check_schedule() -> Iterator[CheckMessage]:
@@ -36,19 +36,19 @@ def _check_schedule() -> Iterator[CheckMessage]:
     scheduled = {entry["task"] for entry in schedule.values()}
     if sweep.name not in scheduled:
         yield Error(
-            "Nothing sweeps: ended sessions would stay for ever.",
-            hint=f"Let CELERY_BEAT_SCHEDULE start {sweep.name!r}.",
+            "No sweep is scheduled: ended sessions are never deleted.",
+            hint=f"Add {sweep.name!r} to CELERY_BEAT_SCHEDULE.",
             id="tasks.E001",
         )
     if send_notifications.name not in scheduled:
         yield Error(
-            "Nobody sends mail: no user hears of a new device or of a stolen token.",
-            hint=f"Let CELERY_BEAT_SCHEDULE start {send_notifications.name!r}.",
+            "No mail is scheduled: users are not notified of a new device or a stolen token.",
+            hint=f"Add {send_notifications.name!r} to CELERY_BEAT_SCHEDULE.",
             id="tasks.E004",
         )
     for name in scheduled - _known_tasks():
         yield Error(
-            f"CELERY_BEAT_SCHEDULE starts {name!r}, which no worker knows.",
+            f"CELERY_BEAT_SCHEDULE contains {name!r}, which is not a known task.",
             hint="Correct the name, or include its module in the Celery application.",
             id="tasks.E002",
         )
@@ -65,7 +65,7 @@ def _check_content() -> Iterator[CheckMessage]:
     accepted = set(getattr(settings, "CELERY_ACCEPT_CONTENT", ["json"]))
     if not accepted <= {"json", "application/json"}:
         yield Error(
-            "Celery accepts more than JSON: a pickled message is code that runs.",
+            "Celery accepts more than JSON: a pickled message can run code.",
             hint="Set CELERY_ACCEPT_CONTENT = ['json'].",
             id="tasks.E003",
         )

@@ -1,10 +1,10 @@
-"""Deletes what has expired."""
+"""Deletes expired rows."""
 
 from celery import shared_task
 
 from authx.sessions.sweep import sweep as sweep_expired
 
-# A sweep goes on where a killed one stopped, so cutting a stuck one short loses nothing.
+# A sweep continues where a killed one stopped, so this limit loses nothing.
 TIME_LIMIT = 30 * 60
 
 

@@ -1,4 +1,4 @@
-"""What Celery beat starts, and how often."""
+"""The beat schedule."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,8 +12,8 @@ def beat_schedule(
         "sweep": {
             "task": "tasks.cleanup.sweep",
             "schedule": sweep_interval,
-            # A run that no worker took before the next is due is dropped: missed runs do not
-            # pile up behind a worker that was away.
+            # A run that no worker takes before the next is due is dropped, so that runs do not
+            # accumulate while there is no worker.
             "options": {"expires": sweep_interval.total_seconds()},
         },
         "send-notifications": {

@@ -49,7 +49,7 @@ class Network(ThreadingHTTPServer):
         """Return how many seconds the next message takes, in either direction."""
         return 0.0
 
-    def loses_response(self, sent: Sent) -> bool:  # noqa: ARG002 -- for networks that lose some
+    def loses_response(self, sent: Sent) -> bool:
         """Say whether the connection breaks after the server has responded."""
         return False
 

@@ -15,6 +15,7 @@ from django.core import mail
 
 from authx.codec import digest_of
 from authx.models.events import SecurityEventQuerySet
+from authx.passwords import check
 from authx.tokens import TokenCodec
 from backend.logs import ContextFilter, JSONFormatter
 from tests.phone import PASSWORD
@@ -51,7 +52,7 @@ class Watch(logging.Handler):
 
 
 def noting(watch: Watch, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a method that takes a password."""
+    """Wrap a function that takes a user and a password."""
 
     def wrapped(self: AbstractBaseUser, raw_password: Any, *rest: Any) -> Any:
         watch.note(raw_password)
@@ -83,6 +84,8 @@ def _watch() -> Iterator[Watch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TokenCodec, "_mint", noted_mint)
         patch.setattr(SecurityEventQuerySet, "bulk_create", kept_bulk_create)
+        # The check of authx asks Django's hashers, not the method of the user model.
+        patch.setattr(check, "_matches", noting(watch, check._matches))
         for name in ("set_password", "check_password"):
             patch.setattr(AbstractBaseUser, name, noting(watch, getattr(AbstractBaseUser, name)))
         before_task_publish.connect(keep_message)

@@ -1,4 +1,4 @@
-"""What the design says of a session, as a small model of its own; decides nothing by our code."""
+"""The rules of a session (ARCHITECTURE.md) as a small model that uses no code of authx."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

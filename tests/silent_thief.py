@@ -14,7 +14,7 @@ from django.db.models.base import ModelState
 
 from authx import clock
 from authx.codec import digest_of, token_codec
-from authx.context import RequestContext
+from authx.context import RequestContext, use_context
 from authx.errors import InvalidAccessTokenError, InvalidRefreshTokenError, LateDuplicateError
 from authx.models import DeviceSession, SecurityEvent
 from authx.sessions import refresh, statements, two_places, use
@@ -109,9 +109,8 @@ class InMemory:
         self, refresh_token: str, key: str, source: RequestContext
     ) -> tuple[int, Pair | None]:
         try:
-            pair = refresh.refresh_session(
-                raw_token=refresh_token, idempotency_key=key, source=source
-            )
+            with use_context(source):
+                pair = refresh.refresh_session(raw_token=refresh_token, idempotency_key=key)
         except LateDuplicateError:
             return HTTPStatus.SERVICE_UNAVAILABLE, None
         except InvalidRefreshTokenError:
@@ -161,7 +160,7 @@ class InMemory:
         changes = {"confirmed_at": confirmed_at, "last_used_at": now, "expiry": expiry}
         self.write(session, changes)
 
-    def revoke(self, *, session: DeviceSession, reason: str, detail: str) -> bool:  # noqa: ARG002
+    def revoke(self, *, session: DeviceSession, reason: str, detail: str) -> bool:
         self.write(session, {"revoked_at": self.row.now, "revoked_reason": str(reason)})
         return True
 
@@ -197,7 +196,8 @@ class OverHTTP:
 
     def __init__(self, user: User, clock: Clock) -> None:
         self.clock = clock
-        opened = open_session(user=user, device=Device(), source=HOME)
+        with use_context(HOME):
+            opened = open_session(user=user, device=Device())
         self.session_id = opened.session.pk
         self.pair = Pair(opened.raw_access_token, opened.raw_refresh_token)
         self.state = self._read()

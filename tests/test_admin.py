@@ -11,7 +11,6 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from authx.codec import token_codec
-from authx.context import RequestContext
 from authx.models import DeviceSession
 from authx.sessions.generations import newest_of
 from authx.sessions.refresh import refresh_session
@@ -38,7 +37,7 @@ def page_of(phone: Phone, action: str = "change") -> str:
 
 
 def end(operator: Client, *phones: Phone) -> "ErrorResponse":
-    chosen = {"action": "end_sessions", "_selected_action": [one.session_id for one in phones]}
+    chosen = {"action": "revoke_sessions", "_selected_action": [one.session_id for one in phones]}
     return operator.post(LIST, chosen, follow=True)
 
 
@@ -103,7 +102,7 @@ def test_the_action_ends_the_chosen_sessions_and_says_who_did_it(
     operator: Client, phone: Phone, tablet: Phone
 ) -> None:
     response = end(operator, phone)
-    assert "1 session ended." in response.content.decode()
+    assert "1 session revoked." in response.content.decode()
     assert error_of(phone.call()) == (401, "invalid_token")
     assert error_of(phone.try_refresh()) == (400, "invalid_grant")
     assert tablet.refresh().is_signed_in
@@ -118,7 +117,7 @@ def test_the_action_counts_and_logs_only_what_it_ended(
 ) -> None:
     phone.send("POST", "logout")
     response = end(operator, phone, tablet)
-    assert "1 session ended." in response.content.decode()
+    assert "1 session revoked." in response.content.decode()
     assert DeviceSession.objects.get(pk=phone.session_id).revoked_reason == "signed_out"
     assert LogEntry.objects.get().object_id == tablet.session_id
 
@@ -177,7 +176,7 @@ def test_deactivating_in_the_admin_ends_the_sessions_for_good(
 
 @pytest.mark.parametrize("show", [str, repr, "{:}".format, "%s".__mod__])
 def test_no_printed_object_holds_a_secret(phone: Phone, show: Any) -> None:
-    pair = refresh_session(raw_token=phone.refresh_token, source=RequestContext())
+    pair = refresh_session(raw_token=phone.refresh_token)
     phone.pair |= {"access_token": pair.raw_access_token, "refresh_token": pair.raw_refresh_token}
     codec = token_codec()
     token = codec.parse(pair.raw_refresh_token, TokenKind.REFRESH)

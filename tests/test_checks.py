@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.checks import Error
-from django.core.checks import Warning as Caution
+from django.core.checks import Warning as CheckWarning
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
@@ -180,7 +180,7 @@ def test_several_faults_are_all_reported(settings: Any) -> None:
 def test_every_message_says_what_to_do_and_is_as_grave_as_its_id(settings: Any) -> None:
     settings.AUTHX = {"X": 1, "REFRESH_TOKEN_GRACE_PERIOD": timedelta(seconds=61)}
     error, caution = sorted(check_settings(), key=lambda message: str(message.id))
-    assert (type(error), type(caution)) == (Error, Caution)
+    assert (type(error), type(caution)) == (Error, CheckWarning)
     assert error.hint
     assert caution.hint
 
@@ -217,7 +217,7 @@ def ids_in(source: str) -> Counter[str]:
 
 
 def test_the_id_counter_sees_an_id_used_twice() -> None:
-    source = "_error(1, 't', 'h')\n_error(1, 't', 'h')\nCaution('t', id='authx.W001')"
+    source = "_error(1, 't', 'h')\n_error(1, 't', 'h')\nCheckWarning('t', id='authx.W001')"
     assert ids_in(source) == {"authx.E001": 2, "authx.W001": 1}
 
 

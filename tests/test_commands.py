@@ -91,7 +91,7 @@ def test_revoking_one_persons_sessions_leaves_everybody_else_in(
     phone: Phone, tablet: Phone, bob: User, run: Run
 ) -> None:
     of_bob = Phone("bob").sign_in()
-    assert run("revoke_sessions", "--user", "alice") == "Ended 2 sessions."
+    assert run("revoke_sessions", "--user", "alice") == "Revoked 2 sessions."
     assert [phone.is_signed_in, tablet.is_signed_in, of_bob.is_signed_in] == [False, False, True]
     assert set(DeviceSession.objects.values_list("user__username", "revoked_reason")) == {
         ("alice", "ended_by_operator"),
@@ -101,14 +101,14 @@ def test_revoking_one_persons_sessions_leaves_everybody_else_in(
 
 def test_revoking_all_ends_everybodys_sessions(phone: Phone, bob: User, run: Run) -> None:
     of_bob = Phone("bob").sign_in()
-    assert run("revoke_sessions", "--all") == "Ended 2 sessions."
+    assert run("revoke_sessions", "--all") == "Revoked 2 sessions."
     assert [phone.is_signed_in, of_bob.is_signed_in] == [False, False]
-    assert run("revoke_sessions", "--all") == "Ended 0 sessions."
+    assert run("revoke_sessions", "--all") == "Revoked 0 sessions."
 
 
 def test_revoking_does_not_touch_what_had_ended_before(phone: Phone, run: Run) -> None:
     phone.send("POST", "logout")
-    assert run("revoke_sessions", "--user", "alice") == "Ended 0 sessions."
+    assert run("revoke_sessions", "--user", "alice") == "Revoked 0 sessions."
     assert DeviceSession.objects.get().revoked_reason == "signed_out"
 
 

@@ -140,7 +140,7 @@ def test_sessions_may_live_in_another_database_than_the_default_one(
 def test_a_revocation_and_its_event_are_one_transaction_in_another_database(
     phone: Phone, accounts: None
 ) -> None:
-    """SECURITY.md: no trail, no deed."""
+    """Without its event, the revocation does not happen (SECURITY.md)."""
     with mock.patch.object(SecurityEvent.objects, "bulk_create", side_effect=OperationalError):
         assert phone.send("POST", "logout").status_code == 503
     assert DeviceSession.objects.get().revoked_at is None

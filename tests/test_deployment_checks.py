@@ -1,19 +1,18 @@
 """What surrounds authx in production is refused where it undoes a promise, each under an id."""
 
-from pathlib import Path
+import inspect
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from authx.checks import deployment
-from authx.checks.deployment import (
-    API,
-    CONTEXT,
-    SECURITY,
-    check_deployment,
-    check_wiring,
-    is_loopback,
-)
+from authx.checks import project
+from authx.checks.hosts import is_loopback
+from authx.checks.project import CONTEXT_MIDDLEWARE as CONTEXT
+from authx.checks.project import check_keys, check_project
+from backend import checks as policy
+from backend.checks import API, SECURITY, check_deployment
+from backend.settings import PASSWORD_HASHERS
 from tests.test_checks import ids_in
 
 KEY = "a secret key of fifty characters or more, for tests only"
@@ -23,7 +22,7 @@ VALIDATORS = "django.contrib.auth.password_validation"
 
 
 def ids() -> list[str | None]:
-    return [message.id for message in [*check_wiring(), *check_deployment()]]
+    return [message.id for message in [*check_project(), *check_keys(), *check_deployment()]]
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +30,8 @@ def _production(settings: Any) -> None:
     settings.SECRET_KEY = KEY
     settings.ALLOWED_HOSTS = ["api.example.com"]
     settings.SECURE_SSL_REDIRECT = True
+    settings.PASSWORD_HASHERS = PASSWORD_HASHERS
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache"}}
 
 
@@ -40,37 +41,42 @@ def at_least(length: int) -> list[dict[str, Any]]:
 
 
 DJANGO = [
+    ("backend.W001", "PASSWORD_HASHERS", ["django.contrib.auth.hashers.MD5PasswordHasher"]),
+    *(
+        ("backend.W004", "EMAIL_BACKEND", f"django.core.mail.backends.{name}.EmailBackend")
+        for name in ("console", "dummy", "locmem")
+    ),
     ("authx.E030", "SECRET_KEY", KEY[:49]),
     ("authx.E030", "SECRET_KEY", "abcd" * 20),
     ("authx.E030", "SECRET_KEY", f"django-insecure-{KEY}"),
     ("authx.E030", "SECRET_KEY", b"short"),
     ("authx.E030", "SECRET_KEY_FALLBACKS", [KEY, "an old one"]),
-    ("authx.E031", "DEBUG", True),
-    ("authx.E032", "SECURE_SSL_REDIRECT", False),
-    ("authx.E033", "CACHES", {"default": {"BACKEND": f"{CACHES}.locmem.LocMemCache"}}),
-    ("authx.E033", "CACHES", {"default": {"BACKEND": f"{CACHES}.dummy.DummyCache"}}),
-    ("authx.E036", "AUTH_PASSWORD_VALIDATORS", []),
+    ("backend.E001", "DEBUG", True),
+    ("backend.E002", "SECURE_SSL_REDIRECT", False),
+    ("backend.E003", "CACHES", {"default": {"BACKEND": f"{CACHES}.locmem.LocMemCache"}}),
+    ("backend.E003", "CACHES", {"default": {"BACKEND": f"{CACHES}.dummy.DummyCache"}}),
+    ("backend.E006", "AUTH_PASSWORD_VALIDATORS", []),
     (
-        "authx.E036",
+        "backend.E006",
         "AUTH_PASSWORD_VALIDATORS",
         [{"NAME": f"{VALIDATORS}.NumericPasswordValidator"}],
     ),
-    ("authx.E036", "AUTH_PASSWORD_VALIDATORS", at_least(14)),
+    ("backend.E006", "AUTH_PASSWORD_VALIDATORS", at_least(14)),
     ("authx.E040", "MIDDLEWARE", [API, SECURITY]),
     ("authx.E040", "MIDDLEWARE", [API, CONTEXT, SECURITY]),
-    ("authx.W016", "MIDDLEWARE", [CONTEXT, SECURITY]),
-    ("authx.W016", "MIDDLEWARE", [CONTEXT, SECURITY, API]),
-    ("authx.W016", "MIDDLEWARE", [CONTEXT]),
+    ("backend.W003", "MIDDLEWARE", [CONTEXT, SECURITY]),
+    ("backend.W003", "MIDDLEWARE", [CONTEXT, SECURITY, API]),
+    ("backend.W003", "MIDDLEWARE", [CONTEXT]),
 ]
 REST_FRAMEWORK = [
-    ("authx.E034", {"DEFAULT_PERMISSION_CLASSES": []}),
-    ("authx.E034", {"DEFAULT_PERMISSION_CLASSES": [f"{DRF}.permissions.AllowAny"]}),
+    ("backend.E004", {"DEFAULT_PERMISSION_CLASSES": []}),
+    ("backend.E004", {"DEFAULT_PERMISSION_CLASSES": [f"{DRF}.permissions.AllowAny"]}),
     (
-        "authx.E035",
+        "backend.E005",
         {"DEFAULT_AUTHENTICATION_CLASSES": [f"{DRF}.authentication.SessionAuthentication"]},
     ),
     (
-        "authx.E035",
+        "backend.E005",
         {"DEFAULT_AUTHENTICATION_CLASSES": [f"{DRF}.authentication.BasicAuthentication"]},
     ),
 ]
@@ -80,8 +86,8 @@ OWN = [
     ("authx.E041", {"API_PATHS": "^/api/"}),
 ]
 DATABASE = [
-    ("authx.W015", {"HOST": "db.example.com"}),
-    ("authx.W015", {"HOST": "10.0.0.7", "OPTIONS": {"sslmode": "prefer"}}),
+    ("backend.W002", {"HOST": "db.example.com"}),
+    ("backend.W002", {"HOST": "10.0.0.7", "OPTIONS": {"sslmode": "prefer"}}),
 ]
 
 
@@ -168,11 +174,13 @@ def test_a_host_that_strangers_reach_is_no_loopback(host: str) -> None:
 
 def test_every_fault_comes_with_what_to_do_and_without_the_key(settings: Any) -> None:
     settings.SECRET_KEY, settings.DEBUG = "my secret", True
-    messages = check_deployment()
+    messages = [*check_keys(), *check_deployment()]
     assert all(message.hint for message in messages)
     assert "my secret" not in str(messages)
 
 
 def test_every_id_has_a_test_here() -> None:
-    found = ids_in(Path(deployment.__file__).read_text())
-    assert set(found) == {case[0] for case in [*DJANGO, *REST_FRAMEWORK, *OWN, *DATABASE]}
+    found = sum((ids_in(inspect.getsource(module)) for module in (project, policy)), Counter())
+    tested = {case[0] for case in [*DJANGO, *REST_FRAMEWORK, *OWN, *DATABASE]}
+    assert set(found) == tested
+    assert set(found.values()) == {1}

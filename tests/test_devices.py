@@ -11,7 +11,7 @@ from authx.models import DeviceSession
 from tests.conftest import Clock
 from tests.phone import Phone, error_of
 
-NOT_FOUND = b'{"error":"not_found","error_description":"There is nothing at this address."}'
+NOT_FOUND = b'{"error":"not_found","error_description":"The resource does not exist."}'
 FIELDS = {
     "id",
     "installation_id",

@@ -21,12 +21,13 @@ from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 from rest_framework.request import Request
 
-from authx.context import RequestContext
-from authx.models import DeviceSession, Service
+from authx.contrib.introspection.authentication import ServiceAuthentication
+from authx.contrib.introspection.models import Service
+from authx.contrib.introspection.services import authenticate_service
+from authx.models import DeviceSession
 from authx.passwords.check import check_password
 from authx.passwords.sign_in import change_password, sign_in
-from authx.rest.authentication import ServiceAuthentication, TokenAuthentication
-from authx.service_credentials import authenticate_service
+from authx.rest.authentication import TokenAuthentication
 from authx.sessions.open import open_session
 from authx.sessions.refresh import refresh_session
 from authx.sessions.revoke import revoke_by_token
@@ -202,17 +203,15 @@ def calls(phone: Phone, alice: User, service: Service) -> dict[str, Callable[[],
     """Return what a project's own code may call with a secret, or for one."""
     credentials: dict[str, Any] = {"username": "alice", "password": PASSWORD}
     passwords: dict[str, Any] = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
-    opening: dict[str, Any] = {"device": Device(), "source": RequestContext()}
-    session, secret = DeviceSession.objects.get(), service.raw_secret
+    opening: dict[str, Any] = {"device": Device()}
+    session, secret = DeviceSession.objects.select_related("user").get(), service.raw_secret
     bearer, client = f"Bearer {phone.access_token}", basic(service.pk, secret)
     named: dict[str, Any] = {"client_id": str(service.pk), "raw_secret": secret}
-    rotate = partial(refresh_session, source=RequestContext())
+    rotate = refresh_session
     return {
         "authenticate": partial(authenticate, None, **credentials),
         "sign_in": partial(sign_in, request=HttpRequest(), **credentials, **opening),
-        "change_password": partial(
-            change_password, session=session, source=RequestContext(), **passwords
-        ),
+        "change_password": partial(change_password, session=session, **passwords),
         "check_password": partial(check_password, alice, PASSWORD),
         "open_session": partial(open_session, user=alice, **opening),
         "refresh_session": partial(rotate, raw_token=phone.refresh_token),

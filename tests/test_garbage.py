@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from authx import tokens
 from authx.codec import token_codec
-from authx.models import Service
+from authx.contrib.introspection.models import Service
 from authx.tokens import Token, TokenKind
 from tests.phone import PASSWORD, Phone, error_of
 from tests.test_introspect import a_service, basic

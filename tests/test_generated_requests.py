@@ -19,7 +19,6 @@ from schemathesis import BaseSchema, Case
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.parameters import ParameterLocation
 
-from authx.context import RequestContext
 from authx.models import DeviceSession
 from authx.sessions.open import open_session
 from authx.sessions.values import Device, TokenPair
@@ -100,7 +99,7 @@ def live_pair(alice: User) -> Callable[[], TokenPair]:
         if not pairs or not is_untouched(pairs[-1]):
             alice.set_password(PASSWORD)
             alice.save()
-            pairs.append(open_session(user=alice, device=Device(), source=RequestContext()))
+            pairs.append(open_session(user=alice, device=Device()))
         return pairs[-1]
 
     return give

@@ -7,9 +7,8 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
-from authx.checks import guessing
-from authx.checks.guessing import check_guessing, check_sharing
-from backend.settings import PASSWORD_HASHERS
+from authx.checks import throttling
+from authx.checks.throttling import check_sharing, check_throttling
 from tests.test_checks import ids_in
 
 OWN = [
@@ -30,19 +29,17 @@ OWN = [
 PROXIES = [("authx.E022", value) for value in (None, -1, "1", True)]
 DEPLOYMENT = [
     ("authx.E024", "AUTHX", {"THROTTLE_STORAGE_URL": "memory://"}),
-    ("authx.W011", "PASSWORD_HASHERS", ["django.contrib.auth.hashers.MD5PasswordHasher"]),
 ]
 
 
 @pytest.fixture(autouse=True)
 def _deployed(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = PASSWORD_HASHERS
     settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": "redis://redis.example.com/0"}
     settings.ALLOWED_HOSTS = ["api.example.com"]
 
 
 def ids() -> list[str | None]:
-    return [message.id for message in [*check_guessing(), *check_sharing()]]
+    return [message.id for message in [*check_throttling(), *check_sharing()]]
 
 
 def test_the_settings_of_this_project_are_clean() -> None:
@@ -94,11 +91,11 @@ def test_a_machine_that_nobody_else_reaches_may_count_for_itself(settings: Any) 
 def test_the_message_shows_no_password_of_the_store(settings: Any) -> None:
     url = "memcached://somebody:secret@cache.example.com"
     settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": url}
-    assert "secret" not in repr(check_guessing())
+    assert "secret" not in repr(check_throttling())
 
 
 def test_every_id_is_used_once_and_has_a_test_here() -> None:
-    found = ids_in(inspect.getsource(guessing))
+    found = ids_in(inspect.getsource(throttling))
     assert set(found.values()) == {1}
     assert set(found) == {case[0] for case in [*OWN, *PROXIES, *DEPLOYMENT]}
 

@@ -219,7 +219,7 @@ def test_a_crossed_limit_is_recorded_once_in_its_window(
 ) -> None:
     assert statuses(5 + 20, name) == [400] * 5 + [429] * 20
     told = SecurityEvent.objects.get(kind=EventKind.SIGN_IN_LIMITED)
-    assert (told.reason, told.ip) == ("sign-in to an account", "127.0.0.1")
+    assert (told.reason, told.ip) == ("sign-ins to an account", "127.0.0.1")
     assert (told.user_id, bool(told.name_hash)) == (
         (alice.pk, False) if name == "alice" else (None, True)
     )
@@ -227,7 +227,7 @@ def test_a_crossed_limit_is_recorded_once_in_its_window(
 
 def test_a_limit_holds_although_it_cannot_be_recorded(clock: Clock, alice: User) -> None:
     assert statuses(5) == [400] * 5
-    with mock.patch("authx.throttling.limits.record_event", side_effect=OperationalError):
+    with mock.patch("authx.passwords.limits.record_event", side_effect=OperationalError):
         assert statuses(1) == [429]
 
 
@@ -241,7 +241,7 @@ def test_redis_holds_no_name_no_device_and_no_address(
     with Redis.from_url(settings.REDIS_URL) as redis:
         keys = list(redis.scan_iter("authx:*"))
     assert len(keys) >= 10
-    shape = rb"authx:LIMITER/(told/)?[0-9a-f]{64}/\d+/1/(minute|hour|day)"
+    shape = rb"authx:LIMITER/(exceeded/)?[0-9a-f]{64}/\d+/1/(minute|hour|day)"
     assert [key for key in keys if not re.fullmatch(shape, key)] == []
 
 

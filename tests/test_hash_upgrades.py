@@ -77,7 +77,7 @@ def test_no_transaction_is_open_while_a_password_is_hashed(
 
 def test_an_upgrade_that_fails_to_be_stored_moves_no_session(outdated: User, phone: Phone) -> None:
     with (
-        mock.patch.object(User, "save_base", side_effect=ZeroDivisionError),
+        mock.patch("authx.passwords.check.update_auth_hash", side_effect=ZeroDivisionError),
         pytest.raises(ZeroDivisionError),
         transaction.atomic(),
     ):

@@ -11,8 +11,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 
-from authx.models import DeviceSession, Service
-from authx.service_credentials import create_service
+from authx.contrib.introspection.models import Service
+from authx.contrib.introspection.services import create_service
+from authx.models import DeviceSession
 from tests.conftest import NOON, Clock, Statements
 from tests.phone import CLIENT, Phone, error_of
 from tests.test_errors import refuse
@@ -64,7 +65,7 @@ def test_a_live_access_token_is_told_with_its_person_and_its_session(
         "iat": int(NOON.timestamp()),
         "exp": int(NOON.timestamp()) + 15 * 60,
         "auth_time": int(NOON.timestamp()),
-        "sid": phone.session_id,
+        "device_id": phone.session_id,
     }
 
 

@@ -168,7 +168,7 @@ def test_signing_out_with_an_old_token_still_works_across_it(
 ) -> None:
     use_keys(SECOND, FIRST)
     assert Phone().send("POST", "revoke", {"token": phone.refresh_token}).json() == {}
-    assert DeviceSession.objects.get().revoked_reason == "signed_out"
+    assert DeviceSession.objects.get().revoked_reason == "token_revoked"
     assert not phone.is_signed_in
 
 

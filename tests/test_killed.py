@@ -28,7 +28,7 @@ def refresh_killed_before_statement(number: int, token: str) -> None:
 
 
 def refresh_killed_before_answer(token: str) -> None:
-    views.pair_body = lambda _: die()  # type: ignore[assignment, return-value, attr-defined]
+    views.TokenView.respond = lambda *_: die()  # type: ignore[method-assign, assignment]
     Phone().try_refresh(token)
 
 

@@ -14,9 +14,8 @@ import pytest
 from celery import current_app
 from django.conf import settings as django_settings
 
-from authx.audit.logs import log_event
-from authx.audit.vocabulary import ACCESS_DENIED
-from authx.context import RequestContext, within
+from authx.audit.logs import ACCESS_DENIED, log_event
+from authx.context import RequestContext, use_context
 from backend.celery import configure_logging
 from backend.logs import ContextFilter, JSONFormatter, LineFormatter
 from tests.phone import PASSWORD, Phone
@@ -52,7 +51,7 @@ def formatted(formatter: logging.Formatter, message: str, *args: Any, **extra: A
 
 
 def test_a_record_is_json_with_its_time_in_utc(as_json: Formatted, clock: Any) -> None:
-    with within(SOURCE):
+    with use_context(SOURCE):
         record = json.loads(as_json("hello %s", "world"))
     pid = record.pop("pid")
     assert pid == os.getpid()
@@ -70,7 +69,7 @@ def test_a_record_is_json_with_its_time_in_utc(as_json: Formatted, clock: Any) -
 
 
 def test_a_line_ends_with_the_number_of_its_request_if_there_is_one(as_line: Formatted) -> None:
-    with within(RequestContext(request_id="number-1")):
+    with use_context(RequestContext(request_id="number-1")):
         assert as_line("hello") == "INFO a.logger hello [number-1]"
     assert as_line("hello") == "INFO a.logger hello"
 

@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in
 from django.test import Client
 
-from authx.models import DeviceSession, RevocationReason
+from authx.models import DeviceSession, EventKind
 from authx.passwords import sign_in
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone, error_of
@@ -232,7 +232,7 @@ def test_the_device_limit_evicts_whoever_was_used_least_recently(
     watch = Phone(device={"installation_id": "watch"}).sign_in()
     assert [phone.is_signed_in, tablet.is_signed_in, watch.is_signed_in] == [True, False, True]
     evicted = DeviceSession.objects.get(pk=tablet.session_id)
-    assert evicted.revoked_reason == RevocationReason.EVICTED
+    assert evicted.revoked_reason == EventKind.EVICTED
 
 
 def hash_the_old_way(user: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ def test_an_upgrade_for_somebody_just_deleted_moves_nothing(alice: User, phone: 
     before = DeviceSession.objects.get().auth_hash
     outdated = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
     User.objects.update(password=outdated)
-    with mock.patch("authx.passwords.hash_upgrades.lock_user", return_value=None):
+    with mock.patch("authx.passwords.check.lock_user", return_value=None):
         assert authenticate(username="alice", password=PASSWORD) == alice
     assert DeviceSession.objects.get().auth_hash == before
 

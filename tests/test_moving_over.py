@@ -118,7 +118,7 @@ KNOX = Scheme(
         {"detail": "Authentication credentials were not provided."},
         {"detail": "Invalid token."},
     ),
-    migration="Its table",
+    migration="The old table",
 )
 
 
@@ -136,7 +136,7 @@ def populate(scheme: Scheme, directory: Path) -> tuple[Shop, Tokens]:
 
 def move_over(shop: Shop, scheme: Scheme) -> None:
     """Follow the guide up to the release of the app."""
-    shop.follow("Add it", "Move over without signing everyone out", scheme.heading)
+    shop.follow("Install", "Migrate without logging everyone out", scheme.heading)
     # The guide says it: what is there already is not added twice.
     shop.append("shop/settings.py", "INSTALLED_APPS = list(dict.fromkeys(INSTALLED_APPS))")
     shop.append("shop/name.py", NAME_VIEW)

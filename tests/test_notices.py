@@ -213,10 +213,12 @@ def test_a_backlog_is_worked_off_in_turns(clock: Clock, phone: Phone) -> None:
 
 def test_the_command_sends_what_is_due(phone: Phone) -> None:
     use_new_device(phone)
-    assert f"notice of event {Notification.objects.get().pk}" in str(Notification.objects.get())
+    assert f"notification of event {Notification.objects.get().pk}" in str(
+        Notification.objects.get()
+    )
     out = StringIO()
     call_command("send_notifications", stdout=out)
-    assert out.getvalue() == "Worked off 1 notices.\n"
+    assert out.getvalue() == "Processed 1 notifications.\n"
     assert len(mail.outbox) == 1
 
 

@@ -136,7 +136,7 @@ def test_the_command_switches_it_on_and_ends_the_wait(
     settings.AUTHX = settings.AUTHX | {"SIGN_IN_RATES": ["3/minute"]}
     assert statuses(4) == [400] * 3 + [429]
     call_command("unlock_password", "--user", "alice")
-    assert capsys.readouterr().out == "Restored.\n"
+    assert capsys.readouterr().out == "Unlocked.\n"
     assert guess(password=PASSWORD).status_code == HTTPStatus.OK
 
 
@@ -154,14 +154,14 @@ def operator(*permissions: str) -> Client:
 
 
 def restore(client: Client, user: User) -> Any:
-    form = {"action": "restore", "_selected_action": str(user.pk)}
+    form = {"action": "unlock", "_selected_action": str(user.pk)}
     return client.post(LIST, form, follow=True)
 
 
 def test_the_admin_shows_who_is_off_and_switches_on(off: User) -> None:
     client = operator("view_passwordfailures", "unlock_password")
     assert 'alt="True"' in client.get(LIST).content.decode()
-    assert "Restored." in restore(client, off).content.decode()
+    assert "Unlocked." in restore(client, off).content.decode()
     assert 'alt="False"' in client.get(LIST).content.decode()
     assert guess(password=PASSWORD).status_code == HTTPStatus.OK
 
@@ -185,4 +185,4 @@ def test_a_person_with_failures_can_be_deleted(off: User) -> None:
 
 
 def test_a_row_shows_whose_it_is_and_how_many(off: User) -> None:
-    assert str(PasswordFailures.objects.get()) == f"100 wrong passwords of user {off.pk}"
+    assert str(PasswordFailures.objects.get()) == f"100 failed password attempts of user {off.pk}"

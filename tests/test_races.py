@@ -11,9 +11,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from authx.context import RequestContext
 from authx.models import DeviceSession
-from authx.rest.serializers import pair_body
+from authx.rest.serializers import PairSerializer
 from authx.sessions.open import open_session
 from authx.sessions.sweep import sweep
 from authx.sessions.values import Device
@@ -90,8 +89,10 @@ def race(
 
 def opened(user: User, installation_id: str) -> Phone:
     """Return a phone signed in without HTTP, which is not what is tried here."""
-    pair = open_session(user=user, device=Device(installation_id), source=RequestContext())
-    return Phone(user.username, {"installation_id": installation_id}, pair_body(pair))
+    pair = open_session(user=user, device=Device(installation_id))
+    return Phone(
+        user.username, {"installation_id": installation_id}, dict(PairSerializer(pair).data)
+    )
 
 
 def assert_signed_out(phone: Phone) -> None:

@@ -258,7 +258,7 @@ def test_authlib_asks_about_a_token_as_a_service(url: str, owner: User) -> None:
     pair, service = sign_in(url, owner), a_service()
     session = AuthlibSession(str(service.pk), str(service.raw_secret))
     told = session.introspect_token(f"{url}/users/introspect", pair["access_token"]).json()
-    assert (told["active"], told["username"], told["sid"]) == (
+    assert (told["active"], told["username"], told["device_id"]) == (
         True,
         owner.username,
         pair["device"]["id"],

@@ -16,9 +16,8 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
-from authx.checks.retirement import check_retirement
-from authx.context import RequestContext
 from authx.contrib.sunset.authentication import SunsetAuthentication
+from authx.contrib.sunset.checks import check_sunset
 from authx.contrib.sunset.views import SunsetView
 from authx.rest.authentication import TokenAuthentication
 from authx.rest.views.base import AuthxView
@@ -98,15 +97,15 @@ def test_what_neither_scheme_knows_is_refused_and_announces_nothing(ask: Ask, he
 
 
 BROKEN: list[tuple[str, dict[str, Any]]] = [
-    ("authx.E070", {"SUNSET_AT": SUNSET.replace(tzinfo=None)}),
-    ("authx.E070", {"DEPRECATED_AT": "2026-01-05"}),
-    ("authx.E071", {"DEPRECATED_AT": SUNSET + timedelta(seconds=1)}),
-    ("authx.E071", {"DEPRECATED_AT": None}),
-    ("authx.E071", {"SUNSET_AT": None}),
-    ("authx.E072", {"SUNSET_LINK": "http://example.com"}),
-    ("authx.E072", {"SUNSET_LINK": 'https://example.com/>; rel="x"'}),
-    ("authx.E072", {"SUNSET_LINK": "https://example.com/\r\nX-Evil: 1"}),
-    ("authx.E072", {"SUNSET_LINK": None}),
+    ("authx_sunset.E001", {"SUNSET_AT": SUNSET.replace(tzinfo=None)}),
+    ("authx_sunset.E001", {"DEPRECATED_AT": "2026-01-05"}),
+    ("authx_sunset.E002", {"DEPRECATED_AT": SUNSET + timedelta(seconds=1)}),
+    ("authx_sunset.E002", {"DEPRECATED_AT": None}),
+    ("authx_sunset.E002", {"SUNSET_AT": None}),
+    ("authx_sunset.E003", {"SUNSET_LINK": "http://example.com"}),
+    ("authx_sunset.E003", {"SUNSET_LINK": 'https://example.com/>; rel="x"'}),
+    ("authx_sunset.E003", {"SUNSET_LINK": "https://example.com/\r\nX-Evil: 1"}),
+    ("authx_sunset.E003", {"SUNSET_LINK": None}),
 ]
 
 
@@ -115,7 +114,7 @@ def test_a_retirement_that_contradicts_itself_is_refused(
     settings: Settings, expected: str, change: dict[str, Any]
 ) -> None:
     settings.AUTHX = settings.AUTHX | RETIREMENT | change
-    assert [message.id for message in check_retirement()] == [expected]
+    assert [message.id for message in check_sunset()] == [expected]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +128,7 @@ def test_a_retirement_that_contradicts_itself_is_refused(
 )
 def test_a_retirement_that_makes_sense_is_not(settings: Settings, change: dict[str, Any]) -> None:
     settings.AUTHX = settings.AUTHX | RETIREMENT | change
-    assert check_retirement() == []
+    assert check_sunset() == []
 
 
 class OldLoginView(SunsetView):
@@ -157,7 +156,7 @@ class ExchangeView(AuthxView):
         # As if another process had set a password since the old token was looked at.
         user = cast("User", request.user)
         user.password = "another"
-        return Response(open_session(user=user, device=Device(), source=RequestContext()))
+        return Response(open_session(user=user, device=Device()))
 
 
 def test_a_password_that_changes_under_an_exchange_signs_nobody_out(ask: Ask) -> None:

@@ -112,7 +112,7 @@ def test_a_token_of_either_kind_ends_its_session_whatever_the_hint(
     response = revoke(token_of(phone, clock), **hint)
     assert response.status_code == HTTPStatus.OK
     assert response.content == b"{}"
-    assert DeviceSession.objects.get(pk=phone.session_id).revoked_reason == "signed_out"
+    assert DeviceSession.objects.get(pk=phone.session_id).revoked_reason == "token_revoked"
     assert error_of(phone.call()) == (401, "invalid_token")
     assert error_of(phone.try_refresh()) == (400, "invalid_grant")
     assert tablet.refresh().is_signed_in

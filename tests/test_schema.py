@@ -10,6 +10,7 @@ import yaml
 from django.core.management import call_command
 
 from authx import urls, well_known
+from authx.contrib.introspection import urls as introspection_urls
 from authx.rest.exceptions import ERROR_CODES, ERROR_RESPONSES
 from tests.phone import CLIENT
 
@@ -48,7 +49,8 @@ def test_it_is_openapi_3_1_and_served_to_anyone_whatever_they_carry() -> None:
 def test_every_endpoint_is_in_it() -> None:
     described = {path.removeprefix("/users/").partition("/{")[0] for path in SCHEMA["paths"]}
     metadata = f"/.well-known/{well_known.PATH}"
-    named = {str(pattern.name) for pattern in urls.urlpatterns} - {"device"}
+    patterns = [*urls.urlpatterns, *introspection_urls.urlpatterns]
+    named = {str(pattern.name) for pattern in patterns} - {"device"}
     assert described == named | {metadata}
 
 
@@ -64,7 +66,7 @@ def test_every_refusal_of_an_operation_is_shown_as_it_is_said(operation: dict[st
     assert {"500", "503"} <= set(refusals)
     shown = [example for refusal in refusals.values() for example in examples_of(refusal)]
     assert {example["error_description"] for example in shown} <= SENTENCES | {
-        "Something broke on our side."
+        "An internal error occurred."
     }
 
 

@@ -15,7 +15,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from authx.audit import vocabulary
+from authx.audit import logs
 from authx.audit.events import record_event
 from authx.models import EventKind
 from backend.urls import urlpatterns as backend_urlpatterns
@@ -211,12 +211,12 @@ def documented() -> dict[str, str]:
 
 
 def test_the_inventory_names_every_event_and_no_other() -> None:
-    told = {entry.event: logging.getLevelName(entry.level) for entry in vocabulary.ALL_LOG_EVENTS}
+    told = {entry.name: logging.getLevelName(entry.level) for entry in logs.ALL_LOG_EVENTS}
     assert documented() == told
 
 
 def test_every_kind_of_event_has_a_name_in_the_logs() -> None:
-    assert set(vocabulary.LOG_EVENTS) == set(EventKind)
+    assert set(logs.LOG_EVENTS) == set(EventKind)
 
 
 def test_the_inventory_names_every_field() -> None:

@@ -15,8 +15,8 @@ from django.core.management.base import CommandError
 from django.db import IntegrityError
 from django.test import Client
 
-from authx.models import Service
-from authx.service_credentials import revoke_service
+from authx.contrib.introspection.models import Service
+from authx.contrib.introspection.services import revoke_service
 from tests.conftest import NOON, Clock, Statements
 from tests.phone import Phone, error_of
 from tests.test_introspect import a_service, ask, basic, told
@@ -24,7 +24,7 @@ from tests.test_introspect import a_service, ask, basic, told
 pytestmark = pytest.mark.portable
 
 UNKNOWN_SERVICE = (HTTPStatus.UNAUTHORIZED, "invalid_client")
-LIST = "/admin/authx/service/"
+LIST = "/admin/authx_introspection/service/"
 
 
 @pytest.fixture
@@ -158,9 +158,9 @@ def test_the_command_names_the_live_services_where_an_id_is_wrong(
     revoke_service(service=a_service("gone"))
     with pytest.raises(CommandError) as refused:
         run("revoke_service", client_id)
-    assert str(refused.value).endswith(f"Live ones:\n  billing ({service.pk})")
+    assert str(refused.value).endswith(f"Live services:\n  billing ({service.pk})")
     run("revoke_service", str(service.pk))
-    with pytest.raises(CommandError, match="Live ones: none"):
+    with pytest.raises(CommandError, match="Live services: none"):
         run("revoke_service", str(service.pk))
 
 

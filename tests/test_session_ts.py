@@ -13,7 +13,7 @@ import pytest
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 
-from authx.models import DeviceSession, RevocationReason
+from authx.models import DeviceSession, EventKind
 from authx.sessions.revoke import revoke_all
 from backend.local.ports import HOST
 from tests.expiry import expire_access_tokens
@@ -59,7 +59,7 @@ def user(transactional_db: None) -> User:
 
 def revoke() -> None:
     for user in User.objects.all():
-        revoke_all(user_id=user.pk, reason=RevocationReason.ENDED_BY_OPERATOR)
+        revoke_all(user_id=user.pk, reason=EventKind.ENDED_BY_OPERATOR)
 
 
 def keys_of_refreshes(network: Network) -> dict[str, set[str | None]]:

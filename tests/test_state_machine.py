@@ -1,6 +1,6 @@
 """Anything that can happen to the devices of two users, in any order, against a small model.
 
-Keys, several generations in grace, sources: each answer is the one that the design foretells, the
+Keys, several generations in grace, sources: each response is the one that the model predicts, the
 row is as it says after each step, and an app that keeps the rules of docs/clients.md is never
 signed out without a cause. The gate tries a few examples, the same in each run; `make soak` 300.
 """
@@ -20,12 +20,12 @@ from django.utils import timezone
 from hypothesis import HealthCheck, settings, stateful
 from hypothesis import strategies as st
 
+from authx.contrib.introspection.models import Service
 from authx.models import (
     DeviceSession,
+    EventKind,
     Notification,
-    RevocationReason,
     SecurityEvent,
-    Service,
     SweepLease,
 )
 from authx.sessions.revoke import revoke_session
@@ -287,7 +287,7 @@ class Devices(stateful.RuleBasedStateMachine):
     def operator(self, session: Session, _detail: int) -> None:
         row = DeviceSession.objects.filter(pk=session.id).first()
         if row is not None:
-            revoke_session(session=row, reason=RevocationReason.ENDED_BY_OPERATOR)
+            revoke_session(session=row, reason=EventKind.ENDED_BY_OPERATOR)
             session.end("ended_by_operator", timezone.now())
 
     @stateful.rule(span=SPANS)

@@ -1,4 +1,4 @@
-"""What a session costs in the database: one row, rewritten in place (design 4)."""
+"""What a session costs in the database: one row, rewritten in place."""
 
 from typing import Any
 

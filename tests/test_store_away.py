@@ -62,7 +62,7 @@ def test_a_server_that_was_killed_stops_nobody_and_limits_hold(
     assert statuses(6) == [400] * 5 + [429]
     assert monotonic() - started < BOUND_SECONDS
     assert len(told(caplog)) == 1
-    assert "the store is away" in told(caplog)[0]
+    assert "the store is unavailable" in told(caplog)[0]
 
 
 def test_a_server_that_hangs_costs_one_request_the_bound_and_others_nothing(
@@ -92,7 +92,7 @@ def test_a_server_that_is_back_is_found_and_told_of_once(
     with Redis(port=port) as redis:
         assert len(redis.keys("authx:*")) == 1
     again.stop()
-    assert ["away" in line for line in told(caplog)] == [True, False]
+    assert ["unavailable" in line for line in told(caplog)] == [True, False]
 
 
 def test_while_it_is_away_it_is_asked_for_no_more_often_than_told(

@@ -7,7 +7,6 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
-from authx.context import RequestContext
 from authx.models import DeviceSession
 from authx.sessions.refresh import refresh_session
 from authx.sessions.sweep import sweep
@@ -88,7 +87,7 @@ def test_reuse_is_logged_with_session_and_generation_but_no_token(
         phone.try_refresh(stolen)
     (record,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
     assert phone.session_id in record.getMessage()
-    assert "generation 0 came back at 2" in record.getMessage()
+    assert "generation 0 presented again at 2" in record.getMessage()
     assert stolen not in caplog.text
 
 
@@ -115,5 +114,5 @@ def test_the_revocation_is_committed_although_the_answer_is_an_error(
 @pytest.mark.django_db(transaction=True)
 def test_a_rotation_inside_somebody_elses_transaction_is_refused_loudly(phone: Phone) -> None:
     with pytest.raises(RuntimeError, match="another transaction"), transaction.atomic():
-        refresh_session(raw_token=phone.refresh_token, source=RequestContext())
+        refresh_session(raw_token=phone.refresh_token)
     assert phone.refresh().is_signed_in

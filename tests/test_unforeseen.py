@@ -48,7 +48,7 @@ def test_an_unforeseen_error_carries_the_number_under_which_it_is_logged(
     phone: Phone, caplog: Any
 ) -> None:
     with mock.patch(
-        "authx.rest.views.account.session_body", side_effect=ZeroDivisionError("secret")
+        "authx.rest.views.account.MeView.respond", side_effect=ZeroDivisionError("secret")
     ):
         response = phone.call()
     assert error_of(response) == (500, "server_error")

@@ -23,17 +23,23 @@ MODULES_OF = {
 # Comes with Django, which cannot do without.
 OF_DJANGO = {"asgiref"}
 
-# Adds a user, sweeps once, and tells where authx is and what beat would start.
+# Adds a user and a service, sweeps once, and tells where authx is and what beat would start.
 FRESH = f"""
 import authx
 from accounts.tasks import sweep
+from authx.contrib.introspection.models import Service
+from authx.contrib.introspection.services import create_service
 from django.conf import settings
 from django.contrib.auth.models import User
-User.objects.create_user("alice", password={PASSWORD!r})
+User.objects.create_user("alice", "alice@example.com", {PASSWORD!r})
+service = Service(name="orders")
+create_service(service=service)
 sweep()
 print(authx.__file__)
 print(settings.CELERY_BEAT_SCHEDULE["sweep"]["task"])
 print(sweep.name)
+print(service.pk)
+print(service.raw_secret)
 """
 
 
@@ -55,7 +61,7 @@ def imported_modules(source: str) -> Iterator[str]:
 def test_the_wheel_holds_authx_and_nothing_else(site: Path) -> None:
     assert sorted(path.name for path in site.iterdir() if path.is_dir()) == [
         "authx",
-        "authx-0.1.0.dist-info",
+        "drf_device_sessions-0.1.0.dist-info",
     ]
 
 
@@ -71,7 +77,9 @@ def test_the_wheel_holds_all_of_authx(site: Path) -> None:
 
 
 def test_the_wheel_asks_for_all_that_authx_imports(site: Path) -> None:
-    names = [Requirement(line).name for line in PYPROJECT["project"]["dependencies"]]
+    project = PYPROJECT["project"]
+    optional = project["optional-dependencies"]["openapi"]
+    names = [Requirement(line).name for line in [*project["dependencies"], *optional]]
     sources = [path.read_text() for path in (site / "authx").rglob("*.py")]
     imported = {module for source in sources for module in imported_modules(source)}
     asked_for = {MODULES_OF.get(name, name) for name in names}
@@ -80,23 +88,29 @@ def test_the_wheel_asks_for_all_that_authx_imports(site: Path) -> None:
 
 def test_a_fresh_project_that_follows_the_guide_signs_people_in(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
-    shop.follow("Add it", "One error shape")
+    optional = ("Introspection for other services", "API description", "Extend an endpoint")
+    shop.follow("Install", "One error format", *optional)
     shop.manage("migrate")
     shop.manage("check", "--fail-level", "WARNING")
-    where, entry, task = shop.shell(FRESH)
+    where, entry, task, client_id, raw_secret = shop.shell(FRESH)
     assert Path(where).is_relative_to(shop.site)
     assert entry == task == "accounts.tasks.sweep"
     with shop.serving() as http:
         login = {"username": "alice", "password": PASSWORD}
         pair = http.post("/users/login", json=login).json()
         me = http.get("/users/me", headers={"Authorization": f"Bearer {pair['access_token']}"})
-        assert me.json()["username"] == "alice"
+        # The second is what "Extend an endpoint" adds.
+        assert (me.json()["username"], me.json()["email"]) == ("alice", "alice@example.com")
+        token = {"token": pair["access_token"]}
+        told = http.post("/users/introspect", data=token, auth=(client_id, raw_secret)).json()
+        assert (told["username"], told["device_id"]) == ("alice", pair["device"]["id"])
+        assert "/users/login" in http.get("/api/schema").text
         grant = {"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]}
         assert http.post("/users/token", data=grant).status_code == HTTPStatus.OK
 
 
 def test_each_step_of_adding_it_takes_fewer_than_ten_lines() -> None:
-    guide = (ROOT / "docs" / "adopt.md").read_text().partition("## Move over")[0]
+    guide = (ROOT / "docs" / "adopt.md").read_text().partition("## Optional applications")[0]
     lengths = [len(block["code"].splitlines()) for block in BLOCK.finditer(guide)]
     assert len(lengths) == 7
     assert [length for length in lengths if length >= 10] == []

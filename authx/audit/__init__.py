@@ -1,4 +1,1 @@
-"""The trail: the only writer of security events and of the notices about them.
-
-An event is written in the transaction of the fact that it tells: neither exists without the other.
-"""
+"""What happened: security events as rows, as log records and as mails."""

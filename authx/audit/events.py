@@ -1,16 +1,22 @@
-"""Writes what happened, in the transaction it happened in, and logs it once that is durable."""
+"""The audit trail: SecurityEvent rows, written in the transaction of what they report."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from typing import Any, Final
 
-from authx.audit.logs import log_event_after_commit
-from authx.audit.vocabulary import LOG_EVENTS, SUCCESS_AFTER_FAIL
+from django.db import models
+
+from authx import clock, conf
+from authx.audit.logs import (
+    LOG_EVENTS,
+    NOTIFICATION_DROPPED,
+    SUCCESS_AFTER_FAIL,
+    log_event,
+    log_event_after_commit,
+)
 from authx.context import current_context
 from authx.models import DeviceSession, EventKind, Notification, SecurityEvent
 
-# What a user is told of by mail.
+# The kinds that send the user a mail.
 NOTIFIED: Final = frozenset(
     {
         EventKind.NEW_DEVICE,
@@ -20,21 +26,8 @@ NOTIFIED: Final = frozenset(
     }
 )
 MAX_REASON_LENGTH: Final = 64
-# The reason of a sign-in whose predecessor had failed.
+# The reason of a sign-in whose predecessor failed.
 AFTER_FAILURE: Final = "after_failure"
-
-# The session on whose behalf a model is saved, for those who hear only of the save.
-_acting: ContextVar[DeviceSession | None] = ContextVar("authx_acting_session", default=None)
-
-
-@contextmanager
-def on_behalf_of(session: DeviceSession) -> Iterator[None]:
-    """Ascribe to a session what is recorded in a block without naming one."""
-    marker = _acting.set(session)
-    try:
-        yield
-    finally:
-        _acting.reset(marker)
 
 
 def build_event(
@@ -45,17 +38,16 @@ def build_event(
     reason: str = "",
     name_hash: str = "",
 ) -> SecurityEvent:
-    """Return an unsaved event of the request under way; the user is the session's by default."""
-    session = session or _acting.get()
-    source = current_context()
+    """Return an unsaved event of the current request; `user_id` defaults to the session's."""
+    context = current_context()
     event = SecurityEvent(
         kind=kind,
         user_id=user_id,
         reason=reason[:MAX_REASON_LENGTH],
         name_hash=name_hash,
-        ip=source.ip,
-        user_agent=source.user_agent,
-        request_id=source.request_id,
+        ip=context.ip,
+        user_agent=context.user_agent,
+        request_id=context.request_id,
     )
     if session is not None:
         event.user_id = session.user_id if user_id is None else user_id
@@ -79,27 +71,48 @@ def record_event(
 
 
 def record_events(events: Sequence[SecurityEvent]) -> None:
-    """Write events in one statement, and what is to be mailed of them in another.
+    """Write events in one statement, and the notifications about them in another.
 
-    No trail, no deed: where an event cannot be written, what it tells is rolled back.
+    An event that cannot be written fails the transaction, so what it reports is rolled back too.
     """
     written = SecurityEvent.objects.bulk_create(events)
-    mailed = [event for event in written if event.kind in NOTIFIED and event.sends_notification]
-    if mailed:
+    notified = [event for event in written if event.kind in NOTIFIED and event.sends_notification]
+    if notified:
         Notification.objects.bulk_create(
-            [Notification(event=event, due_at=event.created_at) for event in mailed]
+            [Notification(event=event, due_at=event.created_at) for event in notified]
         )
     for event in written:
-        _tell_after_commit(event)
+        _log_after_commit(event)
 
 
-def _tell_after_commit(event: SecurityEvent) -> None:
-    entry = LOG_EVENTS[event.kind]
+def _log_after_commit(event: SecurityEvent) -> None:
+    log_record = LOG_EVENTS[event.kind]
     if event.kind == EventKind.SIGNED_IN and event.reason == AFTER_FAILURE:
-        entry = SUCCESS_AFTER_FAIL
+        log_record = SUCCESS_AFTER_FAIL
     log_event_after_commit(
-        entry,
+        log_record,
         user_id=event.user_id,
         session_id=event.session_id,
         reason=event.reason or event.kind,
     )
+
+
+def expired_events() -> models.QuerySet[SecurityEvent]:
+    """Return the events that are older than their retention, oldest first.
+
+    The sweep deletes them; nothing else deletes an event.
+    """
+    cutoff = clock.database_now() - conf.event_retention()
+    return SecurityEvent.objects.filter(created_at__lte=cutoff).order_by("created_at")
+
+
+def expired_notifications() -> models.QuerySet[Notification]:
+    """Return the notifications that were not sent within the retention of their events."""
+    cutoff = clock.database_now() - conf.event_retention()
+    return Notification.objects.filter(due_at__lte=cutoff).order_by("due_at")
+
+
+def log_dropped_notifications(count: int) -> None:
+    """Log how many mails were never sent."""
+    if count:
+        log_event(NOTIFICATION_DROPPED, reason=f"{count} never sent")

@@ -1,15 +1,17 @@
-"""Tells the logs what happened: one record an event, on the logger `authx.security`."""
+"""Log records of security events, on the logger `authx.security`.
+
+Names and levels are those of the OWASP Logging Vocabulary where it has one. SECURITY.md lists them.
+"""
 
 import logging
 from dataclasses import asdict
-from functools import partial
-from typing import Any
+from logging import CRITICAL, ERROR, INFO, WARNING
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
 
-from authx.audit.vocabulary import TOKEN_REFUSED, USE_AFTER_END, LogEvent
-from authx.context import RequestContext, current_context
+from authx.context import current_context, use_context
 from authx.errors import (
     AuthxError,
     InvalidAccessTokenError,
@@ -18,55 +20,119 @@ from authx.errors import (
     RefreshTokenReusedError,
     SessionEndedError,
 )
-from authx.models import write_alias
+from authx.models import EventKind, write_alias
 
 logger = logging.getLogger("authx.security")
 
-REFUSED_TOKENS = (InvalidAccessTokenError, InvalidRefreshTokenError)
+
+class LogEvent(NamedTuple):
+    """What a log record of one kind says of itself."""
+
+    name: str
+    level: int
+    succeeded: bool
+
+
+LOG_EVENTS: Final[dict[str, LogEvent]] = {
+    EventKind.SIGNED_IN: LogEvent("authn_login_success", INFO, succeeded=True),
+    EventKind.SIGN_IN_FAILED: LogEvent("authn_login_fail", WARNING, succeeded=False),
+    EventKind.NEW_DEVICE: LogEvent("authn_login_newdevice", WARNING, succeeded=True),
+    EventKind.SIGNED_OUT: LogEvent("session_logout", INFO, succeeded=True),
+    EventKind.SIGNED_OUT_EVERYWHERE: LogEvent("session_logout", INFO, succeeded=True),
+    EventKind.TOKEN_REVOKED: LogEvent("authn_token_revoked", WARNING, succeeded=True),
+    EventKind.ENDED_BY_USER: LogEvent("authn_token_revoked", WARNING, succeeded=True),
+    EventKind.ENDED_BY_OPERATOR: LogEvent("authn_token_revoked", WARNING, succeeded=True),
+    EventKind.REPLACED: LogEvent("session_expired", INFO, succeeded=True),
+    EventKind.EVICTED: LogEvent("excess_sessions_exceeded", WARNING, succeeded=True),
+    EventKind.REUSE_DETECTED: LogEvent("authn_token_reuse", CRITICAL, succeeded=False),
+    EventKind.TWO_PLACES: LogEvent("authn_token_two_places", WARNING, succeeded=True),
+    EventKind.PASSWORD_CHANGED: LogEvent("authn_password_change", INFO, succeeded=True),
+    EventKind.PASSWORD_CHANGE_FAILED: LogEvent(
+        "authn_password_change_fail", WARNING, succeeded=False
+    ),
+    EventKind.DEACTIVATED: LogEvent("authn_token_revoked", WARNING, succeeded=True),
+    EventKind.DELETED: LogEvent("authn_token_revoked", WARNING, succeeded=True),
+    EventKind.SIGN_IN_LIMITED: LogEvent("authn_login_fail_max", WARNING, succeeded=False),
+    EventKind.PASSWORD_LOCKED: LogEvent("authn_login_lock", WARNING, succeeded=True),
+    EventKind.PASSWORD_UNLOCKED: LogEvent("authn_login_unlock", WARNING, succeeded=True),
+    EventKind.RATE_LIMITED: LogEvent("excess_rate_limit_exceeded", WARNING, succeeded=False),
+}
+# Instead of authn_login_success, where the attempt before it had failed.
+SUCCESS_AFTER_FAIL: Final = LogEvent("authn_login_successafterfail", WARNING, succeeded=True)
+
+# Logged only: too frequent, or of too little interest to a user, for a row.
+SESSION_CREATED: Final = LogEvent("session_created", INFO, succeeded=True)
+SESSION_RENEWED: Final = LogEvent("session_renewed", INFO, succeeded=True)
+TOKEN_CREATED: Final = LogEvent("authn_token_created", INFO, succeeded=True)
+TOKEN_REFUSED: Final = LogEvent("authn_token_refused", INFO, succeeded=False)
+# A warning where the vocabulary says critical: a phone that was signed out from another device, or
+# was not used for a month, does this once.
+USE_AFTER_END: Final = LogEvent("session_use_after_expire", WARNING, succeeded=False)
+ACCESS_DENIED: Final = LogEvent("authz_fail", WARNING, succeeded=False)
+NOTIFICATION_SENT: Final = LogEvent("notification_sent", INFO, succeeded=True)
+NOTIFICATION_POSTPONED: Final = LogEvent("notification_postponed", WARNING, succeeded=False)
+NOTIFICATION_DROPPED: Final = LogEvent("notification_dropped", ERROR, succeeded=False)
+
+LOGGED_ONLY: Final = (
+    SESSION_CREATED,
+    SESSION_RENEWED,
+    TOKEN_CREATED,
+    TOKEN_REFUSED,
+    USE_AFTER_END,
+    ACCESS_DENIED,
+    NOTIFICATION_SENT,
+    NOTIFICATION_POSTPONED,
+    NOTIFICATION_DROPPED,
+)
+ALL_LOG_EVENTS: Final = (*LOG_EVENTS.values(), SUCCESS_AFTER_FAIL, *LOGGED_ONLY)
+
+REFUSED_TOKENS: Final = (InvalidAccessTokenError, InvalidRefreshTokenError)
 
 
 def log_event(
-    entry: LogEvent,
+    event: LogEvent,
     *,
     user_id: Any = None,
     session_id: UUID | None = None,
     reason: str = "",
-    source: RequestContext | None = None,
 ) -> None:
-    """Log an event, its fields as attributes of the record; of the request under way by default."""
-    source = source or current_context()
+    """Log an event of the current request, with its fields as attributes of the record."""
+    context = current_context()
     user = None if user_id is None else str(user_id)
     session = None if session_id is None else str(session_id)
     logger.log(
-        entry.level,
+        event.level,
         "%s user=%s session=%s ip=%s reason=%s",
-        *(entry.event, user, session, source.ip, reason),
+        *(event.name, user, session, context.ip, reason),
         extra={
-            "event": entry.event,
-            "outcome": "success" if entry.succeeded else "failure",
+            "event": event.name,
+            "outcome": "success" if event.succeeded else "failure",
             "user_id": user,
             "session_id": session,
             "reason": reason,
-            **asdict(source),
+            **asdict(context),
         },
     )
 
 
 def log_event_after_commit(
-    entry: LogEvent, *, user_id: Any, session_id: UUID | None, reason: str = ""
+    event: LogEvent, *, user_id: Any, session_id: UUID | None, reason: str = ""
 ) -> None:
-    """Log an event of now once the present transaction is durable."""
-    fields = {"user_id": user_id, "session_id": session_id, "reason": reason}
-    transaction.on_commit(
-        partial(log_event, entry, source=current_context(), **fields), using=write_alias()
-    )
+    """Log an event of the current request once the current transaction is durable."""
+    context = current_context()
+
+    def log() -> None:
+        with use_context(context):
+            log_event(event, user_id=user_id, session_id=session_id, reason=reason)
+
+    transaction.on_commit(log, using=write_alias())
 
 
 def log_refusal(error: AuthxError) -> None:
-    """Log why a token was refused, which the answer does not tell."""
+    """Log why a token was refused, which the response does not say."""
     if isinstance(error, SessionEndedError | LateDuplicateError):
-        entry = USE_AFTER_END if isinstance(error, SessionEndedError) else TOKEN_REFUSED
-        log_event(entry, user_id=error.user_id, session_id=error.session_id, reason=error.reason)
-    # A reuse is an event of the trail, and told as one.
+        event = USE_AFTER_END if isinstance(error, SessionEndedError) else TOKEN_REFUSED
+        log_event(event, user_id=error.user_id, session_id=error.session_id, reason=error.reason)
+    # A reuse has a row of its own, which is logged already.
     elif isinstance(error, REFUSED_TOKENS) and not isinstance(error, RefreshTokenReusedError):
         log_event(TOKEN_REFUSED, reason=error.reason)

@@ -1,85 +1,129 @@
-"""Sends the mails that events left behind: once each, later if the mail server is away.
+"""Mails about security events: an outbox table, a send that is retried, and their text.
 
-A notice is claimed before it is sent and deleted after. Killed in between, the worker may have sent
-it: another one sends it again after the pause, under the same Message-ID.
+A notification is claimed before it is sent and deleted afterwards. A worker that is killed in
+between may have sent it: another one sends it again later, with the same Message-ID.
 """
 
 from datetime import timedelta
-from typing import Final
+from email.utils import parseaddr
+from typing import TYPE_CHECKING, Final
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
+from django.template.loader import render_to_string
+from django.utils.crypto import salted_hmac
 
 from authx import clock
-from authx.audit.logs import log_event
-from authx.audit.mail import build_message, email_address
-from authx.audit.vocabulary import (
+from authx.audit.logs import (
     NOTIFICATION_DROPPED,
     NOTIFICATION_POSTPONED,
     NOTIFICATION_SENT,
     LogEvent,
+    log_event,
 )
 from authx.models import Notification, SecurityEvent, write_alias
 
-# Longer than one mail can take (tasks.alerts has a time limit), doubled at every attempt.
-PAUSE: Final = timedelta(minutes=2)
-# The last one is some eight hours after the event.
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+# Longer than one mail can take (tasks.alerts has a time limit); doubled at every attempt.
+RETRY_DELAY: Final = timedelta(minutes=2)
+# The last attempt is some eight hours after the event.
 MAX_ATTEMPTS: Final = 9
 
 
 def send_next_notification() -> bool:
-    """Try the notice that has been due longest; False when there is none."""
-    notice = _claim()
-    if notice is None:
+    """Send the notification that has been due longest; return False when there is none."""
+    notification = _claim()
+    if notification is None:
         return False
-    _send(notice)
+    _send(notification)
     return True
 
 
-def _claim() -> Notification | None:
-    """Return a notice that no other worker will touch before its next attempt is due.
+def email_address(user: "User") -> str:
+    """Return the address for mail to a user, or an empty string."""
+    address: str = getattr(user, user.get_email_field_name(), "") or ""
+    return address
 
-    By the clock that all workers share: one that is fast would send what another is sending.
+
+def build_message(event: SecurityEvent, user: "User") -> EmailMultiAlternatives:
+    """Return the mail about an event, from templates that a project may override.
+
+    The same event has the same Message-ID, however often it is sent.
+    """
+    context = {
+        "event": event,
+        "user": user,
+        "device": event.device_name or event.platform or event.user_agent or "unknown",
+    }
+    stem = f"authx/mail/{event.kind}"
+    # A subject is one line, whatever a template and a device name contain.
+    subject = " ".join(render_to_string(f"{stem}_subject.txt", context).split())
+    message = EmailMultiAlternatives(
+        subject,
+        render_to_string(f"{stem}.txt", context),
+        to=[email_address(user)],
+        headers={"Message-ID": _message_id(event), "Auto-Submitted": "auto-generated"},
+    )
+    message.attach_alternative(render_to_string(f"{stem}.html", context), "text/html")
+    return message
+
+
+def _message_id(event: SecurityEvent) -> str:
+    # Hashed, because a primary key would reveal how many events there are.
+    name = salted_hmac("authx.audit.message", str(event.pk), algorithm="sha256").hexdigest()[:32]
+    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
+    return f"<{name}@{domain}>"
+
+
+def _claim() -> Notification | None:
+    """Return a notification that no other worker takes before its next attempt is due.
+
+    Due times are compared by the database's clock: a worker whose own clock is ahead would
+    send what another one is sending.
     """
     now = clock.database_now()
     due = Notification.objects.filter(due_at__lte=now).select_related("event").order_by("due_at")
     with transaction.atomic(using=write_alias()):
-        notice = due.select_for_update(skip_locked=True, of=("self",)).first()
-        if notice is not None:
-            pause = PAUSE * 2**notice.attempts
-            notice.attempts += 1
-            claimed = Notification.objects.filter(pk=notice.pk)
-            claimed.update(attempts=notice.attempts, due_at=now + pause)
-    return notice
+        notification = due.select_for_update(skip_locked=True, of=("self",)).first()
+        if notification is not None:
+            delay = RETRY_DELAY * 2**notification.attempts
+            notification.attempts += 1
+            claimed = Notification.objects.filter(pk=notification.pk)
+            claimed.update(attempts=notification.attempts, due_at=now + delay)
+    return notification
 
 
-def _send(notice: Notification) -> None:
-    event = notice.event
+def _send(notification: Notification) -> None:
+    event = notification.event
     user = get_user_model()._base_manager.filter(pk__in=[event.user_id]).first()
     if user is None or not email_address(user):
-        notice.delete()
+        notification.delete()
         return
     try:
         build_message(event, user).send()
     except ValueError as error:
-        # An address that no header can carry: it would fail every time.
-        _drop(notice, error)
+        # An address that no mail header can carry fails at every attempt.
+        _drop(notification, error)
     except OSError as error:
-        if notice.attempts >= MAX_ATTEMPTS:
-            _drop(notice, error)
+        if notification.attempts >= MAX_ATTEMPTS:
+            _drop(notification, error)
         else:
-            _tell(NOTIFICATION_POSTPONED, event, error)
+            _log(NOTIFICATION_POSTPONED, event, error)
     else:
-        notice.delete()
-        _tell(NOTIFICATION_SENT, event)
+        notification.delete()
+        _log(NOTIFICATION_SENT, event)
 
 
-def _drop(notice: Notification, error: Exception) -> None:
-    _tell(NOTIFICATION_DROPPED, notice.event, error)
-    notice.delete()
+def _drop(notification: Notification, error: Exception) -> None:
+    _log(NOTIFICATION_DROPPED, notification.event, error)
+    notification.delete()
 
 
-def _tell(entry: LogEvent, event: SecurityEvent, error: Exception | None = None) -> None:
-    # Of an error its kind alone: a mail server's words hold the address.
+def _log(outcome: LogEvent, event: SecurityEvent, error: Exception | None = None) -> None:
+    # Only the type of an error: a mail server's message contains the address.
     reason = f"{event.kind}, {type(error).__name__}" if error else event.kind
-    log_event(entry, user_id=event.user_id, session_id=event.session_id, reason=reason)
+    log_event(outcome, user_id=event.user_id, session_id=event.session_id, reason=reason)

@@ -1,13 +1,21 @@
-"""System checks, each under an id: what undoes a promise does not start."""
+"""System checks, each with an id: a setting that breaks a promise keeps a server from starting."""
 
 from typing import Final
 
-from authx.checks.deployment import check_deployment, check_wiring
-from authx.checks.guessing import check_guessing, check_sharing
-from authx.checks.mail import check_mail
-from authx.checks.retirement import check_retirement
-from authx.checks.settings import check_settings
+from django.core.checks import Tags, register
 
-ALWAYS: Final = (check_settings, check_wiring, check_guessing, check_retirement)
-# Only where other users's sessions are: `manage.py check --deploy`, and a server that starts.
-DEPLOYED: Final = (check_deployment, check_sharing, check_mail)
+from authx.checks.project import check_keys, check_project
+from authx.checks.settings import check_settings
+from authx.checks.throttling import check_sharing, check_throttling
+
+ALWAYS: Final = (check_settings, check_project, check_throttling)
+# Only in production: `manage.py check --deploy`, and a server that starts.
+DEPLOYED: Final = (check_keys, check_sharing)
+
+
+def register_all() -> None:
+    """Register every check with Django."""
+    for check in ALWAYS:
+        register(check, Tags.security)
+    for check in DEPLOYED:
+        register(check, Tags.security, deploy=True)

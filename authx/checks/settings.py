@@ -8,26 +8,30 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
-from django.core.checks import Warning as Caution
+from django.core.checks import Warning as CheckWarning
 from knox.settings import CONSTANTS, knox_settings
 
-from authx import conf, issuer
+from authx import conf
 from authx.conf import RetryPolicy
 
 MAX_ACCESS_TTL: Final = timedelta(hours=1)
-# As good as for ever; and the arithmetic of dates ends somewhere.
+# Longer is as good as never; and dates have a maximum.
 MAX_LIFETIME: Final = timedelta(days=3650)
 MAX_GRACE_PERIOD: Final = timedelta(seconds=60)
 WEAK_HASHES: Final = frozenset({"md5", "sha1"})
 REALM: Final = re.compile(r"[ !#-\[\]-~]+")
+# RFC 8414 section 2; plain http only on loopback.
+ISSUER: Final = re.compile(
+    r"(https://[^\s/?#@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)(/[^\s?#]*[^\s/?#])?"
+)
 TOKEN68: Final = re.compile(r"[A-Za-z0-9\-._~+/]*")
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """Run every check below; each yields what it finds, in the order of the ids."""
+    """Run every check below."""
     unknown = list(_check_names())
     lifetimes = list(_check_lifetimes())
-    # Whether lifetimes fit each other can only be asked once each of them is one.
+    # Lifetimes can only be compared if each of them is valid.
     relations = [] if lifetimes else list(_check_relations())
     rest = (message for check in OTHER_CHECKS for message in check())
     return [*unknown, *lifetimes, *relations, *rest]
@@ -39,7 +43,9 @@ def _error(number: int, text: str, hint: str) -> Error:
 
 def _check_names() -> Iterator[CheckMessage]:
     for name in sorted(set(getattr(settings, "AUTHX", {})) - set(conf.DEFAULTS)):
-        yield _error(1, f"AUTHX has no setting {name!r}.", "Correct its spelling or remove it.")
+        yield _error(
+            1, f"AUTHX has no setting {name!r}.", "Correct the name or remove the setting."
+        )
 
 
 def _check_lifetimes() -> Iterator[CheckMessage]:
@@ -51,7 +57,9 @@ def _check_lifetimes() -> Iterator[CheckMessage]:
     }
     for name, value in lifetimes.items():
         if not isinstance(value, timedelta) or not timedelta(0) < value <= MAX_LIFETIME:
-            yield _error(2, f"{name} is {value!r}.", "Set a timedelta up to ten years: all ends.")
+            yield _error(
+                2, f"{name} is {value!r}.", "Set a positive timedelta of at most ten years."
+            )
     spans = {
         "AUTHX['REFRESH_TOKEN_GRACE_PERIOD']": conf.own("REFRESH_TOKEN_GRACE_PERIOD"),
         "AUTHX['SWEEP_RETENTION']": conf.own("SWEEP_RETENTION"),
@@ -78,25 +86,25 @@ def _check_relations() -> Iterator[CheckMessage]:
     if conf.knox("AUTO_REFRESH") and conf.min_renewal_interval() >= ttl:
         yield _error(
             6,
-            "Access tokens would never renew: MIN_REFRESH_INTERVAL reaches TOKEN_TTL.",
-            "Lower REST_KNOX['MIN_REFRESH_INTERVAL'], or switch AUTO_REFRESH off.",
+            "Access tokens would never be renewed: MIN_REFRESH_INTERVAL reaches TOKEN_TTL.",
+            "Lower REST_KNOX['MIN_REFRESH_INTERVAL'], or set AUTO_REFRESH to False.",
         )
     if conf.refresh_token_grace_period() >= ttl:
         yield _error(
             7,
-            "REFRESH_TOKEN_GRACE_PERIOD reaches TOKEN_TTL: no old access token would be cut off.",
-            "Keep the grace period at seconds.",
+            "REFRESH_TOKEN_GRACE_PERIOD reaches TOKEN_TTL: old access tokens would stay valid.",
+            "Set the grace period to some seconds.",
         )
     elif conf.refresh_token_grace_period() > MAX_GRACE_PERIOD:
-        yield Caution(
+        yield CheckWarning(
             "REFRESH_TOKEN_GRACE_PERIOD is longer than a minute.",
-            hint="A thief is overlooked for as long; requests under way need seconds.",
+            hint="A stolen token is accepted for as long; requests in flight need seconds.",
             id="authx.W001",
         )
     if max_ttl > MAX_ACCESS_TTL:
-        yield Caution(
+        yield CheckWarning(
             "Access tokens may live longer than an hour.",
-            hint="RFC 6750 section 5.3 asks for one hour at most: lower AUTO_REFRESH_MAX_TTL.",
+            hint="RFC 6750 section 5.3 recommends one hour or less: lower AUTO_REFRESH_MAX_TTL.",
             id="authx.W002",
         )
 
@@ -139,26 +147,31 @@ def _check_realm() -> Iterator[CheckMessage]:
         yield _error(
             18,
             f"AUTHX['REALM'] is {realm!r}.",
-            "Use printable ASCII without quotes and backslashes: it stands quoted in a header.",
+            "Use printable ASCII without quotes and backslashes: a header quotes it.",
         )
 
 
 def _check_issuer() -> Iterator[CheckMessage]:
-    if not issuer.is_valid_issuer(name := conf.own("ISSUER")):
-        yield _error(65, f"AUTHX['ISSUER'] is {name!r}.", issuer.RULE)
+    name = conf.own("ISSUER")
+    if not isinstance(name, str) or (name and not ISSUER.fullmatch(name)):
+        yield _error(
+            65,
+            f"AUTHX['ISSUER'] is {name!r}.",
+            "Set an https URL (http on loopback) without query, fragment and trailing slash.",
+        )
 
 
 def _check_knox() -> Iterator[CheckMessage]:
     if getattr(settings, "KNOX_TOKEN_MODEL", "") != "authx.DeviceSession":
         yield _error(
             12,
-            "Knox does not use the sessions of authx as its tokens.",
+            "Knox does not use DeviceSession as its token model.",
             "Set KNOX_TOKEN_MODEL = 'authx.DeviceSession'.",
         )
     if str(conf.knox("AUTH_HEADER_PREFIX")).lower() != "bearer":
         yield _error(
             13,
-            "REST_KNOX['AUTH_HEADER_PREFIX'] is not Bearer, but every pair says it is.",
+            "REST_KNOX['AUTH_HEADER_PREFIX'] is not Bearer, the token type of every pair.",
             "Remove the setting, or set it to 'Bearer' (RFC 6750 section 2.1).",
         )
     algorithm = knox_settings.SECURE_HASH_ALGORITHM().name
@@ -169,8 +182,8 @@ def _check_knox() -> Iterator[CheckMessage]:
             "Use hashlib.sha256 or better; Knox's own default is hashlib.sha512.",
         )
     if getattr(settings, "MIGRATION_MODULES", {}).get("knox", "knox") is not None:
-        yield Caution(
-            "Knox's migrations create a table of tokens that nothing uses.",
+        yield CheckWarning(
+            "The migrations of Knox create an unused table of tokens.",
             hint="Set MIGRATION_MODULES = {'knox': None}.",
             id="authx.W003",
         )
@@ -180,8 +193,8 @@ def _check_keys() -> Iterator[CheckMessage]:
     if not all(conf.secret_keys()):
         yield _error(
             17,
-            "An empty key is accepted: anybody can sign with it.",
-            "Remove the blank from SECRET_KEY or SECRET_KEY_FALLBACKS.",
+            "SECRET_KEY or SECRET_KEY_FALLBACKS contains an empty key: anyone can sign with it.",
+            "Remove the empty key.",
         )
 
 
@@ -191,13 +204,13 @@ def _check_transactions() -> Iterator[CheckMessage]:
             yield _error(
                 15,
                 f"DATABASES[{alias!r}] has ATOMIC_REQUESTS on.",
-                "Remove it: an error answer would roll back what it has to report.",
+                "Remove it: an error response would roll back the revocation that it reports.",
             )
 
 
 def _check_clock() -> Iterator[CheckMessage]:
     if not settings.USE_TZ:
-        yield _error(16, "USE_TZ is off.", "Switch it on: an expiry must mean one instant.")
+        yield _error(16, "USE_TZ is False.", "Set it to True: an expiry must be one instant.")
 
 
 OTHER_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (

@@ -1,1 +1,1 @@
-"""Optional parts; the rest of authx works without them."""
+"""Optional apps; authx works without each of them."""

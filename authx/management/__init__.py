@@ -1,1 +1,1 @@
-"""Commands for whoever runs the service."""
+"""Management commands for operators."""

@@ -1,12 +1,11 @@
-"""What is kept: of secrets only digests, and the trail of what happened."""
+"""Sessions, password failures and the audit trail; of secrets, only digests are stored."""
 
-from authx.models.events import EventKind, Notification, SecurityEvent
+from authx.models.event_kinds import REVOCATIONS, EventKind
+from authx.models.events import Notification, SecurityEvent
 from authx.models.passwords import PasswordFailures
-from authx.models.services import Service
 from authx.models.sessions import (
     DeviceSession,
     DeviceSessionQuerySet,
-    RevocationReason,
     SweepLease,
     auth_hashes,
     write_alias,
@@ -14,14 +13,13 @@ from authx.models.sessions import (
 
 # Django finds an app's models here, and here only.
 __all__ = [
+    "REVOCATIONS",
     "DeviceSession",
     "DeviceSessionQuerySet",
     "EventKind",
     "Notification",
     "PasswordFailures",
-    "RevocationReason",
     "SecurityEvent",
-    "Service",
     "SweepLease",
     "auth_hashes",
     "write_alias",

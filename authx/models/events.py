@@ -1,4 +1,4 @@
-"""What is remembered of the things that happened to users and their sessions."""
+"""The audit trail: security events, and the notifications that are still to be sent."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar, Never
@@ -9,50 +9,26 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from authx.models.event_kinds import EventKind
 from authx.models.sessions import write_alias
 
 
-class EventKind(models.TextChoices):
-    """What happened; named as the reason of a revocation where it is one."""
-
-    SIGNED_IN = "signed_in", _("signed in")
-    SIGN_IN_FAILED = "sign_in_failed", _("failed sign-in")
-    NEW_DEVICE = "new_device", _("signed in from a new device")
-    SIGNED_OUT = "signed_out", _("signed out")
-    SIGNED_OUT_EVERYWHERE = "signed_out_everywhere", _("signed out everywhere")
-    TOKEN_REVOKED = "token_revoked", _("session ended by one of its tokens")
-    ENDED_BY_USER = "ended_by_user", _("ended from another device")
-    ENDED_BY_OPERATOR = "ended_by_operator", _("ended by an operator")
-    REPLACED = "replaced", _("replaced by a new sign-in of the same installation")
-    EVICTED = "evicted", _("evicted by the device limit")
-    REUSE_DETECTED = "reuse_detected", _("ended: refresh token used twice")
-    TWO_PLACES = "two_places", _("session renewed from two places")
-    PASSWORD_CHANGED = "password_changed", _("password changed")
-    PASSWORD_CHANGE_FAILED = "password_change_failed", _("failed change of the password")
-    DEACTIVATED = "deactivated", _("account deactivated")
-    DELETED = "deleted", _("account deleted")
-    SIGN_IN_LIMITED = "sign_in_limited", _("too many failed sign-ins")
-    PASSWORD_LOCKED = "password_locked", _("sign-in by password switched off")
-    PASSWORD_UNLOCKED = "password_unlocked", _("sign-in by password switched on again")
-    RATE_LIMITED = "rate_limited", _("rate limit crossed")
-
-
 class AppendOnlyError(TypeError):
-    """Raised for an attempt to change or delete what happened."""
+    """Raised for an attempt to change or delete a security event."""
 
 
 class SecurityEventQuerySet(models.QuerySet["SecurityEvent"]):
-    """Reads and appends; the sweep alone deletes, by a way of its own (authx.audit.retention)."""
+    """Reads and appends. Only the sweep deletes, with SQL of its own."""
 
     def bulk_create(
         self, objs: Iterable["SecurityEvent"], *args: Any, **kwargs: Any
     ) -> list["SecurityEvent"]:
-        # All but the size of a batch is about rows that are there already.
+        # Every option but batch_size concerns existing rows.
         if any(args[1:]) or any(kwargs[name] for name in kwargs if name != "batch_size"):
             raise AppendOnlyError
         return super().bulk_create(objs, *args, **kwargs)
 
-    def update(self, **kwargs: Any) -> Never:  # noqa: ARG002 -- Django's signature
+    def update(self, **kwargs: Any) -> Never:
         raise AppendOnlyError
 
     def delete(self) -> Never:
@@ -63,25 +39,25 @@ EventManager = models.Manager.from_queryset(SecurityEventQuerySet)
 
 
 class PrimaryEventManager(EventManager["SecurityEvent"]):
-    """Reads where sessions are written: an event and its fact share a transaction."""
+    """Reads from the database of the sessions: an event and its cause share a transaction."""
 
     def get_queryset(self) -> SecurityEventQuerySet:
         return SecurityEventQuerySet(self.model, using=write_alias())
 
 
 class PrimaryNotificationManager(models.Manager["Notification"]):
-    """Reads where the events are."""
+    """Reads from the database of the events."""
 
     def get_queryset(self) -> models.QuerySet["Notification"]:
         return super().get_queryset().using(write_alias())
 
 
 class SecurityEvent(models.Model):
-    """One thing that happened, as it was known then; never changed, outlives user and session."""
+    """What happened, as it was known then; not changed, and kept when user and session are gone."""
 
     created_at = models.DateTimeField(default=timezone.now)
     kind = models.CharField(max_length=32, choices=EventKind)
-    # No constraint and no cascade: a deleted user's trail stays for its retention.
+    # No constraint and no cascade: the events of a deleted user are kept for their retention.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.DO_NOTHING,
@@ -90,7 +66,7 @@ class SecurityEvent(models.Model):
         null=True,
         related_name="+",
     )
-    # Of a sign-in under a name that nobody has: a keyed hash, for it may be a mistyped password.
+    # A keyed hash of an unknown user name, which may be a mistyped password.
     name_hash = models.CharField(max_length=64, blank=True)
     session_id = models.UUIDField(null=True)
     reason = models.CharField(max_length=64, blank=True)
@@ -102,7 +78,7 @@ class SecurityEvent(models.Model):
     device_name = models.CharField(max_length=100, blank=True)
     platform = models.CharField(max_length=32, blank=True)
 
-    # No column: whether the user gets a mail about it, where the kind is one of those.
+    # Not a column: whether the event is mailed, if its kind is one of audit.events.NOTIFIED.
     sends_notification = True
 
     objects = PrimaryEventManager()
@@ -127,17 +103,17 @@ class SecurityEvent(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
             raise AppendOnlyError
-        # Forced: Django would first try to update the row of a number that is taken.
+        # Forced: otherwise Django first tries to update a row with this primary key.
         super().save(*args, **kwargs | {"force_insert": True})
 
-    def delete(self, *args: Any, **kwargs: Any) -> Never:  # noqa: ARG002 -- Django's signature
+    def delete(self, *args: Any, **kwargs: Any) -> Never:
         raise AppendOnlyError
 
 
 class Notification(models.Model):
-    """A mail that is still to be sent about an event; gone once it is."""
+    """A mail about an event that is still to be sent; deleted once it is sent."""
 
-    # Without a constraint the sweep deletes events whether or not anybody sends mail here.
+    # No constraint, so that the sweep can delete events even if no worker sends mail.
     event = models.OneToOneField(
         SecurityEvent,
         on_delete=models.DO_NOTHING,
@@ -154,4 +130,4 @@ class Notification(models.Model):
         indexes: ClassVar = [models.Index(fields=["due_at"], name="authx_notification_due")]
 
     def __str__(self) -> str:
-        return f"notice of event {self.event_id}, due at {self.due_at}"
+        return f"notification of event {self.event_id}, due at {self.due_at}"

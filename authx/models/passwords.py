@@ -1,4 +1,4 @@
-"""What is kept of guesses at a password."""
+"""Consecutive failures of a password."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class PasswordFailures(models.Model):
-    """How many wrong passwords in a row an account has seen, counted against one stored hash."""
+    """The consecutive failed attempts at one stored password of an account."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL,
@@ -20,9 +20,9 @@ class PasswordFailures(models.Model):
     fingerprint = models.CharField(max_length=64)
 
     class Meta:
-        verbose_name = _("wrong passwords")
-        verbose_name_plural = _("wrong passwords")
-        permissions: ClassVar = [("unlock_password", "Can switch password sign-in on again")]
+        verbose_name = _("failed password attempts")
+        verbose_name_plural = _("failed password attempts")
+        permissions: ClassVar = [("unlock_password", "Can unlock sign-in by password")]
 
     def __str__(self) -> str:
-        return f"{self.count} wrong passwords of user {self.user_id}"
+        return f"{self.count} failed password attempts of user {self.user_id}"

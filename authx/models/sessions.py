@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
 from knox.settings import CONSTANTS
 
+from authx.models.event_kinds import REVOCATIONS
 from authx.tokens import NONCE_SIZE
 
 if TYPE_CHECKING:
@@ -20,36 +21,21 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
-class RevocationReason(models.TextChoices):
-    """Why a session was ended on purpose."""
-
-    SIGNED_OUT = "signed_out", _("signed out")
-    SIGNED_OUT_EVERYWHERE = "signed_out_everywhere", _("signed out everywhere")
-    ENDED_BY_USER = "ended_by_user", _("ended from another device")
-    REPLACED = "replaced", _("replaced by a new sign-in of the same installation")
-    EVICTED = "evicted", _("evicted by the device limit")
-    PASSWORD_CHANGED = "password_changed", _("password changed")
-    DEACTIVATED = "deactivated", _("account deactivated")
-    DELETED = "deleted", _("account deleted")
-    REUSE_DETECTED = "reuse_detected", _("refresh token used twice")
-    ENDED_BY_OPERATOR = "ended_by_operator", _("ended by an operator")
-
-
 class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
-    """Sessions, narrowed down in the words of the project."""
+    """Queries for sessions."""
 
     def unrevoked(self) -> Self:
         return self.filter(revoked_at__isnull=True)
 
     def live_for(self, user: "User", now: datetime) -> Self:
-        """Return the sessions of a user that would be accepted now."""
+        """Return the sessions of a user that are accepted now."""
         return self.unrevoked().filter(
             user=user, idle_expires_at__gt=now, auth_hash__in=auth_hashes(user)
         )
 
 
 def write_alias() -> str:
-    """Return the database that sessions live in; what belongs to one transaction with them too."""
+    """Return the database of the sessions, and of all that shares a transaction with them."""
     return router.db_for_write(DeviceSession)
 
 
@@ -57,7 +43,7 @@ SessionManager = models.Manager.from_queryset(DeviceSessionQuerySet)
 
 
 class PrimarySessionManager(SessionManager["DeviceSession"]):
-    """Reads where writes go: a replica that lags behind would sign users out."""
+    """Reads from the write database: a lagging replica would sign users out."""
 
     def get_queryset(self) -> DeviceSessionQuerySet:
         return DeviceSessionQuerySet(self.model, using=write_alias())
@@ -65,33 +51,33 @@ class PrimarySessionManager(SessionManager["DeviceSession"]):
 
 @deconstructible(path="authx.models.sessions.UTCDate")
 class UTCDate(TruncDate):
-    """The day of an instant in UTC, whatever the time zone of project and request."""
+    """The date of an instant in UTC, whatever the time zone of project and request."""
 
     def __init__(self, expression: Any, **extra: Any) -> None:
         super().__init__(expression, tzinfo=UTC, **extra)
 
 
 class DeviceSession(AbstractAuthToken):
-    """One sign-in on one device: the newest pair of tokens, as digests, and what it was made of.
+    """One sign-in on one device, with the digests of its newest pair.
 
-    Rotations change the row in place: revoking is one UPDATE that no rotation can slip past. No
-    index has a column that a refresh or a request changes, so that each is a HOT update.
+    A rotation changes the row in place, so one UPDATE revokes it whatever rotates meanwhile. No
+    index contains a column that a refresh or a request changes, so these are HOT updates.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
 
-    # The access token. Knox finds one by `token_key`; here it stays empty, so that Knox's own
-    # authentication class, which knows nothing of revocations, accepts no token of ours.
+    # The access token. Knox finds tokens by `token_key`. Here it stays empty, so that Knox's own
+    # authentication class, which ignores revocations, accepts no token of a session.
     token_key = models.CharField(
         max_length=CONSTANTS.TOKEN_KEY_LENGTH, blank=True, default="", editable=False
     )
     digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH)
-    # Knox would set it by the clock of the process.
+    # Knox sets it by the clock of the process.
     created = models.DateTimeField(default=timezone.now)
-    # Knox allows none, and such a token would never end.
+    # Knox allows null, for a token that never expires.
     expiry = models.DateTimeField()
     access_nonce = models.BinaryField(max_length=NONCE_SIZE)
-    # How many access tokens replaced one of this generation that expired unused.
+    # How many fresh access tokens this generation has had.
     fresh_access_count = models.PositiveSmallIntegerField(default=0)
 
     # The refresh token of the newest generation; see authx.sessions.generations for the others.
@@ -100,21 +86,23 @@ class DeviceSession(AbstractAuthToken):
     refresh_nonce = models.BinaryField(max_length=NONCE_SIZE, blank=True)
     idempotency_digests = models.BinaryField(blank=True, default=b"")
     rotated_at = models.DateTimeField(default=timezone.now)
-    # The first use of the newest pair; until then its predecessor may be retried.
+    # The first use of the newest pair; until then, its predecessor may be retried.
     confirmed_at = models.DateTimeField(null=True, blank=True)
     recent = models.BinaryField(blank=True, default=b"")
 
     created_at = models.DateTimeField(default=timezone.now)
     # When the user last showed a credential.
     authenticated_at = models.DateTimeField(default=timezone.now)
-    # A keyed digest of the password hash: a password changed anywhere ends the session.
+    # A keyed digest of the password hash: a password change in any way ends the session.
     auth_hash = models.CharField(max_length=128)
     idle_expires_at = models.DateTimeField()
     absolute_expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
-    revoked_reason = models.CharField(max_length=32, blank=True, choices=RevocationReason)
-    # The day of the end, in UTC. Indexed instead of the ends themselves, which move at every
-    # refresh, and kept by the database, so that no writer can forget it.
+    revoked_reason = models.CharField(
+        max_length=32, blank=True, choices=[(kind.value, kind.label) for kind in REVOCATIONS]
+    )
+    # The day of the end, in UTC: indexed instead of the ends themselves, which change at every
+    # refresh. The database generates it, so no writer can forget it.
     sweep_on = models.GeneratedField(
         expression=UTCDate(Least(Coalesce("revoked_at", "idle_expires_at"), "idle_expires_at")),
         output_field=models.DateField(),
@@ -126,11 +114,11 @@ class DeviceSession(AbstractAuthToken):
     platform = models.CharField(max_length=32, blank=True)
     app_version = models.CharField(max_length=32, blank=True)
     last_used_at = models.DateTimeField(default=timezone.now)
-    # From where the newest pair was issued.
+    # Of the request that the newest pair was issued to.
     last_ip = models.GenericIPAddressField(null=True, blank=True)
     last_user_agent = models.CharField(max_length=256, blank=True)
 
-    # No column: set on the object where the request under way has just prolonged the access token.
+    # Not a column: set on the object if the current request has renewed the access token.
     renewed_at: datetime | None = None
 
     objects = PrimarySessionManager()  # type: ignore[assignment,misc]  # untyped in Knox
@@ -165,12 +153,12 @@ class DeviceSession(AbstractAuthToken):
         return f"{self.name or self.platform or 'device'} ({self.pk})"
 
     def is_live(self, now: datetime) -> bool:
-        """Say whether neither a revocation nor time has ended the session."""
+        """Return whether the session is neither revoked nor expired."""
         return self.revoked_at is None and self.idle_expires_at > now
 
 
 class SweepLease(models.Model):
-    """The one row that says which sweep runs; a second one steps aside."""
+    """The only row says until when a sweep holds the lease; another sweep is skipped."""
 
     leased_until = models.DateTimeField()
 
@@ -184,5 +172,5 @@ class SweepLease(models.Model):
 
 
 def auth_hashes(user: "User") -> list[str]:
-    """Return the snapshots that a session of this user may carry: one for each accepted key."""
+    """Return the session auth hashes of a user: one for each accepted SECRET_KEY."""
     return [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]

@@ -1,1 +1,1 @@
-"""Everything that knows of passwords: check, sign-in, limits, backend, validation."""
+"""Everything about passwords: check, sign-in, limits, backend and validation."""

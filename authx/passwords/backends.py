@@ -1,4 +1,4 @@
-"""Django's own password backend, made safe for sessions."""
+"""Django's password backend with limits on attempts."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 
 class ModelBackend(backends.ModelBackend):
-    """Limits guessing at every door, the admin's included; sessions follow an upgraded hash."""
+    """Limits password attempts on every sign-in path, the admin's included.
+
+    An upgrade of the stored hash keeps the user's sessions valid.
+    """
 
     @sensitive_variables()
     def authenticate(
         self,
-        request: HttpRequest | None,  # noqa: ARG002 -- Django's signature
+        request: HttpRequest | None,
         username: str | None = None,
         password: str | None = None,
         **kwargs: Any,
@@ -35,15 +38,15 @@ class ModelBackend(backends.ModelBackend):
         return user
 
     def _check(self, username: str, password: str) -> "User | None":
-        """Check as Django's own does, by the one check that counts: one hash on every path."""
+        """Check as Django's backend does, with one hash computation on every path."""
         users = get_user_model()
         try:
             user: User = users._default_manager.get_by_natural_key(username)
         except users.DoesNotExist:
             hash_dummy_password(password)
             return None
-        right = check_password(user, password)
-        return user if right and self.user_can_authenticate(user) else None
+        is_right = check_password(user, password)
+        return user if is_right and self.user_can_authenticate(user) else None
 
     async def aauthenticate(
         self,

@@ -1,87 +1,147 @@
-"""The one way to check a password: wrong ones in a row are counted, and their number is bounded."""
+"""The only check of a password: consecutive failures are counted, and their number is bounded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import Enum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_user_model, hashers
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import F, QuerySet
 from django.views.decorators.debug import sensitive_variables
 
 from authx import conf
 from authx.audit.events import record_event
-from authx.errors import ConflictError, CredentialsChangedError
-from authx.models import EventKind, PasswordFailures
-from authx.passwords.hash_upgrades import hash_upgrades_followed
-from authx.sessions.locking import atomic, retry_on_conflict
+from authx.errors import ConflictError, CredentialsChangedError, HashUpgradeError
+from authx.models import EventKind, PasswordFailures, auth_hashes, write_alias
+from authx.sessions.locking import atomic, lock_user, retry_on_conflict
+from authx.sessions.update import update_auth_hash
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+# Set while a password is checked, for the receiver that guards upgrades of the stored hash.
+_is_under_way: ContextVar[bool] = ContextVar("authx_password_attempt", default=False)
+
 
 class AttemptBudget(Enum):
-    """What room there was for one more wrong password."""
+    """How many attempts were left before one more was counted."""
 
     SOME = "some"
     LAST = "last"
     NONE = "none"
 
 
+def is_attempt_under_way() -> bool:
+    """Return whether the current code runs within a password attempt."""
+    return _is_under_way.get()
+
+
+@contextmanager
+def attempt_under_way() -> Iterator[None]:
+    """Mark a block as a password attempt."""
+    marker = _is_under_way.set(True)
+    try:
+        yield
+    finally:
+        _is_under_way.reset(marker)
+
+
 @sensitive_variables()
 def check_password(user: "User", password: str) -> bool:
-    """Check a password, unless too many wrong ones in a row went before it.
+    """Return whether a password is right, unless the limit of consecutive failures is reached.
 
-    Then it is off, which looks like a wrong password, until it is set anew by whatever means, or an
-    operator restores it (NIST SP 800-63B-4 section 3.2.2). Sessions go on.
+    In that case the password is locked, which looks like a wrong password, until it is set anew in
+    any way or an operator unlocks it (NIST SP 800-63B-4 section 3.2.2). Sessions are not affected.
     """
-    # Counted as wrong before it is known: guesses at the same moment cannot pass the bound.
-    room = retry_on_conflict(lambda: _count(user))
-    if room is AttemptBudget.NONE:
+    # Counted as a failure before the result is known: parallel guesses cannot exceed the limit.
+    budget = retry_on_conflict(lambda: _count_failure(user))
+    if budget is AttemptBudget.NONE:
         hash_dummy_password(password)
         return False
     try:
-        right = _check(user, password)
+        is_right = _verify(user, password)
     except CredentialsChangedError:
-        # Changed by the owner while the old one was hashed anew: what is stored now decides.
+        # The owner changed the password while it was hashed anew: what is stored now decides.
         user.refresh_from_db(fields=["password"])
         return check_password(user, password)
-    if not right and room is AttemptBudget.LAST:
-        _record_off(user)
-    return right
+    if not is_right and budget is AttemptBudget.LAST:
+        _record_locked(user)
+    return is_right
 
 
-def _check(user: "User", password: str) -> bool:
-    checked = user.password
-    with hash_upgrades_followed(lambda stored: stored.password == checked):
-        right: bool = user.check_password(password)
-    if right:
-        # Only what counts against the password that was checked, and with the fingerprint of a
-        # hash that the check upgraded.
-        counted = _failures(user).filter(fingerprint=hash_fingerprint(checked))
+def _verify(user: "User", password: str) -> bool:
+    verified = user.password
+    with attempt_under_way():
+        is_right = _matches(user, password)
+    if is_right:
+        # Reset only the failures of the password that was verified; an upgrade has changed the
+        # fingerprint of its hash.
+        counted = _failures(user).filter(fingerprint=hash_fingerprint(verified))
         counted.update(count=0, fingerprint=hash_fingerprint(user.password))
-    return right
+    return is_right
+
+
+def _matches(user: "User", password: str) -> bool:
+    """Check the password as Django does, but store an upgraded hash safely."""
+    verified = user.password
+
+    def upgrade(raw_password: str) -> None:
+        user.set_password(raw_password)
+        # As Django does: the instance no longer says that a password was set.
+        vars(user)["_password"] = None
+        _store_upgraded_hash(user, verified=verified)
+
+    if type(user).check_password is AbstractBaseUser.check_password:
+        return hashers.check_password(password, verified, upgrade)
+    # A project's own method, whose upgrade would save the user: receivers.guard_hash_upgrade.
+    try:
+        return bool(user.check_password(password))
+    except HashUpgradeError:
+        _store_upgraded_hash(user, verified=verified)
+        return True
+
+
+def _store_upgraded_hash(user: "User", *, verified: str) -> None:
+    """Store `user.password`, a new hash of the same password, and keep the user's sessions valid.
+
+    Raises CredentialsChangedError if the stored hash is not the one that was verified: hashing
+    takes long, and the old password must not be written back over a new one.
+    """
+    with atomic():
+        stored = lock_user(user.pk)
+        if stored is None:
+            return
+        if stored.password != verified:
+            raise CredentialsChangedError
+        old = auth_hashes(stored)
+        stored.password = user.password
+        users = get_user_model()._base_manager.using(write_alias())
+        users.filter(pk=user.pk).update(password=user.password)
+        update_auth_hash(user_id=user.pk, old=old, new=stored.get_session_auth_hash())
 
 
 def hash_dummy_password(password: str) -> None:
-    """Take as long as a check does, as Django does for unknown names."""
+    """Take as long as a check does, as Django does for an unknown user name."""
     get_user_model()().set_password(password)
 
 
 def is_password_locked(user: "User") -> bool:
-    """Say whether a password opens nothing any more, right or wrong."""
-    return _spent(user).exists()
+    """Return whether the user cannot sign in by password because of too many failures."""
+    return _locked(user).exists()
 
 
-def _spent(user: "User") -> QuerySet[PasswordFailures]:
+def _locked(user: "User") -> QuerySet[PasswordFailures]:
     bound = conf.own("MAX_PASSWORD_FAILURES")
     return _failures(user).filter(fingerprint=hash_fingerprint(user.password), count__gte=bound)
 
 
-def _record_off(user: "User") -> None:
+def _record_locked(user: "User") -> None:
     with atomic():
-        # Held while it is told: a right password that was checked beside this one may have
-        # switched it on again.
-        if _spent(user).update(count=F("count")):
+        # Locked while it is recorded: a parallel check of the right password may reset the count.
+        if _locked(user).update(count=F("count")):
             record_event(kind=EventKind.PASSWORD_LOCKED, user_id=user.pk)
 
 
@@ -89,8 +149,8 @@ def _failures(user: "User") -> QuerySet[PasswordFailures]:
     return PasswordFailures.objects.filter(user_id=user.pk)
 
 
-def _count(user: "User") -> AttemptBudget:
-    """Count one more failure, and say what room there was for it; raises ConflictError."""
+def _count_failure(user: "User") -> AttemptBudget:
+    """Count one failure; return how many were left before it. Raises ConflictError."""
     known, limit = hash_fingerprint(user.password), conf.own("MAX_PASSWORD_FAILURES")
     counted = _failures(user).filter(fingerprint=known)
     if counted.filter(count__lt=limit - 1).update(count=F("count") + 1):
@@ -98,7 +158,7 @@ def _count(user: "User") -> AttemptBudget:
     if counted.filter(count=limit - 1).update(count=limit):
         return AttemptBudget.LAST
     first = AttemptBudget.LAST if limit == 1 else AttemptBudget.SOME
-    # Set anew since the last count: nothing is known against this password.
+    # The password was set anew since the last failure.
     if _failures(user).exclude(fingerprint=known).update(fingerprint=known, count=1):
         return first
     row, created = PasswordFailures.objects.get_or_create(
@@ -112,18 +172,18 @@ def _count(user: "User") -> AttemptBudget:
 
 
 def hash_fingerprint(stored_hash: str) -> str:
-    """Return what tells one stored password from the next, whoever sets it, and nothing of it.
+    """Return a value that differs for each stored password, whoever sets it.
 
-    Of the salted hash, and under no key of ours: a change of SECRET_KEY must restore nothing.
+    It is a hash of the salted hash, under no key: a change of SECRET_KEY must unlock nothing.
     """
     return sha256(stored_hash.encode()).hexdigest()
 
 
 def unlock_password(*, user_id: Any) -> bool:
-    """Forget the wrong passwords of an account, and say whether there were any."""
+    """Reset the failures of an account; return whether there were any."""
     with atomic():
         failures = PasswordFailures.objects.filter(user_id=user_id, count__gt=0)
-        restored = bool(failures.update(count=0))
-        if restored:
+        unlocked = bool(failures.update(count=0))
+        if unlocked:
             record_event(kind=EventKind.PASSWORD_UNLOCKED, user_id=user_id)
-    return restored
+    return unlocked

@@ -1,21 +1,26 @@
-"""Passwords at the door: sign-in and password change."""
+"""Sign-in by password, and password change."""
 
 from functools import partial
+from typing import Any
 
 from django.contrib.auth import authenticate, get_user_model
-from django.contrib.auth.hashers import check_password as verify_password
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from authx import clock
-from authx.audit.events import on_behalf_of, record_event
-from authx.context import RequestContext
-from authx.errors import InvalidCredentialsError, WrongPasswordError
-from authx.models import DeviceSession, EventKind, RevocationReason, write_alias
+from authx.audit.events import record_event
+from authx.errors import (
+    ConflictError,
+    HashUpgradeError,
+    InvalidCredentialsError,
+    WrongPasswordError,
+)
+from authx.models import DeviceSession, EventKind, write_alias
 from authx.passwords.check import check_password
-from authx.passwords.hash_upgrades import hash_upgrades_followed
+from authx.passwords.limits import current_password_limits, password_attempt, sign_in_limits
 from authx.sessions.locking import atomic, lock_unchanged, retry_on_conflict
 from authx.sessions.open import insert_session, open_session
 from authx.sessions.revoke import revoke_locked
@@ -23,21 +28,22 @@ from authx.sessions.values import Device, TokenPair
 
 
 @sensitive_variables()
-def sign_in(
-    *, request: HttpRequest, username: str, password: str, device: Device, source: RequestContext
-) -> TokenPair:
+def sign_in(*, request: HttpRequest, username: str, password: str, device: Device) -> TokenPair:
     """Check credentials and return the first pair of a new session.
 
-    Raises InvalidCredentialsError, the same for unknown, wrong and inactive.
+    Raises InvalidCredentialsError, the same for an unknown user, a wrong password and an inactive
+    account, and RateLimitError.
     """
-    # Again if the password changed between its check and the opening. Where a sign-in beside this
-    # one merely upgraded the hash, the next check succeeds.
     try:
-        pair = retry_on_conflict(lambda: _sign_in(request, username, password, device, source))
+        with password_attempt(*sign_in_limits(username, device.installation_id)) as attempt:
+            # Again if the password changed between its check and the opening of the session. If a
+            # parallel sign-in merely upgraded the hash, the next check succeeds.
+            pair = retry_on_conflict(lambda: _sign_in(request, username, password, device))
+            attempt.succeed()
     except InvalidCredentialsError as error:
-        # Without a reason it was Django that refused, and Django has told it already.
+        # Without a reason it was Django that refused, and Django has sent the signal.
         if error.reason:
-            _tell_failure(request, username)
+            _send_login_failed(request, username)
         raise
     user = pair.session.user
     user_logged_in.send_robust(
@@ -46,49 +52,63 @@ def sign_in(
     return pair
 
 
-def _sign_in(
-    request: HttpRequest, username: str, password: str, device: Device, source: RequestContext
-) -> TokenPair:
-    """Check and open; raises CredentialsChangedError if the password changed in between."""
-    # Of a backend of the project, which hash it has checked is not known: check once more.
-    with hash_upgrades_followed(lambda stored: verify_password(password, stored.password)):
+def _sign_in(request: HttpRequest, username: str, password: str, device: Device) -> TokenPair:
+    """Check and open; raises ConflictError if the password changed in between."""
+    try:
         user = authenticate(request, username=username, password=password)
+    except HashUpgradeError as error:
+        _upgrade_hash(error.user_id, password)
+        # The backend finds the new hash, and has nothing to upgrade.
+        raise ConflictError from error
     if user is None:
         raise InvalidCredentialsError
     if not user.is_active:
         raise InvalidCredentialsError("inactive")
-    return open_session(user=user, device=device, source=source)
+    return open_session(user=user, device=device)
 
 
-def _tell_failure(request: HttpRequest, username: str) -> None:
-    """Tell Django's listeners, ours among them, of a refusal after Django had let somebody in."""
+def _upgrade_hash(user_id: Any, password: str) -> None:
+    """Upgrade the hash for a backend of the project, which would not keep the sessions valid."""
+    users = get_user_model()._base_manager.using(write_alias())
+    user = users.filter(pk=user_id).first()
+    if user is None or not check_password(user, password):
+        raise InvalidCredentialsError("changed meanwhile")
+
+
+def _send_login_failed(request: HttpRequest, username: str) -> None:
+    """Send Django's signal for a refusal after the backend had accepted the credentials."""
     named = {get_user_model().USERNAME_FIELD: username}
     user_login_failed.send_robust(sender=__name__, credentials=named, request=request)
 
 
 @sensitive_variables()
 def change_password(
-    *, session: DeviceSession, current_password: str, new_password: str, source: RequestContext
+    *, session: DeviceSession, current_password: str, new_password: str
 ) -> TokenPair:
-    """Set a password, end every session of the user, and open one anew on this device.
+    """Set a password, revoke every session of the user, and open a new one on this device.
 
-    Raises WrongPasswordError, or Django's ValidationError for a password too weak.
+    Raises WrongPasswordError, RateLimitError, or Django's ValidationError for a weak password.
     """
-    attempt = partial(_change_password, session, current_password, new_password, source)
-    try:
-        return retry_on_conflict(attempt)
-    except WrongPasswordError:
-        record_event(kind=EventKind.PASSWORD_CHANGE_FAILED, session=session)
-        raise
+    change = partial(_change_password, session, current_password, new_password)
+    with password_attempt(*current_password_limits(session)) as attempt:
+        try:
+            pair = retry_on_conflict(change)
+        except WrongPasswordError:
+            record_event(kind=EventKind.PASSWORD_CHANGE_FAILED, session=session)
+            raise
+        except ValidationError:
+            # The current password was right: whoever looks for a new one may go on.
+            attempt.succeed()
+            raise
+        attempt.succeed()
+    return pair
 
 
-def _change_password(
-    session: DeviceSession, current_password: str, new_password: str, source: RequestContext
-) -> TokenPair:
+def _change_password(session: DeviceSession, current_password: str, new_password: str) -> TokenPair:
     """Check and change; raises CredentialsChangedError if the password changed in between."""
     users = get_user_model()._base_manager.using(write_alias())
     user = users.filter(pk=session.user_id).first()
-    # The same password as at sign-in, so the same count: a stolen access token guesses no further.
+    # The same check and count as at sign-in: a stolen access token gives no further guesses.
     if user is None or not check_password(user, current_password):
         raise WrongPasswordError
     validate_password(new_password, user)
@@ -96,12 +116,14 @@ def _change_password(
         user = lock_unchanged(user)
         user.set_password(new_password)
         own_sessions = DeviceSession.objects.filter(user=user)
-        revoke_locked(own_sessions, user_id=user.pk, reason=RevocationReason.PASSWORD_CHANGED)
+        revoke_locked(own_sessions, user_id=user.pk, reason=EventKind.PASSWORD_CHANGED)
         device = Device(
             session.installation_id, session.name, session.platform, session.app_version
         )
-        # The password was just shown: a new lineage and a new clock (NIST SP 800-63B section 5.2).
-        pair = insert_session(user=user, device=device, source=source, now=clock.read_at(user))
-        with on_behalf_of(pair.session):
-            user.save(update_fields=["password"])
+        # The password was just shown: a new session with new lifetimes (NIST SP 800-63B-4
+        # section 5.2).
+        pair = insert_session(user=user, device=device, now=clock.read_at(user))
+        # For the receiver that records the change (receivers.record_changed_password).
+        vars(user)["changed_by_session"] = pair.session
+        user.save(update_fields=["password"])
         return pair

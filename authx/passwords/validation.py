@@ -1,4 +1,4 @@
-"""Refuses the passwords that guessers try first, also where they were only made longer."""
+"""A password validator for common passwords, also if they are repeated or padded."""
 
 import re
 from typing import TYPE_CHECKING, Final
@@ -9,16 +9,16 @@ from django.core.exceptions import ValidationError
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-# What users put around a word to make it long enough.
+# Characters that users add around a word to make it longer.
 PADDING: Final = re.compile(r"^[\W\d_]+|[\W\d_]+$")
-# The shortest unit whose repetition may be a secret; none of the common ones is shorter.
+# The shortest repeated unit that is accepted.
 MIN_UNIT_LENGTH: Final = 4
 
 
 class CommonPasswordValidator(password_validation.CommonPasswordValidator):
-    """Django's 20 000 common passwords, as they are, repeated, or padded with digits and signs.
+    """Refuses Django's 20 000 common passwords, also repeated or padded with digits and signs.
 
-    Hardly any of them has the fifteen characters that are asked for; "password1234567" has.
+    Few of them have fifteen characters, but "password1234567" has.
     """
 
     def validate(self, password: str, user: "User | None" = None) -> None:
@@ -31,7 +31,7 @@ class CommonPasswordValidator(password_validation.CommonPasswordValidator):
 
 
 def unit_of(password: str) -> str:
-    """Return what a password repeats, the last time perhaps in part; itself if nothing."""
+    """Return the unit that a password repeats, the last time perhaps in part, or itself."""
     length = len(password)
     whole = range(1, length + 1)
     period = next((size for size in whole if password.startswith(password[size:])), 0)

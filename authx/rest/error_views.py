@@ -1,9 +1,8 @@
-"""What Django answers outside of any view, in the one shape of every refusal."""
+"""Django's error views, with JSON error responses."""
 
 import sys
 
 from django.http import HttpRequest, JsonResponse
-from rest_framework.exceptions import Throttled
 
 from authx.rest.exceptions import (
     FORBIDDEN,
@@ -18,33 +17,32 @@ from authx.rest.exceptions import (
 )
 
 
-def plain(answer: ErrorResponse) -> JsonResponse:
-    """Return an answer that no renderer of DRF's has to write."""
-    headers = {"Cache-Control": "no-store", **dict(error_headers(answer))}
-    return JsonResponse(error_body(answer), status=answer.status, headers=headers)
+def json_error(error: ErrorResponse) -> JsonResponse:
+    """Return an error response without a renderer of DRF."""
+    headers = {"Cache-Control": "no-store", **dict(error_headers(error))}
+    return JsonResponse(error_body(error), status=error.status, headers=headers)
 
 
-def rate_limited(error: Throttled) -> JsonResponse:
-    """Return what DRF's own handler answers inside its views."""
-    response = plain(RATE_LIMITED)
-    response["Retry-After"] = str(error.wait)  # type: ignore[attr-defined]  # not in the stubs
+def rate_limited(wait: int) -> JsonResponse:
+    """Return the response to an exceeded rate limit; `wait` is in seconds."""
+    response = json_error(RATE_LIMITED)
+    response["Retry-After"] = str(wait)
     return response
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
-    return plain(match_error(exception) or INVALID_REQUEST)
+    return json_error(match_error(exception) or INVALID_REQUEST)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
-    return plain(FORBIDDEN)
+    return json_error(FORBIDDEN)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
-    return plain(NOT_FOUND)
+    return json_error(NOT_FOUND)
 
 
 def server_error(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
-    # Django calls this while it handles the exception; a database away is no fault of ours here
-    # either.
+    # Django calls this while it handles the exception, which may be an unavailable database.
     error = sys.exception()
-    return plain(match_error(error) or server_error_response(error))
+    return json_error(match_error(error) or server_error_response(error))

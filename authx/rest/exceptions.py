@@ -1,13 +1,12 @@
-"""Every refusal in one shape: `{"error": code, "error_description": sentence, "fields"?}`.
+"""Error responses, all in one shape: `{"error": code, "error_description": text, "fields"?}`.
 
-Maps what the rules, DRF and Django raise to status, code and headers (RFC 6749 section 5.2,
+Maps the exceptions of authx, DRF and Django to status, code and headers (RFC 6749 section 5.2,
 RFC 6750 section 3).
 """
 
 import logging
 from collections.abc import Iterator
 from http import HTTPStatus
-from math import ceil
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
@@ -24,8 +23,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
-from authx.audit.logs import log_event, log_refusal
-from authx.audit.vocabulary import ACCESS_DENIED
+from authx.audit.logs import ACCESS_DENIED, log_event, log_refusal
 from authx.context import current_context
 from authx.errors import (
     AuthxError,
@@ -34,7 +32,7 @@ from authx.errors import (
     InvalidRefreshTokenError,
     InvalidServiceError,
     LateDuplicateError,
-    TooManyRotationsError,
+    RateLimitError,
     WrongPasswordError,
 )
 from authx.rest.authentication import challenge
@@ -45,7 +43,7 @@ RETRY_AFTER_SECONDS: Final = 5
 
 
 class ErrorResponse(NamedTuple):
-    """The public side of an error; sentences are ASCII (RFC 6749 section 5.2)."""
+    """The public part of an error; descriptions are ASCII (RFC 6749 section 5.2)."""
 
     status: HTTPStatus
     code: str
@@ -60,48 +58,48 @@ INVALID_REQUEST = ErrorResponse(
     HTTPStatus.BAD_REQUEST, "invalid_request", "The request is malformed."
 )
 SERVER_ERROR = ErrorResponse(
-    HTTPStatus.INTERNAL_SERVER_ERROR, "server_error", "Something broke on our side."
+    HTTPStatus.INTERNAL_SERVER_ERROR, "server_error", "An internal error occurred."
 )
-NOT_FOUND = ErrorResponse(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
-FORBIDDEN = ErrorResponse(HTTPStatus.FORBIDDEN, "forbidden", "You may not do that.")
+NOT_FOUND = ErrorResponse(HTTPStatus.NOT_FOUND, "not_found", "The resource does not exist.")
+FORBIDDEN = ErrorResponse(HTTPStatus.FORBIDDEN, "forbidden", "This is not allowed.")
 UNAVAILABLE = ErrorResponse(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "temporarily_unavailable",
-    "The service is briefly unavailable. Keep your tokens and try again.",
+    "The service is temporarily unavailable. Keep your tokens and try again later.",
 )
 TOO_LARGE = ErrorResponse(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", "The request body is too large."
 )
 
 RATE_LIMITED = ErrorResponse(
-    HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", "Too many requests. Wait, then try again."
+    HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", "Too many requests. Try again later."
 )
 
 INVALID_CREDENTIALS = ErrorResponse(
     HTTPStatus.BAD_REQUEST, "invalid_grant", "The user name or the password is wrong."
 )
-# One body for all: whether a token was unknown, expired, revoked or reused is for the log.
+# One body for every reason: only the log says whether it was unknown, expired, revoked or reused.
 INVALID_REFRESH_TOKEN = ErrorResponse(
     HTTPStatus.BAD_REQUEST, "invalid_grant", "The refresh token is not valid. Sign in again."
 )
 
-# Ordered: the first class that fits decides.
+# In order: the first matching class decides.
 ERROR_RESPONSES: Final[dict[type[Exception], ErrorResponse]] = {
     InvalidCredentialsError: INVALID_CREDENTIALS,
     InvalidRefreshTokenError: INVALID_REFRESH_TOKEN,
     UnsupportedGrantTypeError: ErrorResponse(
         HTTPStatus.BAD_REQUEST,
         "unsupported_grant_type",
-        "The only grant type here is refresh_token.",
+        "The only supported grant type is refresh_token.",
     ),
     InvalidServiceError: ErrorResponse(
-        HTTPStatus.UNAUTHORIZED, "invalid_client", "The credential of a service is needed here."
+        HTTPStatus.UNAUTHORIZED, "invalid_client", "The credential of a service is required."
     ),
     WrongPasswordError: INVALID_REQUEST,
     exceptions.ValidationError: INVALID_REQUEST,
     exceptions.ParseError: INVALID_REQUEST,
     exceptions.NotAuthenticated: ErrorResponse(
-        HTTPStatus.UNAUTHORIZED, "unauthorized", "An access token is needed here."
+        HTTPStatus.UNAUTHORIZED, "unauthorized", "An access token is required."
     ),
     exceptions.AuthenticationFailed: ErrorResponse(
         HTTPStatus.UNAUTHORIZED, "invalid_token", "The access token is not valid."
@@ -111,26 +109,26 @@ ERROR_RESPONSES: Final[dict[type[Exception], ErrorResponse]] = {
     exceptions.NotFound: NOT_FOUND,
     Http404: NOT_FOUND,
     exceptions.MethodNotAllowed: ErrorResponse(
-        HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This method is not offered here."
+        HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not supported."
     ),
     exceptions.UnsupportedMediaType: ErrorResponse(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "unsupported_media_type",
-        "This content type is not read here.",
+        "The content type is not supported.",
     ),
     exceptions.Throttled: RATE_LIMITED,
     RequestDataTooBig: TOO_LARGE,
     TooManyFieldsSent: TOO_LARGE,
     SuspiciousOperation: INVALID_REQUEST,
-    # Among them a password that changed beside a project's own sign-in: once more will do.
+    # Another attempt succeeds.
     ConflictError: UNAVAILABLE,
-    # A copy that arrived late: the app keeps its tokens, and has newer ones.
+    # The app keeps its tokens, and finds newer ones in its store.
     LateDuplicateError: UNAVAILABLE,
-    TooManyRotationsError: RATE_LIMITED,
-    # A database that is away says nothing about a token: apps sign users out on 401.
+    RateLimitError: RATE_LIMITED,
+    # An unavailable database says nothing about a token, and apps sign users out on 401.
     OperationalError: UNAVAILABLE,
     InterfaceError: UNAVAILABLE,
-    # A standby that became readable before it became writable says so with this one.
+    # Raised by a standby that is readable but not yet writable.
     InternalError: UNAVAILABLE,
 }
 
@@ -138,42 +136,43 @@ ERROR_CODES: Final = sorted({answer.code for answer in (*ERROR_RESPONSES.values(
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
-    """Answer an exception of a DRF view (the setting EXCEPTION_HANDLER)."""
+    """Return the response to an exception of a DRF view (the setting EXCEPTION_HANDLER)."""
     answer = match_error(error)
-    # DRF's own handler rolls a surrounding transaction back, and knows headers of its errors.
+    # DRF's own handler rolls back a surrounding transaction, and sets the headers of its errors.
     response = drf_exception_handler(error, context) or Response()
     if answer is None and isinstance(error, exceptions.APIException):
         answer = ErrorResponse(HTTPStatus(error.status_code), error.default_code, str(error.detail))
     if answer is None:
         answer = server_error_response(error)
-        # Error reporters listen to this, and DRF would have kept it from them.
+        # For error reporters; DRF does not send this signal for a handled exception.
         got_request_exception.send(sender=None, request=context["request"]._request)
     _log(error, answer, context)
     response.status_code = answer.status
     response.data = error_body(answer, fields=_fields(error))
     for name, value in error_headers(answer):
         response[name] = value
-    if isinstance(error, TooManyRotationsError):
-        response["Retry-After"] = str(ceil(error.wait.total_seconds()) + 1)
+    if isinstance(error, RateLimitError):
+        response["Retry-After"] = str(error.wait)
     return response
 
 
 def match_error(error: BaseException | None) -> ErrorResponse | None:
+    """Return the response to an exception, or None for an unexpected one."""
     return next((found for kind, found in ERROR_RESPONSES.items() if isinstance(error, kind)), None)
 
 
 def server_error_response(error: BaseException | None) -> ErrorResponse:
-    """Answer what no rule foresaw with the number under which it is in the log."""
+    """Log an unexpected exception, and return a response with the request id of the log record."""
     request_id = current_context().request_id or uuid4().hex
     logger.error("request %s failed", request_id, exc_info=error)
-    sentence = f"{SERVER_ERROR.description} Its number is {request_id}."
+    sentence = f"{SERVER_ERROR.description} Request id: {request_id}."
     return SERVER_ERROR._replace(description=sentence)
 
 
 def _log(error: Exception, answer: ErrorResponse, context: dict[str, Any]) -> None:
-    """Keep the reason that the answer does not tell."""
+    """Log the reason, which the response does not contain."""
     if answer is UNAVAILABLE and not isinstance(error, LateDuplicateError):
-        # In a word: an outage under load would otherwise fill the log with tracebacks.
+        # Without traceback: an outage under load would fill the log with them.
         logger.error("temporarily unavailable, %s: %s", type(error).__name__, error)
     refusal = error.__cause__ if isinstance(error, exceptions.AuthenticationFailed) else error
     if isinstance(refusal, AuthxError):
@@ -195,20 +194,20 @@ def error_headers(answer: ErrorResponse) -> Iterator[tuple[str, str]]:
     if answer is UNAVAILABLE:
         yield "Retry-After", str(RETRY_AFTER_SECONDS)
     if answer is RATE_LIMITED:
-        # In a project's own views too (RFC 6585 section 4); DRF itself has set Retry-After.
+        # In a project's own views too (RFC 6585 section 4); DRF has set Retry-After.
         yield "Cache-Control", "no-store"
 
 
 def _fields(error: Exception) -> dict[str, list[str]]:
     if isinstance(error, WrongPasswordError):
-        return {"current_password": ["This is not the present password."]}
+        return {"current_password": ["This is not the current password."]}
     if isinstance(error, exceptions.ValidationError):
         return dict(_flatten("", error.detail))
     return {}
 
 
 def _flatten(path: str, detail: Any) -> Iterator[tuple[str, list[str]]]:
-    """Yield `device.name` for a field within an object, with the sentences said of it."""
+    """Yield `device.name` for a field within an object, with its error messages."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
             yield from _flatten(f"{path}.{name}" if path else str(name), inner)

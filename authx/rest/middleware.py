@@ -1,9 +1,9 @@
-"""What every request passes first: it gets a number, and an API stays an API."""
+"""Middleware: the context of every request, and the rules for paths of the API."""
 
 import re
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final, cast
 from uuid import uuid4
 
 from django.conf import settings
@@ -12,53 +12,53 @@ from rest_framework.exceptions import Throttled
 from rest_framework.settings import api_settings
 
 from authx import conf
-from authx.context import CONTEXT_KEY, RequestContext, within
+from authx.context import CONTEXT_KEY, RequestContext, use_context
+from authx.errors import RateLimitError
 from authx.rest.authentication import AUTHENTICATION_INFO
-from authx.rest.error_views import plain, rate_limited
+from authx.rest.error_views import json_error, rate_limited
 from authx.rest.exceptions import FORBIDDEN, INVALID_REQUEST, ErrorResponse
 
 MAX_USER_AGENT_LENGTH: Final = 256
 MAX_PATH_LENGTH: Final = 256
-# An API answers programs: no browser is to render, frame, keep or pass on anything of it.
+# A browser must not render, frame or store a response of the API, nor send its URL as a referrer.
 API_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-PLAIN_HTTP: Final = FORBIDDEN._replace(description="Use https: this was sent in the clear.")
+PLAIN_HTTP: Final = FORBIDDEN._replace(description="Use https. This request was sent unencrypted.")
 CHUNKED: Final = INVALID_REQUEST._replace(description="A request body needs a Content-Length.")
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 class RequestContextMiddleware:
-    """Sets `authx.context.current_context()`, and answers with what belongs to any answer.
-
-    Belongs first.
-    """
+    """Sets `authx.context.current_context()` and the headers of every response; belongs first."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        source = context_of(request)
-        # Django logs a refusal when all middleware is left already, with the request at hand.
-        request.META[CONTEXT_KEY] = source
-        with within(source):
+        context = context_of(request)
+        # Django logs some errors after all middleware has returned; the request is at hand then.
+        request.META[CONTEXT_KEY] = context
+        with use_context(context):
             response = self.get_response(request)
-        response["X-Request-ID"] = source.request_id
-        # An app learns without parsing that its token lives on (RFC 7615 section 3.1).
+        response["X-Request-ID"] = context.request_id
+        # Tells the app that its access token was renewed (RFC 7615 section 3.1).
         if info := request.META.get(AUTHENTICATION_INFO):
             response["Authentication-Info"] = info
         return response
 
-    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:  # noqa: ARG002
-        """Answer a password that was tried too often outside of DRF: in the admin, say."""
-        return rate_limited(error) if isinstance(error, Throttled) else None
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Respond to a rate limit that is exceeded outside of DRF, such as in the admin."""
+        if isinstance(error, RateLimitError | Throttled):
+            return rate_limited(cast("Any", error).wait)
+        return None
 
 
 class APIMiddleware:
-    """Keeps plain http and cookies away from `API_PATHS`; belongs before SecurityMiddleware."""
+    """Refuses plain http and ignores cookies on `API_PATHS`; belongs before SecurityMiddleware."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -66,11 +66,11 @@ class APIMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not re.match(conf.own("API_PATHS"), request.path_info):
             return self.get_response(request)
-        # Nobody is recognised by what a browser sends by itself, so no other site can use it; and
-        # Django would answer a spoilt cookie with a new one.
+        # A browser sends cookies by itself, so another site could use them. Django would also
+        # respond to an invalid cookie with a new one.
         request.META.pop("HTTP_COOKIE", None)
         refusal = _refusal(request)
-        response = plain(refusal) if refusal else self.get_response(request)
+        response = json_error(refusal) if refusal else self.get_response(request)
         response.headers.setdefault("Cache-Control", "no-store")
         for name, value in API_HEADERS.items():
             response[name] = value
@@ -78,17 +78,17 @@ class APIMiddleware:
 
 
 def _refusal(request: HttpRequest) -> ErrorResponse | None:
-    # Not redirected: an app that follows would go on sending its tokens in the clear, unnoticed.
+    # Not redirected: an app that follows would go on sending its tokens unencrypted, unnoticed.
     if settings.SECURE_SSL_REDIRECT and not request.is_secure():
         return PLAIN_HTTP
-    # WSGI has no end of such a body, so Django would read none of it, and miss every field.
+    # WSGI does not show where such a body ends, so Django would read nothing of it.
     if "HTTP_TRANSFER_ENCODING" in request.META:
         return CHUNKED
     return None
 
 
 def context_of(request: HttpRequest) -> RequestContext:
-    """Return where a request came from; forwarding headers count only from our own proxies."""
+    """Return the context of a request; forwarding headers count only from NUM_PROXIES proxies."""
     return RequestContext(
         ip=_client_ip(request),
         user_agent=_printable(request.META.get("HTTP_USER_AGENT", ""), MAX_USER_AGENT_LENGTH),
@@ -103,7 +103,7 @@ def _printable(text: str, length: int) -> str:
 
 
 def _request_id(request: HttpRequest) -> str:
-    """Return the number that our own proxy gave, or a new one: a stranger's could be anything."""
+    """Return the id that our own proxy set, or a new one; a client's own could be anything."""
     given = request.META.get("HTTP_X_REQUEST_ID", "")
     return given if api_settings.NUM_PROXIES and REQUEST_ID.fullmatch(given) else uuid4().hex
 
@@ -118,7 +118,7 @@ def _client_ip(request: HttpRequest) -> str | None:
 
 
 def _address_in(text: str) -> str | None:
-    """Return an address without port, brackets and zone; None for what is none (RFC 7239 6)."""
+    """Return an address without port, brackets and zone; None if there is none (RFC 7239 6)."""
     bracketed = re.fullmatch(r"\[(.+)\](:\d+)?|([\d.]+)(:\d+)?", text.strip())
     host = (bracketed[1] or bracketed[3]) if bracketed else text.strip()
     try:

@@ -1,4 +1,4 @@
-"""Reads request bodies, strictly: bounded, one value a name, nothing ambiguous."""
+"""Strict parsers: without them a body has no size limit, and repeated names are ambiguous."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from django.http import QueryDict
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import BaseParser
 
-# The largest honest body is a password and a device; DRF itself reads without any bound.
+# Far above a password and a device. DRF itself reads a body of any size.
 MAX_BODY_BYTES: Final = 64 * 1024
 
 
@@ -22,7 +22,7 @@ def _refuse_large(parser_context: Mapping[str, Any] | None) -> None:
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise ValueError("a name is repeated")
+        raise ValueError("repeated name")
     return members
 
 
@@ -31,14 +31,14 @@ def _refuse_constant(name: str) -> None:
 
 
 class StrictJSONParser(BaseParser):
-    """JSON whose objects name each member once (RFC 8259 section 4 leaves repetition undefined)."""
+    """JSON without repeated names, whose meaning RFC 8259 section 4 leaves undefined."""
 
     media_type = "application/json"
 
     def parse(
         self,
         stream: IO[Any],
-        media_type: str | None = None,  # noqa: ARG002 -- DRF's signature
+        media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         _refuse_large(parser_context)
@@ -48,24 +48,24 @@ class StrictJSONParser(BaseParser):
                 object_pairs_hook=_without_repetition,
                 parse_constant=_refuse_constant,
             )
-        # Deep nesting exhausts the decoder's stack; UnicodeDecodeError is a ValueError too.
+        # RecursionError: deep nesting. UnicodeDecodeError is a ValueError.
         except (ValueError, RecursionError) as error:
             raise ParseError from error
 
 
 class StrictFormParser(BaseParser):
-    """Form fields, each at most once (RFC 6749 section 3.2)."""
+    """A form without repeated fields (RFC 6749 section 3.2)."""
 
     media_type = "application/x-www-form-urlencoded"
 
     def parse(
         self,
         stream: IO[Any],
-        media_type: str | None = None,  # noqa: ARG002 -- DRF's signature
+        media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         _refuse_large(parser_context)
-        # UTF-8 whatever a client claims: exotic encodings bring in what UTF-8 cannot carry.
+        # Always UTF-8: other encodings can yield characters that UTF-8 cannot encode.
         fields = QueryDict(stream.read(), encoding="utf-8")
         repeated = [name for name, values in fields.lists() if len(values) > 1]
         if repeated:

@@ -1,4 +1,4 @@
-"""The shapes that go in and come out."""
+"""Serializers of request bodies and of responses."""
 
 import re
 import unicodedata
@@ -8,33 +8,24 @@ from rest_framework import serializers
 
 from authx.models import DeviceSession, SecurityEvent
 from authx.rest.exceptions import ERROR_CODES
-from authx.sessions.use import LiveToken
-from authx.sessions.values import TokenPair
 
-# Longer ones are no honest token or password: refused before anything is hashed.
+# Longer values are refused before anything is hashed.
 MAX_TOKEN_LENGTH = 512
-# Of anybody's: a longer one fits into no header.
+# A token of another server; a longer one fits into no header.
 MAX_FOREIGN_TOKEN_LENGTH = 8192
 MAX_PASSWORD_LENGTH = 1024
 # Visible ASCII without the quotes that may stand around it.
 IDEMPOTENCY_KEY = re.compile(r"[!#-~]{16,128}")
-# The same for the API description, which has no word for "both quotes or none".
-IDEMPOTENCY_KEY_PATTERN = r"^[!#-~]{16,128}$"
 # All that has Unicode's property Bidi_Control.
 BIDI_CONTROLS = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
 # Control characters, line and paragraph separators.
 INVISIBLE = frozenset({"Cc", "Zl", "Zp"})
-# For the API description: a character that is neither of those nor a blank.
-VISIBLE = (
-    r"[^\x00-\x20\x7f-\xa0\u061c\u1680\u2000-\u200a\u200e\u200f"
-    r"\u2028-\u202f\u205f\u2066-\u2069\u3000]"
-)
 
 
-class TextField(serializers.CharField):
-    """Text, measured as it was sent; DRF takes numbers for it too, and trims before it measures."""
+class StrictCharField(serializers.CharField):
+    """A string, measured as it was sent; DRF also accepts numbers, and measures after trimming."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -46,7 +37,7 @@ class TextField(serializers.CharField):
 
 
 class StrictBooleanField(serializers.BooleanField):
-    """True or false alone: DRF would read "y", 1 and "off" too, and no description says so."""
+    """Accepts true and false only; DRF also accepts "y", 1 and "off", which no schema says."""
 
     def to_internal_value(self, data: Any) -> bool:
         if not isinstance(data, bool):
@@ -54,8 +45,8 @@ class StrictBooleanField(serializers.BooleanField):
         return data
 
 
-class LabelField(TextField):
-    """Text that users read in a list: no control characters, nothing that reverses the line."""
+class LabelField(StrictCharField):
+    """A label that users read in a list; removes control characters and bidirectional controls."""
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
@@ -74,14 +65,14 @@ class DeviceSerializer(serializers.Serializer[Any]):
 
 
 class LoginSerializer(serializers.Serializer[Any]):
-    username = TextField(max_length=320)
+    username = StrictCharField(max_length=320)
     # Verified exactly as typed (NIST SP 800-63B-4 section 3.1.1.2).
-    password = TextField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
+    password = StrictCharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
     device = DeviceSerializer(required=False)
 
 
-class IdempotencyKeyField(TextField):
-    """A random value that an app sends with every try of one refresh; quotes are optional."""
+class IdempotencyKeyField(StrictCharField):
+    """A random value that an app sends with every attempt of one refresh; quotes are optional."""
 
     default_error_messages: ClassVar = {
         "invalid": "Send 16 to 128 visible ASCII characters.",
@@ -102,45 +93,32 @@ def unquoted(data: Any) -> Any:
 
 class TokenSerializer(serializers.Serializer[Any]):
     grant_type = serializers.ChoiceField(choices=["refresh_token"])
-    refresh_token = TextField(max_length=MAX_TOKEN_LENGTH, trim_whitespace=False)
-    # A header for most clients; the field is for those that cannot set one.
+    refresh_token = StrictCharField(max_length=MAX_TOKEN_LENGTH, trim_whitespace=False)
+    # For clients that cannot set the header Idempotency-Key.
     idempotency_key = IdempotencyKeyField(required=False)
 
 
 class ForeignTokenSerializer(serializers.Serializer[Any]):
-    """A token to end or to ask about; one of another server is no mistake (RFC 7009, 7662)."""
+    """A token to revoke or to introspect; any string is accepted (RFC 7009, RFC 7662)."""
 
-    token = TextField(max_length=MAX_FOREIGN_TOKEN_LENGTH, trim_whitespace=False)
-    # Only a hint: our tokens say themselves what they are.
-    token_type_hint = TextField(
+    token = StrictCharField(max_length=MAX_FOREIGN_TOKEN_LENGTH, trim_whitespace=False)
+    # Ignored: tokens contain their type.
+    token_type_hint = StrictCharField(
         max_length=MAX_FOREIGN_TOKEN_LENGTH, required=False, allow_blank=True
     )
-
-
-class IntrospectionSerializer(serializers.Serializer[Any]):
-    """What a service learns of a token; nothing but `active` of one that is not good."""
-
-    active = serializers.BooleanField()
-    sub = serializers.CharField(required=False)
-    username = serializers.CharField(required=False)
-    token_type = serializers.ChoiceField(choices=["Bearer"], required=False)
-    iat = serializers.IntegerField(required=False)
-    exp = serializers.IntegerField(required=False)
-    auth_time = serializers.IntegerField(required=False)
-    sid = serializers.UUIDField(required=False)
 
 
 class LogoutAllSerializer(serializers.Serializer[Any]):
     keep_current = StrictBooleanField(default=False)
 
 
-class RevokedSerializer(serializers.Serializer[Any]):
+class LogoutAllResponseSerializer(serializers.Serializer[Any]):
     revoked = serializers.IntegerField()
 
 
 class PasswordSerializer(serializers.Serializer[Any]):
-    current_password = TextField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
-    new_password = TextField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
+    current_password = StrictCharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
+    new_password = StrictCharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
 
 
 class RenameSerializer(serializers.Serializer[Any]):
@@ -148,7 +126,9 @@ class RenameSerializer(serializers.Serializer[Any]):
 
 
 class SessionSerializer(serializers.ModelSerializer[DeviceSession]):
-    """A device session as its owner sees it."""
+    """A device session as its user sees it."""
+
+    # Needs the request in its context.
 
     current = serializers.SerializerMethodField()
 
@@ -168,38 +148,46 @@ class SessionSerializer(serializers.ModelSerializer[DeviceSession]):
         read_only_fields = fields
 
     def get_current(self, session: DeviceSession) -> bool:
-        current: bool = session.pk == self.context["current_id"]
+        current: bool = session.pk == self.context["request"].auth.pk
         return current
 
 
 class PairDeviceSerializer(serializers.Serializer[Any]):
-    """What a pair says of its device: nothing that changes with use, which would tell a thief."""
+    """The device of a pair. It contains nothing that changes with use."""
+
+    # A last use would show the thief of a token when the app is in use.
 
     id = serializers.UUIDField()
     name = serializers.CharField()
 
 
 class PairSerializer(serializers.Serializer[Any]):
-    """The answer to a sign-in and to a refresh (RFC 6749 section 5.1)."""
+    """The response to a sign-in and to a refresh (RFC 6749 section 5.1)."""
 
-    access_token = serializers.CharField()
+    access_token = serializers.CharField(source="raw_access_token")
     token_type = serializers.ChoiceField(choices=["Bearer"])
     expires_in = serializers.IntegerField()
-    refresh_token = serializers.CharField()
+    refresh_token = serializers.CharField(source="raw_refresh_token")
     refresh_token_expires_in = serializers.IntegerField()
     session_expires_in = serializers.IntegerField()
-    generation = serializers.IntegerField(help_text="Of two pairs of a device, keep the higher.")
-    device = PairDeviceSerializer()
+    generation = serializers.IntegerField(
+        source="session.generation", help_text="Of two pairs of a device, keep the higher."
+    )
+    device = PairDeviceSerializer(source="session")
 
 
 class MeSerializer(serializers.Serializer[Any]):
-    id = serializers.CharField()
-    username = serializers.CharField()
-    session = SessionSerializer()
+    """The current user and device, rendered from the session."""
+
+    id = serializers.CharField(source="user.pk")
+    username = serializers.CharField(source="user.get_username")
+    device = SessionSerializer(source="*")
 
 
 class EventSerializer(serializers.ModelSerializer[SecurityEvent]):
-    """Something that happened, as the user it happened to sees it; no reason, no internals."""
+    """A security event as its user sees it."""
+
+    # Needs the request in its context.
 
     current = serializers.SerializerMethodField()
 
@@ -209,57 +197,15 @@ class EventSerializer(serializers.ModelSerializer[SecurityEvent]):
         read_only_fields = fields
 
     def get_current(self, event: SecurityEvent) -> bool:
-        current: bool = event.session_id == self.context["current_id"]
+        current: bool = event.session_id == self.context["request"].auth.pk
         return current
 
 
-class ActivitySerializer(serializers.Serializer[Any]):
-    next = serializers.URLField(allow_null=True)
-    previous = serializers.URLField(allow_null=True)
-    results = EventSerializer(many=True)
-
-
 class ErrorSerializer(serializers.Serializer[Any]):
-    """The one shape of every refusal."""
+    """The response to every error."""
 
     error = serializers.ChoiceField(choices=ERROR_CODES)
     error_description = serializers.CharField()
     fields = serializers.DictField(  # type: ignore[assignment]  # the contract's name for it
         child=serializers.ListField(child=serializers.CharField()), required=False
     )
-
-
-def introspection_body(live: LiveToken | None) -> dict[str, Any]:
-    """Return the answer of RFC 7662 section 2.2; instants are whole seconds, rounded down."""
-    if live is None:
-        return {"active": False}
-    session = live.session
-    return {
-        "active": True,
-        "sub": str(session.user.pk),
-        "username": session.user.get_username(),
-        "token_type": "Bearer",
-        "iat": int(live.issued_at.timestamp()),
-        "exp": int(live.expires_at.timestamp()),
-        "auth_time": int(session.authenticated_at.timestamp()),
-        "sid": str(session.pk),
-    }
-
-
-def session_body(session: DeviceSession, current: DeviceSession) -> dict[str, Any]:
-    return dict(SessionSerializer(session, context={"current_id": current.pk}).data)
-
-
-def pair_body(pair: TokenPair) -> dict[str, Any]:
-    """Return the answer; seconds are whole and rounded down, so that no promise is too long."""
-    session = pair.session
-    return {
-        "access_token": pair.raw_access_token,
-        "token_type": "Bearer",
-        "expires_in": max(0, int((pair.access_expires_at - pair.now).total_seconds())),
-        "refresh_token": pair.raw_refresh_token,
-        "refresh_token_expires_in": int((session.idle_expires_at - pair.now).total_seconds()),
-        "session_expires_in": int((session.absolute_expires_at - pair.now).total_seconds()),
-        "generation": session.generation,
-        "device": {"id": str(session.pk), "name": session.name},
-    }

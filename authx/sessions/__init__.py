@@ -1,4 +1,4 @@
-"""The only writer of sessions and tokens; one module for each thing that can happen to them.
+"""Device sessions: the only writer of them, one module for each thing that can happen to one.
 
-Lock order is user before session everywhere. Nothing in here knows HTTP.
+Locks are taken in the order user before session. Nothing in here knows HTTP.
 """

@@ -1,7 +1,7 @@
-"""SQL of the hottest statements: Django's compiler writes it once a process and database alias.
+"""Statements whose SQL Django's compiler builds only once per process and database alias.
 
-Building the same text for every request would cost more than all else together. It is still
-Django's own text, so it follows the user model, routers and backends; parameters stay parameters.
+Building the same SQL for every request takes longer than the rest of it. It is still Django's SQL,
+so it follows the user model, database routers and backends; values are always parameters.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,25 +19,25 @@ M = TypeVar("M", bound=models.Model)
 
 
 class Parameter(Expression):
-    """Stands in a statement for a value that is known only when it is executed."""
+    """A placeholder in a statement for a value that is given at execution."""
 
     def __init__(self, name: str, field: "Field[Any, Any]") -> None:
         super().__init__(output_field=field)
         self.name = name
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # noqa: ARG002
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         return "%s", [self]
 
 
 @contextmanager
 def quick_cursor(connection: Any) -> Iterator[Any]:
-    """Open Django's cursor, of which PostgreSQL's drivers do in C what Django lets Python do.
+    """Open a cursor that does more in C than Django's own on PostgreSQL.
 
-    The server binds the parameters, without a prepared statement, as Django's own option
-    `server_side_binding` has it; and psycopg's loader reads instants, of which a row has a dozen.
+    The server binds the parameters, without a prepared statement, as with Django's option
+    `server_side_binding`; and psycopg's own loader reads the timestamps, a dozen per row.
     """
     with connection.cursor() as cursor:
-        # Django's own cursor shows a developer the values, and psycopg 2 has no other.
+        # Django's own cursor logs queries with their values; psycopg 2 has no other.
         if connection.vendor == "postgresql" and not connection.queries_logged:
             postgresql = import_module("django.db.backends.postgresql.base")
             if server_binding := getattr(postgresql, "ServerBindingCursor", None):
@@ -48,14 +48,14 @@ def quick_cursor(connection: Any) -> Iterator[Any]:
 
 @cache
 def _instant_loader() -> Any:
-    # Imported late: another database needs no psycopg.
+    # Imported here because other databases need no psycopg.
     psycopg = import_module("psycopg")
     oid = psycopg.adapters.types["timestamptz"].oid
     return psycopg.adapters.get_loader(oid, psycopg.pq.Format.TEXT)
 
 
 class _Statement:
-    """A text and its parameters, some of which are known."""
+    """SQL and its parameters, some of which are placeholders."""
 
     def __init__(self, sql: str, parameters: Sequence[Any]) -> None:
         self._sql = sql
@@ -65,7 +65,7 @@ class _Statement:
         cursor.execute(self._sql, list(self._bound(connection, values)))
 
     def _bound(self, connection: Any, values: Mapping[str, Any]) -> Iterator[Any]:
-        # PostgreSQL's driver takes every Python value of our columns as it is.
+        # The driver of PostgreSQL accepts the Python value of every column as it is.
         is_native = connection.vendor == "postgresql"
         for parameter in self._parameters:
             if not isinstance(parameter, Parameter):
@@ -78,7 +78,7 @@ class _Statement:
 
 
 class CompiledSelect(Generic[M]):
-    """Reads one row of a query set, built once, with related rows and annotations."""
+    """Reads one row of a query set, with related rows and annotations."""
 
     def __init__(self, build: Callable[[], models.QuerySet[M]]) -> None:
         self._build = build
@@ -89,14 +89,14 @@ class CompiledSelect(Generic[M]):
         plan = self._plans.get(using)
         if plan is None:
             plan = _SelectPlan(self._build().using(using))
-            # Converters of other databases belong to the connection of one thread.
+            # The converters of other databases belong to the connection of one thread.
             if connections[using].vendor == "postgresql":
                 self._plans[using] = plan
         return plan.get(values)
 
 
 class _SelectPlan(Generic[M]):
-    """What Django works out for a query before it reads rows (as its ModelIterable does)."""
+    """What Django prepares for a query before it reads rows (as its ModelIterable does)."""
 
     def __init__(self, query_set: models.QuerySet[M]) -> None:
         self._alias = query_set.db
@@ -109,7 +109,7 @@ class _SelectPlan(Generic[M]):
         self._names = [select[position][0].target.attname for position in columns]
         self._annotations = list(compiler.annotation_col_map.items())
         self._populators = get_related_populators(klass_info, select, self._alias)
-        # Of each position, its converters and the expression that they ask for.
+        # For each position its converters, and the expression that is passed to them.
         self._converters = compiler.get_converters([column[0] for column in select]).items()
 
     def get(self, values: Mapping[str, Any]) -> M | None:
@@ -132,7 +132,7 @@ class _SelectPlan(Generic[M]):
 
 
 class CompiledUpdate:
-    """Changes rows of a query set, built once."""
+    """Updates rows of a query set."""
 
     def __init__(
         self, build: Callable[[], models.QuerySet[Any]], changes: Callable[[], Mapping[str, Any]]

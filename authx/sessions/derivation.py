@@ -1,4 +1,4 @@
-"""Tokens of a session, derived from each other; the row holds only their digests and nonces."""
+"""Derives the tokens of a session from each other; the row stores only digests and nonces."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from authx.tokens import MintedToken, RawToken, Token, TokenDigest
 def new_access_token(
     refresh_token: Token, *, session_expires_at: datetime, now: datetime
 ) -> tuple[RawToken, dict[str, Any]]:
-    """Return an access token for a refresh token, and the columns that it sets."""
+    """Return a new access token of a refresh token, and the columns to store."""
     nonce = tokens.new_nonce()
     raw_token = next(token_codec().access_tokens(refresh_token, nonce)).raw_token
     expiry = access_expiry(issued_at=now, used_at=now, session_expires_at=session_expires_at)
@@ -30,7 +30,7 @@ def new_access_token(
 
 
 def derive_newest(token: Token, generations: Sequence[Generation]) -> MintedToken:
-    """Return the newest refresh token, derived step by step from an older one."""
+    """Derive the newest refresh token step by step from an older one."""
     derived = MintedToken(token, RawToken(""))
     for generation in generations:
         successors = token_codec().successors(derived.token, generation.refresh_nonce)
@@ -39,7 +39,7 @@ def derive_newest(token: Token, generations: Sequence[Generation]) -> MintedToke
 
 
 def derive_access_token(refresh_token: Token, session: DeviceSession) -> RawToken:
-    """Return the newest access token of a session, from its newest refresh token."""
+    """Derive the newest access token of a session from its newest refresh token."""
     candidates = token_codec().access_tokens(refresh_token, bytes(session.access_nonce))
     return _known(candidates, lambda digest: digest == session.digest).raw_token
 
@@ -47,9 +47,9 @@ def derive_access_token(refresh_token: Token, session: DeviceSession) -> RawToke
 def _known(
     candidates: Iterable[MintedToken], is_known: Callable[[TokenDigest], bool]
 ) -> MintedToken:
-    """Return the candidate that was handed out: its digest says which key derived it."""
+    """Return the candidate that was issued: its digest shows which key derived it."""
     for candidate in candidates:
         if is_known(digest_of(candidate.raw_token)):
             return candidate
-    # A key that is accepted no longer, or a history that a restored backup cut off.
+    # Its key is no longer accepted, or a restored backup lost a rotation.
     raise InvalidRefreshTokenError("does not lead to the newest generation")

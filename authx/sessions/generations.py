@@ -1,7 +1,7 @@
-"""What a row knows of its generations: the newest, and those superseded a moment ago.
+"""The generations that a row stores: the newest, and superseded ones in their grace period.
 
-Each has a grace period of its own. For a request that presents an older refresh token, what counts
-is the generation that its rotation made (its successor).
+Each has a grace period of its own. A request with an older refresh token is judged by the
+generation that this token's rotation made (its successor).
 """
 
 import struct
@@ -15,12 +15,12 @@ from authx.errors import TooManyRotationsError
 from authx.models import DeviceSession
 from authx.tokens import IDEMPOTENCY_DIGEST_SIZE, NONCE_SIZE, TokenDigest
 
-# A prefix of a digest tells the few tokens of one session apart; their tags prove them genuine.
+# A prefix of a digest distinguishes the tokens of one session; tags prove them genuine.
 SHORT_DIGEST_SIZE: Final = 16
 NO_KEY: Final = bytes(IDEMPOTENCY_DIGEST_SIZE)
-# The rotations whose idempotency keys are recognised, however late.
+# The number of rotations whose idempotency keys are recognised, however late.
 REMEMBERED_KEYS: Final = 8
-# Far above what the refresh rate limit lets through in a grace period.
+# Far above what the refresh rate limit allows in a grace period.
 MAX_RECENT: Final = 128
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -31,11 +31,11 @@ PACKED: Final = struct.Struct(
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One generation: how its refresh token was derived, when it came and when it was used."""
+    """How the refresh token of a generation was derived, and when it was issued and first used."""
 
     refresh_digest: bytes = field(repr=False)
     refresh_nonce: bytes = field(repr=False)
-    # Of the key that the app sent with the refresh that made this generation; NO_KEY without one.
+    # Of the idempotency key of the refresh that made this generation; NO_KEY without one.
     idempotency_digest: bytes = field(repr=False)
     rotated_at: datetime
     confirmed_at: datetime | None
@@ -69,7 +69,7 @@ class Generation:
 
 
 class Generations:
-    """The generations that a session knows: `known`, without a gap, the newest last."""
+    """The stored generations of a session: `known`, without a gap, the newest last."""
 
     def __init__(self, session: DeviceSession) -> None:
         packed = bytes(session.recent)
@@ -79,7 +79,7 @@ class Generations:
         self._oldest = session.generation - len(self.known) + 1
 
     def since(self, number: int) -> Sequence[Generation]:
-        """Return a generation and those after it; nothing if it is known no longer."""
+        """Return a generation and those after it; empty if it is no longer stored."""
         return self.known[number - self._oldest :] if number >= self._oldest else ()
 
 
@@ -108,9 +108,9 @@ def _instant(microseconds: int) -> datetime:
 
 
 def recent_after_rotation(session: DeviceSession, now: datetime) -> bytes:
-    """Return what a rotation at `now` leaves to know of generations; the newest joins them.
+    """Return `recent` as a rotation at `now` has to store it, with the present newest generation.
 
-    Raises TooManyRotationsError for more of them than a row can hold.
+    Raises TooManyRotationsError for more generations than a row may store.
     """
     newest = replace(newest_of(session), confirmed_at=session.confirmed_at or now)
     known = [*Generations(session).known[:-1], newest]
@@ -118,7 +118,7 @@ def recent_after_rotation(session: DeviceSession, now: datetime) -> bytes:
     alive = [
         _matters(generation, at, now) for generation, at in zip(known, replaced_at, strict=True)
     ]
-    # Only from the front, so that none is missing between two that are known.
+    # Removed only from the front, so that there is no gap.
     kept = known[alive.index(True) :] if any(alive) else []
     if len(kept) > MAX_RECENT:
         raise TooManyRotationsError(conf.refresh_token_grace_period())
@@ -126,7 +126,7 @@ def recent_after_rotation(session: DeviceSession, now: datetime) -> bytes:
 
 
 def _matters(generation: Generation, replaced_at: datetime, now: datetime) -> bool:
-    """Say whether a superseded generation may still answer a retry or accept its access token."""
+    """Return whether a superseded generation may still be retried or its access token used."""
     since = now - conf.refresh_token_grace_period()
     answers = generation.confirmed_at is not None and generation.confirmed_at > since
     return answers or (generation.access_expires_at > now and replaced_at > since)
@@ -135,14 +135,14 @@ def _matters(generation: Generation, replaced_at: datetime, now: datetime) -> bo
 def digests_after_rotation(session: DeviceSession, digest: bytes) -> bytes:
     """Return the digests of the idempotency keys of the last rotations, the newest first.
 
-    A rotation without a key counts as one; without any key there is nothing to keep.
+    A rotation without a key takes a place too; without any key the result is empty.
     """
     digests = (digest + bytes(session.idempotency_digests))[: REMEMBERED_KEYS * len(NO_KEY)]
     return digests if digests.strip(b"\0") else b""
 
 
 def remembers_key(session: DeviceSession, digests: Iterable[bytes]) -> bool:
-    """Say whether an idempotency key belongs to one of the last rotations."""
+    """Return whether an idempotency key belongs to one of the last rotations."""
     packed = bytes(session.idempotency_digests)
     known = {packed[at : at + len(NO_KEY)] for at in range(0, len(packed), len(NO_KEY))}
     return not known.isdisjoint(digests)

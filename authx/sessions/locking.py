@@ -1,4 +1,4 @@
-"""Lost races and locks: the order is always user before session."""
+"""Conflicts and locks. The order of locks is always user before session."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A conflict means that somebody else moved the row on, and a session has few ways to go.
+# A conflict means that another process changed the row, which it can do only a few times.
 ATTEMPTS: Final = 10
-# Serialization failure and deadlock: nothing of the transaction was done, so it is done again.
+# Serialization failure and deadlock: the transaction was rolled back, so it can be repeated.
 RETRYABLE: Final = frozenset({"40001", "40P01"})
 
 
 def retry_on_conflict(attempt: Callable[[], T]) -> T:
-    """Return what `attempt` returns, tried again while another process is faster.
+    """Return what `attempt` returns; repeat it after a ConflictError or a rolled back transaction.
 
-    Raises the ConflictError of the last attempt.
+    Raises the error of the last attempt.
     """
     for _ in range(ATTEMPTS - 1):
         try:
@@ -39,17 +39,17 @@ def retry_on_conflict(attempt: Callable[[], T]) -> T:
 
 
 def _is_retryable(error: DatabaseError) -> bool:
-    thrown_out = getattr(error.__cause__, "sqlstate", None) in RETRYABLE
-    # Of somebody else's transaction, more was undone than can be done again here.
-    return thrown_out and not connections[write_alias()].in_atomic_block
+    rolled_back = getattr(error.__cause__, "sqlstate", None) in RETRYABLE
+    # Inside a caller's transaction, more was rolled back than this can repeat.
+    return rolled_back and not connections[write_alias()].in_atomic_block
 
 
 @contextmanager
 def atomic() -> Iterator[None]:
-    """Open a transaction where sessions live, at READ COMMITTED whatever the project has set.
+    """Open a transaction in the database of the sessions, at READ COMMITTED.
 
-    At a stricter level, the snapshot of a transaction that waits for a lock is older than what the
-    lock protects.
+    At a stricter level, which a project may have set, a transaction that waits for a lock has a
+    snapshot that is older than what the lock protects.
     """
     connection = connections[write_alias()]
     is_outermost = not connection.in_atomic_block
@@ -64,20 +64,20 @@ def atomic() -> Iterator[None]:
 def require_no_transaction() -> None:
     """Raise RuntimeError inside a transaction of the caller.
 
-    Rolled back, it would take back a rotation whose pair the app holds, or the revocation of a
-    stolen session.
+    Its rollback would undo a rotation whose pair the app already has, or the revocation of a stolen
+    session.
     """
     blocks: list[Any] = connections[write_alias()].atomic_blocks
-    # As Django's own atomic(durable=True) does, which would open a transaction for nothing.
+    # The check of atomic(durable=True), without opening a transaction.
     if blocks and not blocks[-1]._from_testcase:
         raise RuntimeError("A refresh cannot be part of another transaction.")
 
 
 def lock_user(user_id: Any) -> "User | None":
-    """Return a user's row as it is now, held until the transaction ends; see clock.read_at.
+    """Lock a user's row until the transaction ends, and return it; see clock.read_at.
 
-    NO KEY UPDATE: a plain FOR UPDATE would wait for the KEY SHARE lock that the insert of a session
-    takes on its user, and deadlock against it.
+    FOR NO KEY UPDATE: the insert of a session takes a KEY SHARE lock on its user, with which a
+    plain FOR UPDATE can deadlock.
     """
     users = get_user_model()._base_manager.using(write_alias())
     rows = users.select_for_update(no_key=True, of=("self",)).filter(pk=user_id)
@@ -86,9 +86,9 @@ def lock_user(user_id: Any) -> "User | None":
 
 
 def lock_unchanged(user: "User") -> "User":
-    """Return the row of a user whose password was just checked, held to the transaction's end.
+    """Lock and return the row of a user whose password was just checked.
 
-    Raises CredentialsChangedError if the stored password is another by now, and
+    Raises CredentialsChangedError if the stored password has changed since, and
     InvalidCredentialsError if the user is gone or inactive.
     """
     locked = lock_user(user.pk)

@@ -10,16 +10,14 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx import conf, tokens
 from authx.audit.events import AFTER_FAILURE, build_event, record_events
-from authx.audit.logs import log_event_after_commit
-from authx.audit.vocabulary import SESSION_CREATED
+from authx.audit.logs import SESSION_CREATED, log_event_after_commit
 from authx.codec import digest_of, token_codec
-from authx.context import RequestContext
+from authx.context import current_context
 from authx.devices import SignInAssessment, assess_sign_in
 from authx.errors import ConflictError
 from authx.models import (
     DeviceSession,
     EventKind,
-    RevocationReason,
     SecurityEvent,
     auth_hashes,
 )
@@ -34,43 +32,44 @@ if TYPE_CHECKING:
 
 
 @sensitive_variables()
-def open_session(*, user: "User", device: Device, source: RequestContext) -> TokenPair:
-    """Return the first pair of a new session of a user whose credentials were just checked.
+def open_session(*, user: "User", device: Device) -> TokenPair:
+    """Open a session for a user whose credentials were just checked; return its first pair.
 
-    Replaces the session of the same installation and evicts what exceeds the device limit, least
-    recently used first. Raises what `lock_unchanged` does.
+    Replaces the session of the same installation, and evicts the least recently used sessions
+    beyond SESSION_LIMIT_PER_USER. Raises CredentialsChangedError if the password has changed since
+    `user` was read, InvalidCredentialsError if the user is gone or inactive.
     """
     with atomic():
         user = lock_unchanged(user)
-        # Before there is a new session, which it would take for an old acquaintance. Its clock is
-        # read under the lock, so that sessions of a user are as old as their order says.
-        seen = assess_sign_in(
+        # Before the new session exists, which would make its own device a known one. The clock is
+        # read under the lock, so that the sessions of a user are as old as their order says.
+        assessment = assess_sign_in(
             user,
             installation_id=device.installation_id,
             platform=device.platform,
-            user_agent=source.user_agent,
+            user_agent=current_context().user_agent,
         )
-        events = enforce_session_limit(user, seen, installation_id=device.installation_id)
-        pair = insert_session(user=user, device=device, source=source, now=seen.now)
-        reason = AFTER_FAILURE if seen.failed_before else ""
+        events = enforce_session_limit(user, assessment, installation_id=device.installation_id)
+        pair = insert_session(user=user, device=device, now=assessment.now)
+        reason = AFTER_FAILURE if assessment.failed_before else ""
         events.append(build_event(EventKind.SIGNED_IN, session=pair.session, reason=reason))
-        if seen.is_new_device:
+        if assessment.is_new_device:
             events.append(build_event(EventKind.NEW_DEVICE, session=pair.session))
         record_events(events)
         return pair
 
 
 def enforce_session_limit(
-    user: "User", seen: SignInAssessment, *, installation_id: str
+    user: "User", assessment: SignInAssessment, *, installation_id: str
 ) -> list[SecurityEvent]:
     """Revoke the session of the same installation and the least recently used beyond the limit.
 
-    Exact only under the lock of `lock_unchanged`. Returns what is to be recorded of it.
+    Exact only while the caller holds the lock of `lock_unchanged`. Returns the events to record.
     """
     replaced: list[DeviceSession] = []
     live: list[DeviceSession] = []
-    hashes, now = auth_hashes(user), seen.now
-    for session in seen.unrevoked:
+    hashes, now = auth_hashes(user), assessment.now
+    for session in assessment.unrevoked:
         if installation_id and session.installation_id == installation_id:
             replaced.append(session)
         elif session.is_live(now) and session.auth_hash in hashes:
@@ -84,22 +83,22 @@ def enforce_session_limit(
     count = unrevoked.update(
         revoked_at=now,
         revoked_reason=Case(
-            When(pk__in=replaced_ids, then=Value(RevocationReason.REPLACED)),
-            default=Value(RevocationReason.EVICTED),
+            When(pk__in=replaced_ids, then=Value(EventKind.REPLACED)),
+            default=Value(EventKind.EVICTED),
         ),
     )
     if count != len(replaced_ids + evicted_ids):
-        # One of them was signed out beside this, and that is recorded as what it was.
+        # Another process has just ended one of them, and has recorded why.
         raise ConflictError
-    _announce(user, replaced_ids, RevocationReason.REPLACED)
-    _announce(user, evicted_ids, RevocationReason.EVICTED)
+    _send_revoked(user, replaced_ids, EventKind.REPLACED)
+    _send_revoked(user, evicted_ids, EventKind.EVICTED)
     return [
         *(build_event(EventKind.REPLACED, session=session) for session in replaced),
         *(build_event(EventKind.EVICTED, session=session) for session in evicted),
     ]
 
 
-def _announce(user: "User", session_ids: Iterable[uuid.UUID], reason: RevocationReason) -> None:
+def _send_revoked(user: "User", session_ids: Iterable[uuid.UUID], reason: EventKind) -> None:
     ids = list(session_ids)
     if ids:
         send_after_commit(
@@ -112,10 +111,9 @@ def _announce(user: "User", session_ids: Iterable[uuid.UUID], reason: Revocation
         )
 
 
-def insert_session(
-    *, user: "User", device: Device, source: RequestContext, now: datetime
-) -> TokenPair:
+def insert_session(*, user: "User", device: Device, now: datetime) -> TokenPair:
     """Write a session with its first pair, whose secret comes from the system's CSPRNG."""
+    context = current_context()
     session_id = uuid.uuid4()
     refresh_token = Token(TokenKind.REFRESH, session_id, 0, tokens.new_secret())
     raw_refresh_token = token_codec().mint(refresh_token)
@@ -138,8 +136,8 @@ def insert_session(
         idle_expires_at=idle_expires_at,
         absolute_expires_at=absolute_expires_at,
         last_used_at=now,
-        last_ip=source.ip,
-        last_user_agent=source.user_agent,
+        last_ip=context.ip,
+        last_user_agent=context.user_agent,
         installation_id=device.installation_id,
         name=device.name,
         platform=device.platform,

@@ -1,7 +1,7 @@
 """Refresh: rotates a session, answers a retry with the same pair, detects a stolen token.
 
-The row is read first and changed by one conditional UPDATE: the snapshot of the password hash
-cannot be computed in SQL, and a refusal so writes nothing. Who loses the UPDATE reads again.
+The row is read first and changed by one conditional UPDATE. The session auth hash cannot be
+computed in SQL, and a refusal writes nothing. A process whose UPDATE matches no row reads again.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +13,10 @@ from typing import Final
 from django.views.decorators.debug import sensitive_variables
 
 from authx import clock, conf, tokens
-from authx.audit.logs import log_event_after_commit
-from authx.audit.vocabulary import SESSION_RENEWED, TOKEN_CREATED
+from authx.audit.logs import SESSION_RENEWED, TOKEN_CREATED, log_event_after_commit
 from authx.codec import digest_of, token_codec
 from authx.conf import RetryPolicy
-from authx.context import RequestContext
+from authx.context import current_context
 from authx.errors import (
     ForgedTokenError,
     InvalidRefreshTokenError,
@@ -25,7 +24,7 @@ from authx.errors import (
     RefreshTokenReusedError,
     SessionEndedError,
 )
-from authx.models import DeviceSession, RevocationReason
+from authx.models import DeviceSession, EventKind
 from authx.sessions import statements
 from authx.sessions.derivation import derive_access_token, derive_newest, new_access_token
 from authx.sessions.generations import (
@@ -44,41 +43,42 @@ from authx.sessions.values import TokenPair
 from authx.signals import send_after_commit, token_reused
 from authx.tokens import RawToken, Token, TokenDigest, TokenKind
 
-# Access tokens that a generation gets after its first one expired; then only its refresh token
-# leads on, so that nobody lives on retries.
+# How many fresh access tokens a generation gets after its first one expired. After that only its
+# refresh token continues the session, so that nobody can live on retries.
 MAX_FRESH_ACCESS_TOKENS: Final = 8
 
 
-Admit = Callable[[timedelta | None], None]
+# Raises RateLimitError; see `refresh_session`.
+CheckLimit = Callable[[timedelta | None], None]
 
 
-def admit_all(elapsed: timedelta | None) -> None:
-    """Limit nothing: for callers that are no endpoint."""
+def no_limit(elapsed: timedelta | None) -> None:
+    """Limit nothing: for callers other than the endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshRequest:
-    """A refresh token that was presented, with what came along."""
+    """A refresh token that was presented, and what came with it."""
 
     token: Token
     digest: TokenDigest = field(repr=False)
-    # Of the idempotency key, one for each accepted SECRET_KEY, the one in use first; or none.
+    # Of the idempotency key: one digest for each accepted SECRET_KEY, the current one first. Empty
+    # without a key.
     key_digests: Sequence[bytes] = field(repr=False)
-    source: RequestContext
-    admit: Admit
+    check_limit: CheckLimit
 
 
 @sensitive_variables()
 def refresh_session(
-    *, raw_token: str, idempotency_key: str = "", source: RequestContext, admit: Admit = admit_all
+    *, raw_token: str, idempotency_key: str = "", check_limit: CheckLimit = no_limit
 ) -> TokenPair:
     """Consume a refresh token and return its session's next pair (RFC 9700 section 4.14.2).
 
-    Presented again while it may be, a consumed token gets the newest pair. Raises
-    RefreshTokenReusedError after revoking the session, LateDuplicateError for a duplicate of the
-    app's own, TooManyRotationsError, InvalidRefreshTokenError for everything else, and what `admit`
-    raises: it is told how long ago the session was last refreshed, None for all but a refresh by
-    the newest token.
+    A consumed token that may be retried gets the newest pair. Raises RefreshTokenReusedError after
+    revoking the session, LateDuplicateError for a late copy of the app's own request,
+    TooManyRotationsError, InvalidRefreshTokenError in every other case, and what `check_limit`
+    raises. `check_limit` is called once the session has been read, with the time since its last
+    rotation, or with None unless the token is the newest.
     """
     require_no_transaction()
     codec = token_codec()
@@ -87,27 +87,27 @@ def refresh_session(
     except ForgedTokenError as error:
         raise InvalidRefreshTokenError(error.reason) from error
     digests = codec.idempotency_digests(idempotency_key, token) if idempotency_key else ()
-    request = RefreshRequest(token, digest_of(RawToken(raw_token)), tuple(digests), source, admit)
+    request = RefreshRequest(token, digest_of(RawToken(raw_token)), tuple(digests), check_limit)
     return retry_on_conflict(partial(_refresh, request))
 
 
 def _refresh(request: RefreshRequest) -> TokenPair:
-    """Decide on what the row says now; raises ConflictError if it changed before a write."""
+    """Decide by what the row says now; raises ConflictError if it changes before the write."""
     session = statements.find_session(request.token.session_id)
     if session is None:
-        request.admit(None)
+        request.check_limit(None)
         raise InvalidRefreshTokenError("gone")
     now = clock.read_at(session)
     reason = rejection_reason(session, now)
     is_newest = not reason and request.digest == session.refresh_digest
-    request.admit(now - session.rotated_at if is_newest else None)
+    request.check_limit(now - session.rotated_at if is_newest else None)
     if reason:
         raise SessionEndedError(reason, session.pk, session.user_id)
     if request.token.generation < session.generation:
         return _retry(session, request, now)
     if is_newest:
         return _rotate(session, request, now)
-    # Genuine, but not of this row's history: the database lost a rotation (a restored backup).
+    # Genuine, but newer than the row: the database lost a rotation (a restored backup).
     raise InvalidRefreshTokenError("ahead of its session")
 
 
@@ -120,6 +120,7 @@ def _rotate(session: DeviceSession, request: RefreshRequest, now: datetime) -> T
     raw_access_token, access = new_access_token(
         refresh.token, session_expires_at=idle_expires_at, now=now
     )
+    context = current_context()
     changes = access | {
         "fresh_access_count": 0,
         "generation": refresh.token.generation,
@@ -129,12 +130,12 @@ def _rotate(session: DeviceSession, request: RefreshRequest, now: datetime) -> T
         "rotated_at": now,
         "confirmed_at": None,
         "recent": recent_after_rotation(session, now),
-        # A snapshot under a key that is on its way out moves to the one in use.
+        # A hash under a fallback of SECRET_KEY moves to the current key.
         "auth_hash": session.user.get_session_auth_hash(),
         "idle_expires_at": idle_expires_at,
         "last_used_at": now,
-        "last_ip": request.source.ip,
-        "last_user_agent": request.source.user_agent,
+        "last_ip": context.ip,
+        "last_user_agent": context.user_agent,
     }
     statements.rotate(session, changes, now)
     log_event_after_commit(SESSION_RENEWED, user_id=session.user_id, session_id=session.pk)
@@ -146,7 +147,7 @@ def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> To
     since = Generations(session).since(request.token.generation + 1)
     if not since or _is_forgotten(since, now):
         if remembers_key(session, request.key_digests) and may_be_late_duplicate(
-            session, generation=request.token.generation, source=request.source, now=now
+            session, generation=request.token.generation, now=now
         ):
             raise LateDuplicateError(session.pk, session.user_id)
         raise _end_stolen(session, request)
@@ -155,24 +156,25 @@ def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> To
         raise _end_stolen(session, request)
     raw_access_token = _access_token_again(session, refresh.token, now)
     key_differs = _key_differs(since[0], request)
-    record_two_places(session, key_differs=key_differs, source=request.source, now=now)
+    record_two_places(session, key_differs=key_differs, now=now)
     log_event_after_commit(
         SESSION_RENEWED, user_id=session.user_id, session_id=session.pk, reason="retry"
     )
-    # As if nobody had used it: a use renews it, and would show a thief when the app is in use.
+    # As if the token had not been used: a use renews it, which would tell a thief that the app is
+    # in use.
     unused_until = min(session.expiry, session.created + conf.access_token_ttl())
     return TokenPair(session, raw_access_token, refresh.raw_token, unused_until, now)
 
 
 def _access_token_again(session: DeviceSession, refresh_token: Token, now: datetime) -> RawToken:
-    """Return the access token of the newest pair; a fresh one if it expired."""
+    """Return the access token of the newest pair, or a fresh one if it has expired."""
     if session.expiry > now or session.fresh_access_count >= MAX_FRESH_ACCESS_TOKENS:
         return derive_access_token(refresh_token, session)
     raw_access_token, changes = new_access_token(
         refresh_token, session_expires_at=session.idle_expires_at, now=now
     )
     changes["fresh_access_count"] = session.fresh_access_count + 1
-    # Of parallel retries one stores it; the others read again and derive the same.
+    # One of several parallel retries stores it; the others read again and derive the same token.
     statements.replace_access_token(session, changes)
     log_event_after_commit(
         TOKEN_CREATED, user_id=session.user_id, session_id=session.pk, reason="retry"
@@ -181,7 +183,7 @@ def _access_token_again(session: DeviceSession, refresh_token: Token, now: datet
 
 
 def _is_forgotten(since: Sequence[Generation], now: datetime) -> bool:
-    """Say whether the first of some generations is superseded and past its grace period."""
+    """Return whether the first of these generations is superseded and past its grace period."""
     confirmed_at = since[0].confirmed_at
     if len(since) == 1 or confirmed_at is None:
         return False
@@ -189,16 +191,16 @@ def _is_forgotten(since: Sequence[Generation], now: datetime) -> bool:
 
 
 def _may_retry(successor: Generation, request: RefreshRequest, now: datetime) -> bool:
-    """Say whether a token whose rotation made `successor` may be answered again."""
+    """Return whether a token whose rotation made `successor` may be answered again."""
     if request.key_digests and not _key_differs(successor, request):
-        # The very refresh of the app that made it, whenever its copy arrives.
+        # The same refresh of the app, whenever its copy arrives.
         return True
     grace_period = conf.refresh_token_grace_period()
     has_no_key = not request.key_digests and successor.idempotency_digest == NO_KEY
     if has_no_key and conf.own("RETRY") == RetryPolicy.UNTIL_CONFIRMED:
         confirmed_at = successor.confirmed_at
         return confirmed_at is None or now < confirmed_at + grace_period
-    # Two processes of one app that do not share a key; or a thief.
+    # Two processes of one app that do not share a key, or a thief.
     return now < successor.rotated_at + grace_period
 
 
@@ -207,13 +209,14 @@ def _key_differs(successor: Generation, request: RefreshRequest) -> bool:
 
 
 def _end_stolen(session: DeviceSession, request: RefreshRequest) -> RefreshTokenReusedError:
-    """Revoke a session whose consumed token came back: thief and app look alike.
+    """Revoke a session whose consumed token was presented again; return the error to raise.
 
-    Committed when this returns the error to raise (RFC 9700 section 4.14.2).
+    The server cannot tell the thief from the app (RFC 9700 section 4.14.2). The revocation is
+    committed when this returns.
     """
     generation = request.token.generation
-    detail = f"generation {generation} came back at {session.generation}"
-    if revoke_session(session=session, reason=RevocationReason.REUSE_DETECTED, detail=detail):
+    detail = f"generation {generation} presented again at {session.generation}"
+    if revoke_session(session=session, reason=EventKind.REUSE_DETECTED, detail=detail):
         send_after_commit(
             token_reused, sender=DeviceSession, session_id=session.pk, generation=generation
         )

@@ -1,7 +1,7 @@
-"""Ends sessions on purpose; holds from the very next request, in every process.
+"""Revocation: one device, all devices of a user, or all users; holds from the next request.
 
-Each is one UPDATE of rows that rotations change in place: it waits for a rotation in flight and
-then still matches the row, so nothing that a rotation hands out survives it.
+Each is one UPDATE of rows that rotations change in place. It waits for a rotation in flight and
+then still matches the row, so a pair that this rotation issued is revoked as well.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 from authx.audit.events import record_event
 from authx.codec import token_codec
 from authx.errors import ForgedTokenError
-from authx.models import DeviceSession, DeviceSessionQuerySet, EventKind, RevocationReason
+from authx.models import DeviceSession, DeviceSessionQuerySet, EventKind
 from authx.sessions.locking import atomic, lock_user, retry_on_conflict
 from authx.sessions.statements import find_session
 from authx.sessions.use import find_session_by_access_token
@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 def revoke_session(
     *,
     session: DeviceSession,
-    reason: RevocationReason,
-    kind: EventKind | None = None,
+    reason: EventKind,
     detail: str = "",
 ) -> bool:
-    """Say whether this very call ended the session; recorded as `kind`, the reason's by default."""
+    """End one session; return whether this call ended it.
+
+    `reason` is one of models.REVOCATIONS; `detail` is stored with the event.
+    """
 
     def attempt() -> bool:
         with atomic():
@@ -44,7 +46,7 @@ def revoke_session(
                 reason=reason,
             )
             if ended:
-                record_event(kind=kind or EventKind(reason.value), session=session, reason=detail)
+                record_event(kind=reason, session=session, reason=detail)
         return bool(ended)
 
     return retry_on_conflict(attempt)
@@ -53,13 +55,13 @@ def revoke_session(
 def revoke_all(
     *,
     user_id: Any,
-    reason: RevocationReason,
+    reason: EventKind,
     keep: UUID | None = None,
     by: DeviceSession | None = None,
 ) -> int:
-    """Return how many sessions of a user were ended; `keep` names one that goes on.
+    """End the sessions of a user; return how many.
 
-    `by` is the session that asked for it, for the trail.
+    `keep` is the id of one that stays; `by` is the session that asked for it, for the event.
     """
     sessions = DeviceSession.objects.filter(user_id=user_id)
     if keep is not None:
@@ -67,33 +69,31 @@ def revoke_all(
 
     def attempt() -> int:
         with atomic():
-            # Two of these take the same rows, each in an order of its own, and would deadlock.
+            # Two parallel calls update the same rows, possibly in different order: a deadlock.
             lock_user(user_id)
             count = revoke_locked(sessions, user_id=user_id, reason=reason)
             if count:
-                kind = EventKind(reason.value)
-                record_event(kind=kind, user_id=user_id, session=by, reason=f"{count} sessions")
+                detail = f"{count} sessions"
+                record_event(kind=reason, user_id=user_id, session=by, reason=detail)
         return count
 
     return retry_on_conflict(attempt)
 
 
-def revoke_locked(
-    sessions: DeviceSessionQuerySet, *, user_id: Any, reason: RevocationReason
-) -> int:
-    """Return how many of a user's sessions were ended; for those who hold the user's lock."""
+def revoke_locked(sessions: DeviceSessionQuerySet, *, user_id: Any, reason: EventKind) -> int:
+    """End sessions of a user whose row the caller has locked; return how many."""
     return _revoke(sessions, user_id=user_id, session_ids=None, reason=reason)
 
 
-def revoke_all_users(*, reason: RevocationReason) -> int:
-    """Return how many sessions of all users were ended; one event tells of all of them."""
+def revoke_all_users(*, reason: EventKind) -> int:
+    """End the sessions of all users; return how many. One event reports all of them."""
 
     def attempt() -> int:
         with atomic():
-            everybodys = DeviceSession.objects.all()
-            count = _revoke(everybodys, user_id=None, session_ids=None, reason=reason)
+            sessions = DeviceSession.objects.all()
+            count = _revoke(sessions, user_id=None, session_ids=None, reason=reason)
             if count:
-                record_event(kind=EventKind(reason.value), reason=f"{count} sessions of everybody")
+                record_event(kind=reason, reason=f"{count} sessions of all users")
         return count
 
     return retry_on_conflict(attempt)
@@ -103,16 +103,12 @@ def revoke_all_users(*, reason: RevocationReason) -> int:
 def revoke_by_token(*, raw_token: str) -> "User | None":
     """End the session that a token of either kind belongs to, if any (RFC 7009 section 2.1).
 
-    Returns whom it signed out.
-
-    A refresh token of any generation will do, so that a device can sign out with whatever it still
-    holds; an access token has to be one that its session still knows, for old ones lie about in
-    logs.
+    Returns the user that it signed out. A refresh token of any generation ends its session, so
+    that a device can sign out with what it still holds. Of access tokens only the newest and those
+    in their grace period do: older ones can be found in logs.
     """
     session = _session_of(raw_token)
-    if session is not None and revoke_session(
-        session=session, reason=RevocationReason.SIGNED_OUT, kind=EventKind.TOKEN_REVOKED
-    ):
+    if session is not None and revoke_session(session=session, reason=EventKind.TOKEN_REVOKED):
         user: User = session.user
         return user
     return None
@@ -134,9 +130,9 @@ def _revoke(
     *,
     user_id: Any,
     session_ids: Sequence[UUID] | None,
-    reason: RevocationReason,
+    reason: EventKind,
 ) -> int:
-    """Return how many were ended; in the caller's transaction, with the event about it."""
+    """Return how many were ended; in the caller's transaction, which records the event."""
     count = sessions.unrevoked().update(revoked_at=timezone.now(), revoked_reason=reason)
     if count:
         send_after_commit(

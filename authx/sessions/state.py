@@ -1,4 +1,4 @@
-"""Whether a session may be served, and until when its access tokens last."""
+"""Whether a session is accepted, and when its access tokens expire."""
 
 from datetime import datetime
 
@@ -7,16 +7,16 @@ from authx.models import DeviceSession
 
 
 def rejection_reason(session: DeviceSession, now: datetime) -> str:
-    """Return why a session (its user loaded) is not to be served, in a word for the log, or ""."""
+    """Return why a session (with its user) is rejected, in a word for the log, or ""."""
     if session.revoked_at is not None:
         return session.revoked_reason
-    # Expired means `expiry <= now`: a lifetime that is over is over at that very instant.
+    # Expired means `expiry <= now`.
     if not session.is_live(now):
         return "expired"
     user = session.user
     if not user.is_active:
         return "inactive"
-    # The key in use first: the others are tried only while keys rotate.
+    # The current key first: the others are needed only while keys rotate.
     if session.auth_hash == user.get_session_auth_hash():
         return ""
     return "" if session.auth_hash in user.get_session_auth_fallback_hash() else "password changed"
@@ -25,9 +25,10 @@ def rejection_reason(session: DeviceSession, now: datetime) -> str:
 def access_expiry(
     *, issued_at: datetime, used_at: datetime, session_expires_at: datetime
 ) -> datetime:
-    """Return when an access token that is used at an instant expires.
+    """Return when an access token expires if it is used at `used_at`.
 
-    Renewed on use, but limited from its issue (RFC 6750 section 5.3), and by its session's end.
+    It is renewed on use, but not past a maximum from its issue (RFC 6750 section 5.3), nor past the
+    end of its session.
     """
     return min(
         used_at + conf.access_token_ttl(),

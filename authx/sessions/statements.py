@@ -1,4 +1,4 @@
-"""The statements that every request and every refresh consists of, compiled once."""
+"""The statements of every request and refresh, compiled once."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ from authx.errors import ConflictError
 from authx.models import DeviceSession, DeviceSessionQuerySet, write_alias
 from authx.sessions.compiled import CompiledSelect, CompiledUpdate, Parameter
 
-# What a rotation changes: all of it on the row itself, none of it indexed.
+# The columns that a rotation updates, none of them indexed.
 ROTATED: Final = (
     "digest",
     "created",
@@ -33,7 +33,7 @@ ROTATED: Final = (
     "last_ip",
     "last_user_agent",
 )
-# A decision takes a fraction of this; whoever takes longer reads again.
+# A decision takes a fraction of this; a process that takes longer reads again.
 MAX_READ_AGE_SECONDS: Final = 2
 REPLACED: Final = ("digest", "created", "expiry", "access_nonce", "fresh_access_count")
 
@@ -49,28 +49,28 @@ def _by_id() -> DeviceSessionQuerySet:
 
 
 class IsRecent(Expression):
-    """Says whether the instant of a read is at most a moment ago, by the database's clock.
+    """Whether a row was read at most MAX_READ_AGE_SECONDS ago, by the database's clock.
 
-    What a node decided that then hung, or waited for a lock, would otherwise be written as if it
-    were the time of the read: a token born expired, a grace period that is over.
+    A node that hung after its read, or waited for a lock, would otherwise write times that have
+    passed: an expired token, a grace period that is over.
     """
 
     output_field = models.BooleanField()
 
-    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # noqa: ARG002
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         stale = f"CLOCK_TIMESTAMP() - INTERVAL '{MAX_READ_AGE_SECONDS} seconds'"
         return f"%s > {stale}", [Parameter("read_at", models.DateTimeField())]
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # noqa: ARG002
-        # Only PostgreSQL is for nodes that may hang.
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        # Other databases are not meant for several nodes.
         return "%s IS NOT NULL", [Parameter("read_at", models.DateTimeField())]
 
 
 def _unchanged() -> DeviceSessionQuerySet:
-    """Return the row as it was read, unless a use, a rotation or a revocation changed it since.
+    """Match the row only if no use, rotation or revocation has changed it since it was read.
 
-    Only columns of this very row: a condition through a join becomes a subquery, which a process
-    that waited for the row lock would not evaluate anew, and two would win.
+    It uses only columns of this row. A condition through a join becomes a subquery, which a process
+    does not evaluate again after waiting for the row lock: two rotations would succeed.
     """
     return (
         DeviceSession.objects.unrevoked()
@@ -87,7 +87,7 @@ _select: Final = CompiledSelect(_by_id)
 _rotate: Final = CompiledUpdate(
     lambda: _unchanged().filter(
         auth_hash=_parameter("old_auth_hash", "auth_hash"),
-        # A use in between confirms the generation that is consumed here.
+        # A use in the meantime confirms the generation that this rotation consumes.
         last_used_at=_parameter("old_last_used_at", "last_used_at"),
         idle_expires_at__gt=_parameter("now", "rotated_at"),
     ),
@@ -99,7 +99,7 @@ _replace_access_token: Final = CompiledUpdate(
 _note_use: Final = CompiledUpdate(
     lambda: _unchanged().filter(last_used_at=_parameter("old_last_used_at", "last_used_at")),
     lambda: {
-        # The first use counts: a later one that saw none yet must not lengthen the grace period.
+        # Keep the first use: a parallel one must not extend the grace period.
         "confirmed_at": Coalesce(F("confirmed_at"), _parameter("last_used_at")),
         "last_used_at": _parameter("last_used_at"),
         "expiry": _parameter("expiry"),
@@ -108,33 +108,33 @@ _note_use: Final = CompiledUpdate(
 
 
 def find_session(session_id: UUID) -> DeviceSession | None:
-    """Return a session as it is now, its user loaded, with the database's clock as `read_at`."""
+    """Return a session with its user, and the database's clock as `read_at`."""
     return _select.get(using=write_alias(), id=session_id)
 
 
 def rotate(session: DeviceSession, changes: Mapping[str, Any], now: datetime) -> None:
-    """Move a session that was just read to its next generation; raises ConflictError."""
+    """Write the next generation of a session that was just read; raises ConflictError."""
     old = _old(session) | {
         "old_auth_hash": session.auth_hash,
         "old_last_used_at": session.last_used_at,
         "now": now,
     }
-    _settle(session, changes, _rotate.execute(using=write_alias(), **old, **changes))
+    _apply(session, changes, _rotate.execute(using=write_alias(), **old, **changes))
 
 
 def replace_access_token(session: DeviceSession, changes: Mapping[str, Any]) -> None:
     """Store another access token of the same generation; raises ConflictError."""
     changed = _replace_access_token.execute(using=write_alias(), **_old(session), **changes)
-    _settle(session, changes, changed)
+    _apply(session, changes, changed)
 
 
 def note_use(session: DeviceSession, *, now: datetime, expiry: datetime) -> None:
-    """Note that the newest access token was used, which confirms it; raises ConflictError."""
+    """Store the use of the newest access token, which confirms it; raises ConflictError."""
     old = _old(session) | {"old_last_used_at": session.last_used_at}
     changed = _note_use.execute(using=write_alias(), **old, last_used_at=now, expiry=expiry)
     confirmed_at = session.confirmed_at or now
     changes = {"confirmed_at": confirmed_at, "last_used_at": now, "expiry": expiry}
-    _settle(session, changes, changed)
+    _apply(session, changes, changed)
 
 
 def _old(session: DeviceSession) -> dict[str, Any]:
@@ -146,8 +146,8 @@ def _old(session: DeviceSession) -> dict[str, Any]:
     }
 
 
-def _settle(session: DeviceSession, changes: Mapping[str, Any], count: int) -> None:
-    """Let the object show what was written; raises ConflictError where nothing was."""
+def _apply(session: DeviceSession, changes: Mapping[str, Any], count: int) -> None:
+    """Set the written values on the object; raises ConflictError if no row was written."""
     if not count:
         raise ConflictError
     for name, value in changes.items():

@@ -1,4 +1,4 @@
-"""Deletes rows that no longer matter, in bounded batches, while everybody else goes on."""
+"""Deletes rows past their retention, in batches that do not block requests."""
 
 import logging
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from authx import clock, conf
-from authx.audit import retention
+from authx.audit.events import expired_events, expired_notifications, log_dropped_notifications
 from authx.models import DeviceSession, SweepLease
 from authx.models.sessions import UTCDate
 
 logger = logging.getLogger(__name__)
 
-# How long a killed sweep keeps the next one waiting.
+# How long the lease of a killed sweep blocks the next one.
 LEASE: Final = timedelta(seconds=60)
 LEASE_ID: Final = 1
-# Batches grow and shrink so that one takes about this long.
+# The size of a batch is adjusted so that it takes about this long.
 BATCH_SECONDS: Final = 0.2
 MIN_BATCH: Final = 100
 MAX_BATCH: Final = 250_000
-# The physical address of a row, and how PostgreSQL looks one up without a join.
+# The physical address of a row, and how PostgreSQL finds rows by it without a join.
 ADDRESSES: Final = {"postgresql": ("ctid", "= ANY(ARRAY(%s))")}
-# A batch is at most so many times as large as the one before it, or as small.
+# The most by which a batch grows or shrinks from the one before it.
 STEP: Final = 4
 
 
@@ -44,14 +44,14 @@ class SweepReport:
 
 @dataclass(slots=True)
 class Lease:
-    """The right to be the one sweep that runs, prolonged while it does.
+    """The right to sweep, extended while the sweep runs.
 
-    How long it has been held, this process may tell; until when it holds, all have to agree.
+    Its age is measured by this process; its end, which all processes compare, by the database.
     """
 
     taken_at: datetime
 
-    def keep(self) -> None:
+    def extend(self) -> None:
         now = timezone.now()
         if now > self.taken_at + LEASE / 2:
             self.taken_at = now
@@ -61,8 +61,8 @@ class Lease:
 def sweep() -> SweepReport:
     """Delete sessions and events older than their retention.
 
-    Each batch is one statement, so that nothing waits long for a row and a sweep that is killed
-    anywhere has lost nothing.
+    Each batch is one statement, so that no request waits long for a row, and a killed sweep loses
+    nothing.
     """
     if not _take_lease():
         logger.info("sweep: another one is running")
@@ -70,10 +70,8 @@ def sweep() -> SweepReport:
     report, lease = SweepReport(), Lease(taken_at=timezone.now())
     try:
         report.sessions = _delete_in_batches(_ended_sessions(), lease)
-        retention.log_dropped_notifications(
-            _delete_in_batches(retention.expired_notifications(), lease)
-        )
-        report.events = _delete_in_batches(retention.expired_events(), lease)
+        log_dropped_notifications(_delete_in_batches(expired_notifications(), lease))
+        report.events = _delete_in_batches(expired_events(), lease)
     finally:
         _leases().update(leased_until=clock.database_now())
     logger.info("sweep: %d sessions, %d events", report.sessions, report.events)
@@ -82,15 +80,13 @@ def sweep() -> SweepReport:
 
 def count_sweepable() -> SweepReport:
     """Return what a sweep would delete now."""
-    return SweepReport(
-        sessions=_ended_sessions().count(), events=retention.expired_events().count()
-    )
+    return SweepReport(sessions=_ended_sessions().count(), events=expired_events().count())
 
 
 def _ended_sessions() -> models.QuerySet[DeviceSession]:
     """Return the sessions whose end is older than the retention.
 
-    Found by the day of their end, which is indexed; of that last day, by the ends themselves.
+    The day of the end is indexed; on the last day, the ends themselves decide.
     """
     cutoff = clock.database_now() - conf.sweep_retention()
     return DeviceSession.objects.filter(
@@ -100,13 +96,13 @@ def _ended_sessions() -> models.QuerySet[DeviceSession]:
 
 
 def _delete_in_batches(rows: models.QuerySet[Any], lease: Lease) -> int:
-    """Delete rows until a batch is not full, and return how many went."""
+    """Delete rows until a batch is not full; return how many."""
     size: int = conf.own("SWEEP_BATCH_SIZE")
     deleted = 0
     while True:
         began = monotonic()
         count = _delete_batch(rows, size)
-        lease.keep()
+        lease.extend()
         deleted += count
         if count < size:
             return deleted
@@ -120,12 +116,12 @@ def _next_size(size: int, seconds: float) -> int:
 
 
 def _delete_batch(rows: models.QuerySet[Any], size: int) -> int:
-    # A row that a request holds is left for the next sweep: nobody waits for anybody.
+    # A row that a request has locked is left for the next sweep.
     batch = rows.select_for_update(skip_locked=True, of=("self",))
     connection = connections[rows.db]
     with transaction.atomic(using=rows.db):
         if rows.model is DeviceSession and _has_dependants(DeviceSession):
-            # Other apps hang rows of theirs on ours: Django has to collect them.
+            # Other apps have foreign keys to sessions: Django has to collect their rows.
             keys = list(batch.values_list("pk", flat=True)[:size])
             rows.model._base_manager.using(rows.db).filter(pk__in=keys).delete()
             return len(keys)

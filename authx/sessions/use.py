@@ -1,4 +1,4 @@
-"""Use of an access token: one read; a write only when the use confirms a pair or renews a token."""
+"""Use of an access token: one read, and a write only to confirm a pair or renew a token."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,13 +17,13 @@ from authx.sessions.locking import retry_on_conflict
 from authx.sessions.state import access_expiry, rejection_reason
 from authx.tokens import RawToken, Token, TokenKind
 
-# Uses side by side would all write, and all but one in vain.
+# Without it, parallel uses would all write.
 MIN_INTERVAL: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class LiveToken:
-    """An access token that this server accepts now; of its session, the user is loaded."""
+    """An accepted access token; its session has its user loaded."""
 
     session: DeviceSession
     issued_at: datetime
@@ -31,12 +31,20 @@ class LiveToken:
     is_newest: bool
     now: datetime
 
+    @property
+    def active(self) -> bool:
+        return True
+
+    @property
+    def token_type(self) -> str:
+        return "Bearer"
+
 
 @sensitive_variables()
 def use_access_token(*, raw_token: str) -> DeviceSession:
-    """Return the session of a good access token, its user loaded.
+    """Return the session, with its user, of an accepted access token.
 
-    Raises InvalidAccessTokenError; a forged token costs no query, a refused one no write.
+    Raises InvalidAccessTokenError. A forged token costs no query, a refused one no write.
     """
     token = _parse(raw_token)
     return retry_on_conflict(partial(_use, token, RawToken(raw_token)))
@@ -44,11 +52,10 @@ def use_access_token(*, raw_token: str) -> DeviceSession:
 
 @sensitive_variables()
 def introspect_access_token(*, raw_token: str) -> LiveToken | None:
-    """Return what an access token stands for, None for whatever else is asked about (RFC 7662).
+    """Return an accepted access token, or None for any other string (RFC 7662).
 
-    Confirms its pair as any use does, but does not renew it: it is not the app that asks. A refresh
-    token is None as well, and no reuse: a service that accepted one as a bearer token because it is
-    "active" would be a hole, and no service has any business with one.
+    It confirms the pair as any use does, but does not renew the token, because it is not the app
+    that asks. A refresh token is None too: a service must not accept one as a bearer token.
     """
     try:
         token = _parse(raw_token)
@@ -58,9 +65,9 @@ def introspect_access_token(*, raw_token: str) -> LiveToken | None:
 
 
 def find_session_by_access_token(*, raw_token: RawToken, token: Token) -> DeviceSession | None:
-    """Return the unrevoked session of an access token: its newest, or one accepted now.
+    """Return the unrevoked session of its newest access token, or of one that is accepted now.
 
-    The newest may have expired: a device can sign out with what it holds.
+    The newest may have expired, so that a device can still sign out with it.
     """
     session = statements.find_session(token.session_id)
     if session is None or session.revoked_at is not None:
@@ -82,7 +89,7 @@ def _parse(raw_token: str) -> Token:
 def _use(token: Token, raw_token: RawToken) -> DeviceSession:
     live = _find_live(token, raw_token)
     session, now = live.session, live.now
-    # One that was superseded is answered to the end of its grace period; it confirms nothing.
+    # A superseded token is accepted to the end of its grace period, and confirms nothing.
     if not live.is_newest:
         return session
     is_due = now - session.last_used_at > max(conf.min_renewal_interval(), MIN_INTERVAL)
@@ -93,7 +100,7 @@ def _use(token: Token, raw_token: RawToken) -> DeviceSession:
         renewed = access_expiry(
             issued_at=session.created, used_at=now, session_expires_at=session.idle_expires_at
         )
-        # Never less than was promised, should a lifetime be set shorter meanwhile.
+        # Not earlier than promised, in case a lifetime has been made shorter.
         expiry = max(expiry, renewed)
     is_renewed = expiry > session.expiry
     statements.note_use(session, now=now, expiry=expiry)
@@ -110,7 +117,7 @@ def _introspect(token: Token, raw_token: RawToken) -> LiveToken:
 
 
 def _find_live(token: Token, raw_token: RawToken) -> LiveToken:
-    """Read a session and check that it accepts the token; raises InvalidAccessTokenError."""
+    """Read a session and check its access token; raises InvalidAccessTokenError."""
     session = statements.find_session(token.session_id)
     if session is None:
         raise InvalidAccessTokenError("gone")
@@ -130,10 +137,10 @@ def _find_live(token: Token, raw_token: RawToken) -> LiveToken:
 def _lifetime(
     session: DeviceSession, token: Token, raw_token: RawToken
 ) -> tuple[datetime, datetime] | None:
-    """Return when an access token was issued and when it ends, None if the row does not know it.
+    """Return when an access token was issued and when it expires; None if it is unknown.
 
-    One of a superseded generation ends a grace period after its successor was made: requests were
-    on their way with it.
+    A superseded one expires a grace period after its successor was issued, because requests with
+    it may be in flight.
     """
     digest = digest_of(raw_token)
     if token.generation == session.generation:

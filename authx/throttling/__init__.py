@@ -1,1 +1,1 @@
-"""Rate limits: how often something may be tried, counted for all processes together."""
+"""Rate limits, counted for all processes together."""

@@ -1,4 +1,4 @@
-"""Where attempts are counted: a server that all processes share, and this process without it."""
+"""Where attempts are counted: in a server that all processes share, else in this process."""
 
 import logging
 from collections.abc import Callable
@@ -19,16 +19,16 @@ T = TypeVar("T")
 
 PER_PROCESS: Final = "memory://"
 SHARED: Final = ("redis://", "rediss://", "redis+unix://", "valkey://", "valkeys://")
-# For each of connecting and answering: a request waits twice as long at most for a dead server.
+# For connecting and for responding: a request waits at most twice as long for a dead server.
 TIMEOUT_SECONDS: Final = 0.2
-# While the server is away, one request asks for it as often as this; no other waits.
+# While the server is unavailable, one request in this time tries it; the others do not wait.
 PROBE_INTERVAL_SECONDS: Final = 5
 
 
-class Store:
-    """A moving-window limiter that goes on counting, for this process alone, without its server.
+class AttemptStore:
+    """A moving-window limiter that counts in this process while its server is unavailable.
 
-    A server that answers with errors (read-only, out of memory, loading) is as good as away.
+    A server that responds with errors (read-only, out of memory, loading) counts as unavailable.
     """
 
     def __init__(self, url: str) -> None:
@@ -37,43 +37,45 @@ class Store:
         self._shared = MovingWindowRateLimiter(shared)
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._lock = Lock()
-        # When to ask again for a server that is away; None while it is there.
+        # When to try an unavailable server again; None while it is available.
         self._probe_at: float | None = None
 
-    def ask(self, question: Callable[[MovingWindowRateLimiter], T]) -> T:
-        """Return what the shared limiter says, or this process's own while that one is away."""
-        if self._may_ask_shared():
+    def run(self, operation: Callable[[MovingWindowRateLimiter], T]) -> T:
+        """Run an operation on the shared limiter, or on that of this process."""
+        if self._may_use_shared():
             try:
-                answer = question(self._shared)
+                answer = operation(self._shared)
             except StorageError as error:
-                self._note_away(error)
+                self._note_unavailable(error)
             else:
-                self._note_back()
+                self._note_available()
                 return answer
-        return question(self._own)
+        return operation(self._own)
 
-    def _may_ask_shared(self) -> bool:
+    def _may_use_shared(self) -> bool:
         with self._lock:
             if self._probe_at is None:
                 return True
             due = self._probe_at <= monotonic()
             if due:
-                # Moved on before the answer is known: everybody else goes on without waiting.
+                # Set before the result is known, so that no other request waits for the server.
                 self._probe_at = monotonic() + PROBE_INTERVAL_SECONDS
             return due
 
-    def _note_away(self, error: StorageError) -> None:
+    def _note_unavailable(self, error: StorageError) -> None:
         with self._lock:
-            was_there = self._probe_at is None
+            was_available = self._probe_at is None
             self._probe_at = monotonic() + PROBE_INTERVAL_SECONDS
-        if was_there:
-            logger.error("rate limits count in this process only, the store is away: %s", error)
+        if was_available:
+            logger.error(
+                "rate limits count in this process only, the store is unavailable: %s", error
+            )
 
-    def _note_back(self) -> None:
+    def _note_available(self) -> None:
         with self._lock:
-            was_away, self._probe_at = self._probe_at is not None, None
-        if was_away:
-            logger.warning("rate limits count for all processes again, the store is back")
+            was_unavailable, self._probe_at = self._probe_at is not None, None
+        if was_unavailable:
+            logger.warning("rate limits count for all processes again, the store is available")
 
 
 def _bounds() -> dict[str, float | str | bool]:
@@ -85,10 +87,10 @@ def _bounds() -> dict[str, float | str | bool]:
 
 
 @lru_cache(maxsize=8)
-def store_at(url: str) -> Store:
-    """Return the one store of a URL in this process; connects when it is first asked."""
-    return Store(url)
+def store_at(url: str) -> AttemptStore:
+    """Return the store of a URL in this process; it connects at its first operation."""
+    return AttemptStore(url)
 
 
-def store() -> Store:
+def store() -> AttemptStore:
     return store_at(conf.own("THROTTLE_STORAGE_URL"))

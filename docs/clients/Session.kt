@@ -23,14 +23,14 @@ data class Pair(
     val accessToken: String,
     val expiresIn: Int,
     val refreshToken: String,
-    // Grows with every refresh of the same session.
+    // Grows with every refresh of the same device session.
     val generation: Int,
-    val session: String,
+    val deviceId: String,
     // Once a refresh with this pair has begun: the key of that refresh.
     val idempotencyKey: String? = null
 ) {
     // OkHttp prints the tags of a request, and this is one: no token may be in it.
-    override fun toString(): String = "Pair(session=$session, generation=$generation)"
+    override fun toString(): String = "Pair(deviceId=$deviceId, generation=$generation)"
 }
 
 interface Store {
@@ -43,7 +43,7 @@ interface Store {
 
 // The user has to sign in again.
 class SignedOut : IOException("signed out")
-// There was no usable answer. The tokens are kept: try again later.
+// There was no usable response. The tokens are kept: try again later.
 class Unavailable : IOException("unavailable")
 // The server refused: trying again does not help.
 class Refused(code: String) : IOException(code)
@@ -177,11 +177,11 @@ class Session(
 
     // A request is never repeated with the tokens of another session.
     private fun ofSession(asked: Pair, pair: Pair?): Pair =
-        pair?.takeIf { it.session == asked.session } ?: throw SignedOut()
+        pair?.takeIf { it.deviceId == asked.deviceId } ?: throw SignedOut()
 
-    // Answers may overtake each other: the pair of the higher generation stays.
+    // Responses may overtake each other: the pair of the higher generation stays.
     private fun newer(next: Pair, stored: Pair?): Pair? =
-        if (stored?.session == next.session && next.generation > stored.generation) next else stored
+        if (stored?.deviceId == next.deviceId && next.generation > stored.generation) next else stored
 
     private fun post(path: String, body: JSONObject, key: String? = null): Answer {
         val json = body.toString().toRequestBody("application/json".toMediaType())
@@ -206,8 +206,8 @@ class Session(
         val expiresIn = answer.body.opt("expires_in") as? Int ?: return null
         val refresh = answer.body.opt("refresh_token") as? String ?: return null
         val generation = answer.body.opt("generation") as? Int ?: return null
-        val session = answer.body.optJSONObject("device")?.opt("id") as? String ?: return null
-        return Pair(access, expiresIn, refresh, generation, session)
+        val deviceId = answer.body.optJSONObject("device")?.opt("id") as? String ?: return null
+        return Pair(access, expiresIn, refresh, generation, deviceId)
     }
 
     private fun codeOf(answer: Answer): String = answer.body.optString("error", "status ${answer.status}")

@@ -8,7 +8,7 @@ public struct Pair: Codable, Sendable {
     public let accessToken: String
     public let expiresIn: Int
     public let refreshToken: String
-    /// Grows with every refresh of the same device.
+    /// Grows with every refresh of the same device session.
     public let generation: Int
     public let device: Device
     /// Once a refresh with this pair has begun: the key of that refresh.
@@ -27,7 +27,7 @@ public protocol Store: Sendable {
 public enum SessionError: Error, Equatable {
     /// The user has to sign in again.
     case signedOut
-    /// There was no usable answer. The tokens are kept: try again later.
+    /// There was no usable response. The tokens are kept: try again later.
     case unavailable
     /// The server refused: trying again does not help.
     case refused(String)
@@ -160,7 +160,7 @@ public actor Session {
         return pair
     }
 
-    // Answers may overtake each other: the pair of the higher generation stays.
+    // Responses may overtake each other: the pair of the higher generation stays.
     private static func newer(_ next: Pair, _ stored: Pair?) -> Pair? {
         guard let stored, stored.device.id == next.device.id else { return stored }
         return next.generation > stored.generation ? next : stored

@@ -6,21 +6,21 @@ import 'dart:math';
 import 'package:dio/dio.dart';
 
 class Pair {
-  const Pair(this.accessToken, this.expiresIn, this.refreshToken, this.generation, this.session,
+  const Pair(this.accessToken, this.expiresIn, this.refreshToken, this.generation, this.deviceId,
       [this.idempotencyKey]);
 
   final String accessToken;
   final int expiresIn;
   final String refreshToken;
 
-  /// Grows with every refresh of the same session.
+  /// Grows with every refresh of the same device session.
   final int generation;
-  final String session;
+  final String deviceId;
 
   /// Once a refresh with this pair has begun: the key of that refresh.
   final String? idempotencyKey;
 
-  Pair withKey(String key) => Pair(accessToken, expiresIn, refreshToken, generation, session, key);
+  Pair withKey(String key) => Pair(accessToken, expiresIn, refreshToken, generation, deviceId, key);
 }
 
 abstract interface class Store {
@@ -35,7 +35,7 @@ abstract interface class Store {
 /// The user has to sign in again.
 class SignedOut implements Exception {}
 
-/// There was no usable answer. The tokens are kept: try again later.
+/// There was no usable response. The tokens are kept: try again later.
 class Unavailable implements Exception {}
 
 /// The server refused: trying again does not help.
@@ -183,13 +183,13 @@ class Session extends Interceptor {
 
   // A request is never repeated with the tokens of another session.
   Pair _ofSession(Pair asked, Pair? pair) {
-    if (pair == null || pair.session != asked.session) throw SignedOut();
+    if (pair == null || pair.deviceId != asked.deviceId) throw SignedOut();
     return pair;
   }
 
-  // Answers may overtake each other: the pair of the higher generation stays.
+  // Responses may overtake each other: the pair of the higher generation stays.
   Pair? _newer(Pair next, Pair? stored) {
-    if (stored == null || stored.session != next.session) return stored;
+    if (stored == null || stored.deviceId != next.deviceId) return stored;
     return next.generation > stored.generation ? next : stored;
   }
 
@@ -209,9 +209,9 @@ class Session extends Interceptor {
           'expires_in': final int expiresIn,
           'refresh_token': final String refresh,
           'generation': final int generation,
-          'device': {'id': final String session},
+          'device': {'id': final String deviceId},
         } =>
-          Pair(access, expiresIn, refresh, generation, session),
+          Pair(access, expiresIn, refresh, generation, deviceId),
         _ => null,
       };
 

@@ -5,7 +5,7 @@ export interface Pair {
   access_token: string;
   expires_in: number;
   refresh_token: string;
-  // Grows with every refresh of the same device.
+  // Grows with every refresh of the same device session.
   generation: number;
   device: { id: string };
 }
@@ -25,7 +25,7 @@ export interface Store {
 
 // The user has to sign in again.
 export class SignedOut extends Error {}
-// There was no usable answer. The tokens are kept: try again later.
+// There was no usable response. The tokens are kept: try again later.
 export class Unavailable extends Error {}
 // The server refused, with the code in the message: trying again does not help.
 export class Refused extends Error {}
@@ -168,7 +168,7 @@ function ofSession<P extends Pair>(asked: Pair, pair: P | null): P {
   return pair;
 }
 
-// Answers may overtake each other: the pair of the higher generation stays.
+// Responses may overtake each other: the pair of the higher generation stays.
 function newer(next: Pair, stored: Stored | null): Stored | null {
   const replaces = stored?.device.id === next.device.id && next.generation > stored.generation;
   return replaces ? next : stored;

@@ -1,4 +1,4 @@
-"""What a run must show (the budgets of the design); a missed one fails `make bench`."""
+"""What a run must show; a missed one fails `make bench`."""
 
 from dataclasses import dataclass
 from typing import Final

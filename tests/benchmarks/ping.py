@@ -12,7 +12,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 class PingView(APIView):
     permission_classes = (IsAuthenticated,)
 
-    def get(self, request: Request) -> Response:  # noqa: ARG002 -- DRF's signature
+    def get(self, request: Request) -> Response:
         return Response({})
 
 

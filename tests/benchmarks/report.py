@@ -28,29 +28,30 @@ are many, {few:,} where there are few.
 
 ## How it is measured
 
-- **Time** is processor time of the Python process for the median call: Django's whole request
-  handler, from a request object to a rendered response. PostgreSQL's own work is in the rows that
-  say so, and nowhere else.
-- **Side by side**: each system is installed as its documentation says, with the middleware and the
-  apps that it needs, in a process and a database of its own, because signal receivers of one app
-  slow the others down and Knox's model can be swapped one way only. The processes take turns, in a
-  changing order; of the calls of a turn, the first {warm_up} are not measured.
-- **To authx** is the multiple of what authx needs: 2.00 is twice as much. To be fair to processes
-  that run the same code at different speeds, each time is first divided by that of a yardstick,
-  SimpleJWT with its user query, which every process measures too.
+- **Time** is the processor time of the Python process for the median call of Django's request
+  handler, from the request object to the rendered response. Only the rows that say so include the
+  time of PostgreSQL.
+- **Side by side**: each system is installed as its documentation describes, with the middleware and
+  applications that it needs. It runs in a process and a database of its own, because the signal
+  receivers of one application slow the others down, and Knox's model can be swapped only once. The
+  processes take turns in a changing order. The first {warm_up} calls of a turn are not measured.
+- **To authx** is the time relative to authx: 2.00 is twice as much. Processes run the same code at
+  different speeds, so each time is first divided by that of a reference operation, SimpleJWT with
+  its user query, which every process measures too.
 - **SQL** counts the statements that libpq sends, `BEGIN` and `COMMIT` included.
-- The garbage collector runs as Python starts it, over what is made after the start.
-- Passwords are hashed with MD5 for all, so that a sign-in measures the system. Log records are made
-  and go to a null handler. The rate limits of authx are counted in Valkey and never reached.
-- SimpleJWT and django-allauth sign with HS256. django-oauth-toolkit keeps digests of tokens and
-  detects reuse. The sweep of django-allauth is Django's `clearsessions`, which leaves the
-  rows of its `UserSession` behind. What a system does not offer has no row.
+- The garbage collector runs with Python's defaults, on objects created after the start.
+- All systems hash passwords with MD5, so that a sign-in measures the system and not the hash. Log
+  records are created and go to a null handler. The rate limits of authx are counted in Valkey and
+  are not reached.
+- SimpleJWT and django-allauth sign with HS256. django-oauth-toolkit stores digests of tokens and
+  detects reuse. The sweep of django-allauth is Django's `clearsessions`, which does not delete the
+  rows of its `UserSession`. There is no row for what a system does not offer.
 - **WAL and HOT**: each session refreshes and is used once a pass, and again after its grace period.
-  The WAL is that of the refreshes alone. Full-page images are switched off here; those of hint bits
-  fall into a pass that is not measured.
-- **The sweep** and one `DELETE` each get a copy of the same table, which holds as many live
-  sessions as ended ones, while another process signs users in without a pause. Both are measured by
-  the clock, so the disk is waited for and full-page images are on, as in production.
+  The WAL is that of the refreshes alone. Full-page images are off; those of hint bits occur in a
+  pass that is not measured.
+- **The sweep** and one `DELETE` each get a copy of the same table, which contains as many live
+  sessions as ended ones, while another process signs users in continuously. Both are measured in
+  wall-clock time, so they include the disk, and full-page images are on, as in production.
 """
 HEADINGS: Final = ("Operation", "System", "Measured", "To authx", "SQL", "Budget")
 RULE: Final = ("---", "---", "---:", "---:", "---:", "---")

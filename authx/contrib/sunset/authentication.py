@@ -1,6 +1,6 @@
-"""A scheme of the project that authx replaces: taken until a date, announced as retiring.
+"""An older authentication scheme of the project: accepted until a date that responses announce.
 
-For authentication classes that an existing project had before (docs/adopt.md).
+For authentication classes that an existing project used before authx (docs/adopt.md).
 """
 
 from typing import Any
@@ -15,13 +15,13 @@ from authx import conf
 
 
 class SunsetAuthentication(BaseAuthentication):
-    """Put before the old scheme's own class, in one that a project lists before ours.
+    """A mixin for the class of the older scheme, which accepts tokens until AUTHX["SUNSET_AT"].
 
-    What the old class accepts is accepted until AUTHX["SUNSET_AT"].
+    List the combined class before TokenAuthentication.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
-        # Both schemes may say Bearer; only ours has our prefix.
+        # Both schemes may use Bearer; only tokens of authx have its prefix.
         _, _, credentials = get_authorization_header(request).partition(b" ")
         if credentials.strip().startswith(conf.knox("TOKEN_PREFIX").encode()):
             return None
@@ -32,12 +32,12 @@ class SunsetAuthentication(BaseAuthentication):
 
 
 def announce_sunset(request: Request) -> None:
-    """Announce in the answer when the old scheme ends (RFC 9745, RFC 8594).
+    """Announce in the response when the older scheme ends (RFC 9745, RFC 8594).
 
-    Raises DRF's AuthenticationFailed once it has.
+    Raises DRF's AuthenticationFailed after that date.
     """
     sunset_at, deprecated_at = conf.own("SUNSET_AT"), conf.own("DEPRECATED_AT")
-    # What a view wants to say in its answer, an error included, DRF takes from here.
+    # DRF adds these headers to every response of the view, errors included.
     headers = request.parser_context["view"].headers
     if deprecated_at is not None:
         headers["Deprecation"] = f"@{int(deprecated_at.timestamp())}"
@@ -45,6 +45,6 @@ def announce_sunset(request: Request) -> None:
         headers["Sunset"] = http_date(sunset_at.timestamp())
     if link := conf.own("SUNSET_LINK"):
         headers["Link"] = f'<{link}>; rel="deprecation", <{link}>; rel="sunset"'
-    # Without a date there is no old scheme: none lasts for ever by being forgotten.
+    # Without a date the scheme is not accepted, so that none stays by being forgotten.
     if sunset_at is None or sunset_at <= timezone.now():
         raise AuthenticationFailed

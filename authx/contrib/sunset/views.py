@@ -1,4 +1,4 @@
-"""Views of a scheme that authx replaces.
+"""Views of an older authentication scheme.
 
 Apart from the authentication class, which DRF loads before its own views where a project names it
 among its default authentication classes.
@@ -13,7 +13,7 @@ from authx.contrib.sunset.authentication import announce_sunset
 
 
 class SunsetView(APIView):
-    """Put before a view of the old scheme (its sign-in, its refresh), which ends with it."""
+    """A mixin for a view of the older scheme, such as its sign-in, which ends with it."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         announce_sunset(request)

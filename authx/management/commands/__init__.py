@@ -1,1 +1,1 @@
-"""Commands, each named for what it does."""
+"""Each command is named for what it does."""

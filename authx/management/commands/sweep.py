@@ -1,4 +1,4 @@
-"""The sweep by hand, or from cron where there is no Celery."""
+"""Sweeps, for cron where there is no Celery."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -14,7 +14,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only count, delete nothing")
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 -- Django's signature
+    def handle(self, *args: Any, **options: Any) -> None:
         report = count_sweepable() if options["dry_run"] else sweep()
         if report.skipped:
             self.stdout.write("Another sweep is running.")

@@ -1,4 +1,4 @@
-"""Lets a user sign in again whom guesses at the password have locked out."""
+"""Unlocks an account after too many failed password attempts."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,12 +11,12 @@ from authx.passwords.limits import reset_attempts
 
 
 class Command(BaseCommand):
-    help = "Forget the wrong passwords of one user, and what limits their sign-ins."
+    help = "Reset the failed attempts and the sign-in limits of one user."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--user", metavar="NAME", required=True, help="the user's user name")
+        parser.add_argument("--user", metavar="NAME", required=True, help="the user name")
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 -- Django's signature
+    def handle(self, *args: Any, **options: Any) -> None:
         users = get_user_model()
         try:
             user = users._default_manager.get_by_natural_key(options["user"])
@@ -24,4 +24,4 @@ class Command(BaseCommand):
             raise CommandError(f"There is no user {options['user']!r}.") from error
         unlock_password(user_id=user.pk)
         reset_attempts(user.get_username())
-        self.stdout.write("Restored.")
+        self.stdout.write("Unlocked.")

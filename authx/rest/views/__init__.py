@@ -1,1 +1,1 @@
-"""The HTTP side: reads a request, calls authx.sessions, shapes the answer."""
+"""The endpoints."""

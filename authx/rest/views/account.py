@@ -1,111 +1,120 @@
-"""The user behind the token: who am I, sign out, change the password."""
+"""The current user: account, sign-out, password and security events."""
 
+from datetime import UTC
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
-from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.utils.dateparse import parse_datetime
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from authx.context import current_context
-from authx.models import RevocationReason
-from authx.passwords.limits import current_password_limits, password_attempt
+from authx.models import EventKind, SecurityEvent
 from authx.passwords.sign_in import change_password
 from authx.rest.serializers import (
+    EventSerializer,
+    LogoutAllResponseSerializer,
     LogoutAllSerializer,
     MeSerializer,
     PairSerializer,
     PasswordSerializer,
-    RevokedSerializer,
-    pair_body,
-    session_body,
 )
 from authx.rest.views.base import (
     AuthxView,
-    checked,
+    RendersPair,
     current_session,
     discard_renewal,
     send_user_logged_out,
 )
-from authx.schema import BEARER, BODY, refusals
 from authx.sessions.revoke import revoke_all, revoke_session
 
 
 class MeView(AuthxView):
-    @extend_schema(
-        operation_id="me",
-        summary="Who am I, on which session",
-        responses={200: MeSerializer, **refusals(*BEARER)},
-    )
+    response_serializer_class = MeSerializer
+
     def get(self, request: Request, **_: Any) -> Response:
-        session = current_session(request)
-        return Response(
-            {
-                "id": str(session.user.pk),
-                "username": session.user.get_username(),
-                "session": session_body(session, session),
-            }
-        )
+        return self.respond(current_session(request))
 
 
 class LogoutView(AuthxView):
-    @extend_schema(
-        operation_id="logout",
-        summary="End this session",
-        request=None,
-        responses={204: None, **refusals(*BEARER)},
-    )
     def post(self, request: Request, **_: Any) -> Response:
-        session = current_session(request)
-        if revoke_session(session=session, reason=RevocationReason.SIGNED_OUT):
+        if revoke_session(session=current_session(request), reason=EventKind.SIGNED_OUT):
             send_user_logged_out(request, request.user)
         return Response(status=HTTPStatus.NO_CONTENT)
 
 
 class LogoutAllView(AuthxView):
-    @extend_schema(
-        operation_id="logout_all",
-        summary="End every session, or every other one",
-        request=LogoutAllSerializer,
-        responses={200: RevokedSerializer, **refusals(*BODY, *BEARER)},
-    )
+    serializer_class = LogoutAllSerializer
+    response_serializer_class = LogoutAllResponseSerializer
+
     def post(self, request: Request, **_: Any) -> Response:
         session = current_session(request)
-        keep = session.pk if checked(LogoutAllSerializer, request)["keep_current"] else None
+        keep = session.pk if self.validate()["keep_current"] else None
         count = revoke_all(
-            user_id=session.user_id,
-            reason=RevocationReason.SIGNED_OUT_EVERYWHERE,
-            keep=keep,
-            by=session,
+            user_id=session.user_id, reason=EventKind.SIGNED_OUT_EVERYWHERE, keep=keep, by=session
         )
         if count and keep is None:
             send_user_logged_out(request, request.user)
-        return Response({"revoked": count})
+        return self.respond({"revoked": count})
 
 
-class PasswordView(AuthxView):
-    @extend_schema(
-        operation_id="change_password",
-        summary="Change the password and end every other session",
-        request=PasswordSerializer,
-        responses={200: PairSerializer, **refusals(*BODY, *BEARER)},
-    )
+class PasswordView(RendersPair, AuthxView):
+    serializer_class = PasswordSerializer
+    response_serializer_class = PairSerializer
+
     def post(self, request: Request, **_: Any) -> Response:
-        passwords = checked(PasswordSerializer, request)
-        with password_attempt(*current_password_limits(current_session(request))) as attempt:
-            try:
-                pair = change_password(
-                    session=current_session(request),
-                    current_password=passwords["current_password"],
-                    new_password=passwords["new_password"],
-                    source=current_context(),
-                )
-            except DjangoValidationError as error:
-                # The present password was right: whoever looks for a new one may go on.
-                attempt.succeed()
-                raise ValidationError({"new_password": error.messages}) from error
-            attempt.succeed()
+        passwords = self.validate()
+        try:
+            pair = change_password(session=current_session(request), **passwords)
+        except DjangoValidationError as error:
+            raise ValidationError({"new_password": error.messages}) from error
         discard_renewal(request)
-        return Response(pair_body(pair))
+        return self.respond(pair)
+
+
+class ActivityPagination(CursorPagination):
+    """Pages by time instead of by number, so that new events move no page."""
+
+    page_size = 50
+    ordering = ("-created_at", "-pk")
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        # DRF's own has no word for null in OpenAPI 3.1.
+        link = {"type": ["string", "null"], "format": "uri"}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {"next": link, "previous": link, "results": schema},
+        }
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        try:
+            cursor: Cursor | None = super().decode_cursor(request)
+            if cursor and cursor.position is not None:
+                _require_instant(str(cursor.position))
+        except (NotFound, ValueError, OverflowError) as error:
+            raise ValidationError({"cursor": ["This is not a cursor of this server."]}) from error
+        return cursor
+
+
+def _require_instant(text: str) -> None:
+    """Raise ValueError or OverflowError for a position that DRF would pass to the database."""
+    at = parse_datetime(text)
+    if at is None or at.tzinfo is None:
+        raise ValueError("not an instant")
+    at.astimezone(UTC)
+
+
+class ActivityView(AuthxView):
+    response_serializer_class = EventSerializer
+    pagination_class = ActivityPagination
+
+    def get_queryset(self) -> QuerySet[SecurityEvent]:
+        return SecurityEvent.objects.filter(user_id=current_session(self.request).user_id)
+
+    def get(self, request: Request, **_: Any) -> Response:
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_response_serializer(page, many=True).data)

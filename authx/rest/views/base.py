@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from http import HTTPStatus
 from typing import Any, cast
 
 from django.contrib.auth.signals import user_logged_out
@@ -9,13 +10,13 @@ from django.db import transaction
 from django.http import QueryDict
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from rest_framework.generics import GenericAPIView
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
-from rest_framework.views import APIView
+from rest_framework.serializers import BaseSerializer, Serializer
 
 from authx.models import DeviceSession
 from authx.rest.authentication import AUTHENTICATION_INFO, TokenAuthentication
@@ -24,35 +25,43 @@ from authx.rest.parsers import StrictFormParser, StrictJSONParser
 from authx.throttling.classes import SessionThrottle
 
 
-class AlwaysJSON(DefaultContentNegotiation):
-    # Whatever Accept asks for: a refusal to answer would help nobody (RFC 9110 section 12.5.1).
+class JSONNegotiation(DefaultContentNegotiation):
+    """Responds with JSON, whatever Accept asks for (allowed by RFC 9110 section 12.5.1)."""
+
     def select_renderer(
         self,
-        request: Request,  # noqa: ARG002 -- DRF's signature
+        request: Request,
         renderers: Iterable[Any],
-        format_suffix: str | None = None,  # noqa: ARG002
+        format_suffix: str | None = None,
     ) -> Any:
         renderer = next(iter(renderers))
         return renderer, renderer.media_type
 
 
-# With ATOMIC_REQUESTS, an error answer would roll back the revocation of a thief.
+# With ATOMIC_REQUESTS, an error response would roll back the revocation of a stolen session.
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
-# Django mails reports of errors to admins: they hide the body, and all variables from here inwards.
+# Error reports that Django mails to admins hide the body and all local variables from here on.
 @method_decorator([sensitive_post_parameters(), sensitive_variables()], name="dispatch")
-class AuthxView(APIView):
-    # An endpoint for somebody signed in; sets everything that a project's defaults could loosen.
-    # (Comments, because the API description shows docstrings.)
+class AuthxView(GenericAPIView[Any]):
+    """An endpoint for a signed-in user; a project may subclass it and mount it at its own URL.
+
+    `serializer_class` validates the body, `response_serializer_class` renders the response. Every
+    attribute that a project's DRF defaults could loosen is set here.
+    """
 
     authentication_classes: Sequence[Any] = (TokenAuthentication,)
     permission_classes: Sequence[Any] = (IsAuthenticated,)
     throttle_classes: Sequence[Any] = (SessionThrottle,)
     parser_classes: Sequence[Any] = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
-    content_negotiation_class = AlwaysJSON
+    content_negotiation_class = JSONNegotiation
     versioning_class = None
-    # No OPTIONS: what it tells stands in the API description, for those who may read that.
+    pagination_class: Any = None
+    filter_backends = ()
+    # No OPTIONS: what it would say is in the API description.
     http_method_names = ("get", "post", "patch", "delete", "head")
+
+    response_serializer_class: type[BaseSerializer[Any]] | None = None
 
     def get_exception_handler(self) -> Any:
         return exception_handler
@@ -61,15 +70,39 @@ class AuthxView(APIView):
         self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
-        # Tokens and what is known of users stay out of every cache (RFC 6749 section 5.1).
+        # Tokens and personal data stay out of every cache (RFC 6749 section 5.1).
         response["Cache-Control"] = "no-store"
         response["Pragma"] = "no-cache"
         return response
 
+    def validate(self, **fields: Any) -> dict[str, Any]:
+        """Return the validated body with additional `fields`; raises ValidationError."""
+        body = self.request.data
+        if fields and isinstance(body, Mapping):
+            body = {**body.dict(), **fields} if isinstance(body, QueryDict) else {**body, **fields}
+        validated: dict[str, Any] = shared(cast("Any", self.get_serializer_class())).run_validation(
+            body
+        )
+        return validated
+
+    def get_response_serializer_class(self) -> type[BaseSerializer[Any]]:
+        assert self.response_serializer_class is not None  # noqa: S101 -- as DRF's own does
+        return self.response_serializer_class
+
+    def get_response_serializer(self, instance: Any, **options: Any) -> BaseSerializer[Any]:
+        context = self.get_serializer_context()
+        return self.get_response_serializer_class()(instance, context=context, **options)
+
+    def respond(self, instance: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
+        """Return a response that `response_serializer_class` renders."""
+        return Response(self.get_response_serializer(instance).data, status=status)
+
 
 class PublicView(AuthxView):
-    # An endpoint that no header can spoil: a stale bearer token must not turn a sign-in away. Who
-    # asks is said in the body, so the endpoint itself counts, once it has read that.
+    """An endpoint for anyone; it ignores Authorization, so a stale token does not get in the way.
+
+    The body says who asks, so the endpoint counts the request once it has read the body.
+    """
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -77,21 +110,22 @@ class PublicView(AuthxView):
     parser_classes = (StrictJSONParser, StrictFormParser)
 
 
-def checked(
-    serializer_class: type[Serializer[Any]], request: Request, **fields: Any
-) -> dict[str, Any]:
-    """Return the validated body, with what else was sent as fields; raises ValidationError."""
-    body = request.data
-    if fields and isinstance(body, Mapping):
-        body = {**body.dict(), **fields} if isinstance(body, QueryDict) else {**body, **fields}
-    checked: dict[str, Any] = _checker(serializer_class).run_validation(body)
-    return checked
+class RendersPair:
+    """Renders the response with a shared serializer, which needs no request."""
+
+    def respond(self, instance: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
+        view = cast("AuthxView", self)
+        serializer = shared(cast("Any", view.get_response_serializer_class()))
+        return Response(serializer.to_representation(instance), status=status)
 
 
 @cache
-def _checker(serializer_class: type[Serializer[Any]]) -> Serializer[Any]:
-    # One for all requests: DRF copies every field of a new one, which costs more than validating.
-    return serializer_class()
+def shared(serializer_class: Any) -> Serializer[Any]:
+    """Return an instance without context, made once per process.
+
+    DRF copies every field of a new one, which takes longer than validation itself.
+    """
+    return cast("Serializer[Any]", serializer_class())
 
 
 def current_session(request: Request) -> DeviceSession:
@@ -99,11 +133,11 @@ def current_session(request: Request) -> DeviceSession:
 
 
 def discard_renewal(request: Request) -> None:
-    """Let the answer say nothing of a token that this request renewed and then ended."""
+    """Keep the header Authentication-Info out of the response: the renewed token has ended."""
     request._request.META.pop(AUTHENTICATION_INFO, None)
 
 
 def send_user_logged_out(request: Request, user: Any) -> None:
-    """Tell the project's own listeners, in Django's words; theirs to fail, not the request's."""
+    """Send Django's signal; an error in a project's receiver does not fail the request."""
     discard_renewal(request)
     user_logged_out.send_robust(sender=user.__class__, request=request._request, user=user)

@@ -1,0 +1,53 @@
+"""The stable interface for the code of a project; every other module may change.
+
+Views, middleware and backends that settings name by path are stable too (docs/adopt.md).
+"""
+
+from authx.audit.notifications import send_next_notification
+from authx.context import RequestContext, current_context, use_context
+from authx.errors import (
+    AuthxError,
+    CredentialsChangedError,
+    InvalidCredentialsError,
+    RateLimitError,
+    WrongPasswordError,
+)
+from authx.models import DeviceSession, EventKind, SecurityEvent
+from authx.passwords.check import check_password, unlock_password
+from authx.passwords.limits import password_attempt, sign_in_limits
+from authx.passwords.sign_in import change_password, sign_in
+from authx.sessions.open import open_session
+from authx.sessions.revoke import revoke_all, revoke_session
+from authx.sessions.sweep import sweep
+from authx.sessions.values import Device, TokenPair
+from authx.signals import session_opened, sessions_revoked, token_reused
+
+__all__ = [
+    "AuthxError",
+    "CredentialsChangedError",
+    "Device",
+    "DeviceSession",
+    "EventKind",
+    "InvalidCredentialsError",
+    "RateLimitError",
+    "RequestContext",
+    "SecurityEvent",
+    "TokenPair",
+    "WrongPasswordError",
+    "change_password",
+    "check_password",
+    "current_context",
+    "open_session",
+    "password_attempt",
+    "revoke_all",
+    "revoke_session",
+    "send_next_notification",
+    "session_opened",
+    "sessions_revoked",
+    "sign_in",
+    "sign_in_limits",
+    "sweep",
+    "token_reused",
+    "unlock_password",
+    "use_context",
+]

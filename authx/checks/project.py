@@ -1,0 +1,69 @@
+"""System checks of what surrounds authx: middleware, paths, and in production its keys."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.urls import NoReverseMatch, get_script_prefix, reverse
+from django.utils.encoding import force_str
+
+from authx import conf
+
+CONTEXT_MIDDLEWARE: Final = "authx.rest.middleware.RequestContextMiddleware"
+# Those of Django's security.W009, which only warns.
+MIN_KEY_LENGTH: Final = 50
+MIN_KEY_VARIETY: Final = 5
+
+
+def check_project(**_: Any) -> list[CheckMessage]:
+    """Check what authx needs on any machine."""
+    return [*_check_context(), *_check_api_paths()]
+
+
+def check_keys(**_: Any) -> list[CheckMessage]:
+    """Check the strength of the keys that sign tokens (`check --deploy`)."""
+    return list(_check_key_strength())
+
+
+def _check_context() -> Iterator[CheckMessage]:
+    if list(settings.MIDDLEWARE)[:1] != [CONTEXT_MIDDLEWARE]:
+        yield Error(
+            f"{CONTEXT_MIDDLEWARE} is not the first middleware.",
+            hint="Put it first in MIDDLEWARE: a response before it would have no request id.",
+            id="authx.E040",
+        )
+
+
+def _check_api_paths() -> Iterator[CheckMessage]:
+    try:
+        paths = re.compile(conf.own("API_PATHS"))
+        # APIMiddleware sees a path without the prefix under which the project itself is mounted.
+        sign_in = "/" + reverse("authx:login").removeprefix(get_script_prefix())
+    except NoReverseMatch:
+        return
+    except (re.error, TypeError):
+        fault = "is not a regular expression"
+    else:
+        if paths.match(sign_in):
+            return
+        fault = f"does not match {sign_in}"
+    yield Error(
+        f"AUTHX['API_PATHS'] {fault}.",
+        hint="Set it to match the paths of the API, for example r'^/users/'.",
+        id="authx.E041",
+    )
+
+
+def _check_key_strength() -> Iterator[CheckMessage]:
+    names = ["SECRET_KEY", *(f"SECRET_KEY_FALLBACKS[{n}]" for n in range(len(conf.secret_keys())))]
+    for name, secret_key in zip(names, conf.secret_keys(), strict=False):
+        text = force_str(secret_key, errors="replace")
+        is_long = len(text) >= MIN_KEY_LENGTH and len(set(text)) >= MIN_KEY_VARIETY
+        if not is_long or text.startswith("django-insecure-"):
+            yield Error(
+                f"{name} is weak: whoever guesses it can forge tokens.",
+                hint=f"Use at least {MIN_KEY_LENGTH} random characters.",
+                id="authx.E030",
+            )

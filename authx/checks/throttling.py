@@ -1,0 +1,99 @@
+"""System checks of the settings that limit attempts."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from django.core.checks import CheckMessage, Error
+from limits import parse
+from rest_framework.settings import api_settings
+
+from authx import conf
+from authx.checks.hosts import is_public
+from authx.throttling.store import PER_PROCESS, SHARED, store_at
+
+RATES: Final = (
+    "SIGN_IN_RATES",
+    "SIGN_IN_RATES_PER_IP",
+    "REFRESH_RATES",
+    "SESSION_RATES",
+    "SERVICE_RATES",
+    "FORGED_TOKEN_RATES",
+)
+# NIST SP 800-63B-4 section 3.2.2.
+MAX_FAILURES: Final = 100
+
+
+def check_throttling(**_: Any) -> list[CheckMessage]:
+    """Check the limits on any machine."""
+    return [*_check_rates(), *_check_failures(), *_check_proxies(), *_check_storage()]
+
+
+def check_sharing(**_: Any) -> list[CheckMessage]:
+    """Check that all processes count together (`check --deploy`)."""
+    return list(_check_sharing())
+
+
+def _check_rates() -> Iterator[CheckMessage]:
+    for name in RATES:
+        rates = conf.own(name)
+        if not isinstance(rates, list | tuple) or not rates or not all(map(_is_rate, rates)):
+            yield Error(
+                f"AUTHX[{name!r}] is {rates!r}.",
+                hint='Set a list of rates such as ["5/minute", "15/hour"]; all of them apply.',
+                id="authx.E020",
+            )
+
+
+def _is_rate(text: Any) -> bool:
+    try:
+        return parse(text).amount > 0
+    except ValueError:
+        return False
+
+
+def _check_failures() -> Iterator[CheckMessage]:
+    count = conf.own("MAX_PASSWORD_FAILURES")
+    if type(count) is not int or not 1 <= count <= MAX_FAILURES:
+        yield Error(
+            f"AUTHX['MAX_PASSWORD_FAILURES'] is {count!r}.",
+            hint="Set a whole number from 1 to 100 (NIST SP 800-63B-4 section 3.2.2).",
+            id="authx.E021",
+        )
+
+
+def _check_proxies() -> Iterator[CheckMessage]:
+    count = api_settings.NUM_PROXIES
+    if type(count) is not int or count < 0:
+        yield Error(
+            f"REST_FRAMEWORK['NUM_PROXIES'] is {count!r}: a client could choose its own address.",
+            hint="Set the number of proxies that append to X-Forwarded-For; 0 for none.",
+            id="authx.E022",
+        )
+
+
+def _check_storage() -> Iterator[CheckMessage]:
+    url = conf.own("THROTTLE_STORAGE_URL")
+    if url == PER_PROCESS:
+        return
+    usable = isinstance(url, str) and url.startswith(SHARED)
+    try:
+        # Parses the URL and imports the client library, without connecting.
+        usable = usable and bool(store_at(url))
+    except Exception:  # noqa: BLE001 -- each client library raises errors of its own
+        usable = False
+    if not usable:
+        # The URL stays out of the message: it may carry a password.
+        yield Error(
+            "AUTHX['THROTTLE_STORAGE_URL'] names no usable store.",
+            hint=f"Set redis://host:port/number, or one of {', '.join(SHARED)}, or {PER_PROCESS}.",
+            id="authx.E023",
+        )
+
+
+def _check_sharing() -> Iterator[CheckMessage]:
+    if conf.own("THROTTLE_STORAGE_URL") == PER_PROCESS and is_public():
+        yield Error(
+            "Each process counts rate limits separately, and ALLOWED_HOSTS admits other machines.",
+            hint="Set AUTHX['THROTTLE_STORAGE_URL'] to a Redis that all processes share.",
+            id="authx.E024",
+        )

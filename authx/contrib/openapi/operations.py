@@ -1,0 +1,176 @@
+"""The operations of the API: what each is for, and how it can fail."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from django.apps import apps
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.views import APIView
+
+from authx.contrib.openapi.parameters import CURSOR, DEVICE_ID, IDEMPOTENCY_KEY
+from authx.contrib.openapi.responses import BEARER, BODY, error_responses
+from authx.rest.exceptions import INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, ErrorResponse
+from authx.rest.views import account, devices, metadata, tokens
+from authx.rest.views.base import AuthxView
+
+
+class Operation(NamedTuple):
+    """One method of a view; `operation_id` names it for generated clients."""
+
+    operation_id: str
+    summary: str
+    description: str
+    errors: Sequence[str | ErrorResponse] = ()
+    parameters: Sequence[OpenApiParameter] = ()
+    is_list: bool = False
+    status: int = 200
+
+
+OPERATIONS: Final[dict[type[AuthxView], dict[str, Operation]]] = {
+    tokens.LoginView: {
+        "post": Operation(
+            "login",
+            "Sign in on a device",
+            "Opens a device session and returns its first pair. It replaces the session of the "
+            "same `installation_id`.",
+            (INVALID_CREDENTIALS, *BODY),
+        ),
+    },
+    tokens.TokenView: {
+        "post": Operation(
+            "refresh",
+            "Exchange a refresh token for the next pair",
+            "RFC 6749 section 6. Repeat the same request if its response is lost: it returns the "
+            "same refresh token. Only `invalid_grant` signs the app out.",
+            (INVALID_REFRESH_TOKEN, "unsupported_grant_type", *BODY),
+            [IDEMPOTENCY_KEY],
+        ),
+    },
+    tokens.RevokeView: {
+        "post": Operation(
+            "revoke",
+            "Revoke the session of a token",
+            "RFC 7009. Accepts an access or a refresh token; the response does not say whether "
+            "there was a session.",
+            BODY,
+        ),
+    },
+    account.MeView: {
+        "get": Operation(
+            "me", "Current user and device", "Returns the user and device of the token.", BEARER
+        ),
+    },
+    account.LogoutView: {
+        "post": Operation(
+            "logout", "Revoke this session", "Signs this device out.", BEARER, status=204
+        ),
+    },
+    account.LogoutAllView: {
+        "post": Operation(
+            "logout_all",
+            "Revoke all sessions",
+            "Signs all devices of the user out, or all but this one with `keep_current`.",
+            (*BODY, *BEARER),
+        ),
+    },
+    account.PasswordView: {
+        "post": Operation(
+            "change_password",
+            "Change the password",
+            "Revokes every session of the user and returns the pair of a new one on this device.",
+            (*BODY, *BEARER),
+        ),
+    },
+    account.ActivityView: {
+        "get": Operation(
+            "activity",
+            "Own security events",
+            "Returns the security events of the user, the newest first.",
+            ("invalid_request", *BEARER),
+            [CURSOR],
+            is_list=True,
+        ),
+    },
+    devices.DevicesView: {
+        "get": Operation(
+            "devices",
+            "Own devices",
+            "Returns the live devices of the user, the most recently used first.",
+            BEARER,
+            is_list=True,
+        ),
+    },
+    devices.DeviceView: {
+        "get": Operation(
+            "device",
+            "Retrieve a device",
+            "Returns a live device of the user.",
+            ("not_found", *BEARER),
+            [DEVICE_ID],
+        ),
+        "patch": Operation(
+            "rename_device",
+            "Rename a device",
+            "Stores the name that the user gives a device.",
+            ("not_found", *BODY, *BEARER),
+            [DEVICE_ID],
+        ),
+        "delete": Operation(
+            "revoke_device",
+            "Revoke a device",
+            "Signs a device out.",
+            ("not_found", *BEARER),
+            [DEVICE_ID],
+            status=204,
+        ),
+    },
+    metadata.MetadataView: {
+        "get": Operation(
+            "metadata", "Authorization server metadata", "RFC 8414, for OAuth client libraries."
+        ),
+    },
+}
+if apps.is_installed("authx.contrib.introspection"):
+    from authx.contrib.introspection.views import IntrospectView
+
+    OPERATIONS[IntrospectView] = {
+        "post": Operation(
+            "introspect",
+            "Introspect an access token",
+            "RFC 7662, for other services. Anything but a live access token is inactive.",
+            ("invalid_client", *BODY),
+        ),
+    }
+
+
+def described(view: type[APIView]) -> type[APIView]:
+    """Return a subclass of a view whose methods carry their description."""
+    known = next((one for one in view.__mro__ if one in OPERATIONS), None)
+    if known is None:
+        return view
+    methods = {
+        method: _describe(view, method, operation)
+        for method, operation in OPERATIONS[known].items()
+    }
+    return type(view.__name__, (view,), methods)
+
+
+def _describe(view: Any, method: str, operation: Operation) -> Any:
+    rendered = view.response_serializer_class
+    if operation.status != 200:  # noqa: PLR2004 -- success with a body
+        rendered = None
+    elif rendered is None:
+        rendered = {"type": "object"}
+    elif operation.is_list:
+        rendered = rendered(many=True)
+    decorate = extend_schema(
+        operation_id=operation.operation_id,
+        summary=operation.summary,
+        description=operation.description,
+        parameters=list(operation.parameters),
+        request=view.serializer_class if method in {"post", "patch"} else None,
+        responses={operation.status: rendered, **error_responses(*operation.errors)},
+        auth=None if view.authentication_classes else [],
+        tags=["users"],
+    )
+    return decorate(getattr(view, method))

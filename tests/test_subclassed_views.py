@@ -1,0 +1,58 @@
+"""A project subclasses a view: its fields, its response and its URL, with their description."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client, override_settings
+from django.urls import include, path
+from drf_spectacular.generators import SchemaGenerator
+from rest_framework import serializers
+
+from authx.rest.serializers import LoginSerializer, PairSerializer
+from authx.rest.views.tokens import LoginView
+from tests.phone import PASSWORD
+
+
+class AcceptsTerms(LoginSerializer):
+    terms_accepted = serializers.BooleanField()
+
+
+class PairWithGreeting(PairSerializer):
+    greeting = serializers.CharField(source="session.user.get_username")
+
+
+class ShopLoginView(LoginView):
+    serializer_class = AcceptsTerms
+    response_serializer_class = PairWithGreeting
+
+
+urlpatterns = [
+    path("shop/login", ShopLoginView.as_view()),
+    path("users/", include("authx.urls")),
+]
+
+
+@pytest.mark.django_db
+def test_its_fields_are_validated_and_its_response_is_rendered(alice: User) -> None:
+    credentials: dict[str, Any] = {"username": alice.username, "password": PASSWORD}
+    with override_settings(ROOT_URLCONF=__name__):
+        refused = Client().post("/shop/login", credentials, content_type="application/json")
+        accepted = Client().post(
+            "/shop/login", credentials | {"terms_accepted": True}, content_type="application/json"
+        )
+    assert refused.json()["fields"] == {"terms_accepted": ["This field is required."]}
+    assert accepted.json()["greeting"] == alice.username
+    assert accepted.json()["token_type"] == "Bearer"
+
+
+def test_the_api_description_shows_its_own_serializers() -> None:
+    generator: Any = SchemaGenerator(patterns=urlpatterns)  # type: ignore[no-untyped-call]
+    with override_settings(ROOT_URLCONF=__name__):
+        schema = generator.get_schema(request=None, public=True)
+    operation = schema["paths"]["/shop/login"]["post"]
+    body = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/AcceptsTermsRequest"}
+    response = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert response == {"$ref": "#/components/schemas/PairWithGreeting"}
+    assert {"400", "429", "503"} < set(operation["responses"])
