@@ -13,7 +13,7 @@ from celery.signals import beat_init, setup_logging, worker_init
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from backend.startup import require_sound_settings
+from backend.startup import run_startup_checks
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +34,10 @@ def configure_logging(**_: Any) -> None:
 
 @worker_init.connect
 @beat_init.connect
-def refuse_unsound_settings(**_: Any) -> None:
+def exit_on_failed_checks(**_: Any) -> None:
     """End the process: Celery would log any other exception and go on."""
     try:
-        require_sound_settings()
+        run_startup_checks()
     except ImproperlyConfigured as error:
         # Through the log: beat has taken stderr away by now.
         logger.critical("%s", error)

@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv, validate
 
 from backend import headers
-from backend.kept_secret import kept_secret
+from backend.secret_file import get_or_create_secret
 from tasks.schedule import beat_schedule
 
 env = FileAwareEnv()
@@ -26,7 +26,7 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", "")
 if DATABASE_URL and not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY has to be set where DATABASE_URL is.")
-SECRET_KEY = SECRET_KEY or kept_secret(LOCAL_DIR / "secret-key")
+SECRET_KEY = SECRET_KEY or get_or_create_secret(LOCAL_DIR / "secret-key")
 SECRET_KEY_FALLBACKS = [key for key in env.str("SECRET_KEY_FALLBACKS", "").split(",") if key]
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])

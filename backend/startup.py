@@ -6,7 +6,7 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 
-def require_sound_settings() -> None:
+def run_startup_checks() -> None:
     """Raise ImproperlyConfigured with every error that the system checks find.
 
     A server runs no checks by itself; a warning is left to `manage.py check --deploy`.

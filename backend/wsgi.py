@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.core.wsgi import get_wsgi_application
 
-from backend.startup import require_sound_settings
+from backend.startup import run_startup_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +18,7 @@ BOUNDARY: Final = re.compile(r""";\s*boundary=("?)[\w'()+,./:=? -]{1,70}\1\s*(?=
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 # Somebody waits for the answer: a database that hangs is given up.
 os.environ.setdefault("DATABASE_PATIENCE", "5s")
-require_sound_settings()
+run_startup_checks()
 django_application = get_wsgi_application()
 
 

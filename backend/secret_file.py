@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def kept_secret(path: Path, *, length: int = 64) -> str:
+def get_or_create_secret(path: Path, *, length: int = 64) -> str:
     """Return a secret made at the first call and kept in a file that its owner alone can read.
 
     `length` is that of a new one, in random bytes.
