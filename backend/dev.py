@@ -137,6 +137,7 @@ def servers() -> Iterator[tuple[str, str]]:
         require_only_stack(local_dir, exits)
         require_free(port)
         os.environ.setdefault("LOG_FORMAT", "line")
+        os.environ.setdefault("WEB_CONCURRENCY", "2")
         os.environ.update(
             {
                 "DATABASE_URL": env.str("DATABASE_URL", "") or start_postgresql(local_dir, exits),
@@ -254,7 +255,7 @@ def write_environment(local_dir: Path) -> Path:
 
 def web_command() -> str:
     return (
-        f"exec {PYTHON} -m gunicorn --config=python:backend.gunicorn --workers=2"
+        f"exec {PYTHON} -m gunicorn --config=python:backend.gunicorn"
         # Open requests end before honcho loses patience and kills. The control socket would be one
         # file in the home directory for every stack.
         f" --bind={HOST}:{os.environ['PORT']} --graceful-timeout=3 --no-control-socket"

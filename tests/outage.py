@@ -102,6 +102,7 @@ class Web:
             "DATABASE_PATIENCE": f"{PATIENCE}s",
             "LOCAL_DIR": str(directory),
             "PORT": str(self.port),
+            "WEB_CONCURRENCY": str(WORKERS),
         }
         self.log = directory / "web.log"
         with self.log.open("w") as output:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from http import HTTPStatus
 from io import StringIO
 from pathlib import Path
 from subprocess import PIPE, STDOUT, CompletedProcess, Popen
@@ -37,6 +36,36 @@ DEMO = [sys.executable, "-m", "backend.dev", "demo"]
 STORY = [sys.executable, "docs/examples/story.py"]
 END_OF_STORY = "Everything went as described."
 SECRETS = ("demo-password", "environment", "secret-key", "valkey-password")
+
+
+NEXT_DAY = """
+import sys
+from urllib.parse import urlencode
+from django.test import Client
+from backend import dev
+with dev.servers():
+    form = urlencode({"grant_type": "refresh_token", "refresh_token": sys.argv[1]})
+    client = Client(SERVER_NAME="localhost")
+    response = client.post("/users/token", form, "application/x-www-form-urlencoded")
+    print(response.status_code)
+"""
+KILLED = """
+import sys
+from backend import dev
+sys.exit(dev.supervise({"web": "exec sleep 60", "worker": "kill -9 $$"}))
+"""
+# A signal comes when honcho has started the process, and does not know its pid yet.
+EARLY = """
+import signal
+import sys
+from backend import dev
+manager = dev.SafeManager(dev.SafePrinter(sys.stdout))
+manager.add_process("sleeper", "exec sleep 60")
+start = manager._start
+manager._start = lambda: (start(), signal.raise_signal(signal.SIGINT))
+manager.loop()
+sys.exit(manager.returncode)
+"""
 
 
 class Directory:
@@ -96,11 +125,6 @@ class Stack:
     def text(self) -> str:
         return self.log.read_text()
 
-    def pid(self, name: str) -> int:
-        started = re.search(rf"{name} started \(pid=(\d+)\)", self.text())
-        assert started
-        return int(started[1])
-
     def end(self) -> "End":
         status = self.process.wait(timeout=20)
         return End(status, self.text(), self.directory.processes())
@@ -117,7 +141,7 @@ class End:
 
 @dataclass
 class Seen:
-    """What two starts in one directory showed."""
+    """What one stack showed, and what a second start found of it."""
 
     processes: list[str]
     pasted: str
@@ -129,8 +153,7 @@ class Seen:
     refusal: str
     interrupted: End
     managed_afterwards: CompletedProcess[str]
-    second_start: httpx.Response
-    killed: End
+    second_start: CompletedProcess[str]
 
 
 @pytest.fixture
@@ -160,9 +183,7 @@ def seen() -> Iterator[Seen]:
     stack.process.send_signal(signal.SIGINT)
     interrupted = stack.end()
     managed_afterwards = directory.manage("check")
-    stack = Stack(directory)
-    second_start = refresh(directory.url, pair)
-    os.kill(stack.pid("worker"), signal.SIGKILL)
+    second_start = directory.execute(sys.executable, "-c", NEXT_DAY, pair["refresh_token"])
     yield Seen(
         processes,
         pasted.stdout,
@@ -175,7 +196,6 @@ def seen() -> Iterator[Seen]:
         interrupted,
         managed_afterwards,
         second_start,
-        stack.end(),
     )
     shutil.rmtree(directory.path)
 
@@ -184,11 +204,6 @@ def sign_in(url: str, password: str) -> dict[str, str]:
     response = httpx.post(f"{url}/users/login", json={"username": "demo", "password": password})
     pair: dict[str, str] = response.json()
     return pair
-
-
-def refresh(url: str, pair: dict[str, str]) -> httpx.Response:
-    form = {"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]}
-    return httpx.post(f"{url}/users/token", data=form)
 
 
 def test_printed_lines_work_when_pasted(seen: Seen) -> None:
@@ -246,13 +261,15 @@ def test_ctrl_c_leaves_no_process_behind(seen: Seen) -> None:
 
 
 def test_second_start_keeps_the_sessions(seen: Seen) -> None:
-    assert seen.second_start.status_code == HTTPStatus.OK
+    assert seen.second_start.stdout.endswith("200\n"), seen.second_start.stdout
+    assert seen.second_start.returncode == 0
 
 
-def test_killed_child_stops_the_stack_and_is_named(seen: Seen) -> None:
-    assert seen.killed.left_behind == []
-    assert seen.killed.status == 128 + signal.SIGKILL
-    reason = seen.killed.text.splitlines()[-1]
+def test_killed_child_stops_everything_and_is_named(directory: Directory) -> None:
+    ended = directory.execute(sys.executable, "-c", KILLED)
+    assert "sending SIGTERM to web" in ended.stdout
+    assert ended.returncode == 128 + signal.SIGKILL
+    reason = ended.stdout.splitlines()[-1]
     assert reason == "worker ended with status -9; everything else was stopped."
 
 
@@ -292,20 +309,6 @@ def test_busy_port_is_one_line() -> None:
 def test_port_that_does_not_exist_is_one_line() -> None:
     with pytest.raises(SystemExit, match=r"^Port 70000 does not exist: .+$"):
         dev.require_free(70000)
-
-
-# A signal comes when honcho has started the process, and does not know its pid yet.
-EARLY = """
-import signal
-import sys
-from backend import dev
-manager = dev.SafeManager(dev.SafePrinter(sys.stdout))
-manager.add_process("sleeper", "exec sleep 60")
-start = manager._start
-manager._start = lambda: (start(), signal.raise_signal(signal.SIGINT))
-manager.loop()
-sys.exit(manager.returncode)
-"""
 
 
 def test_ctrl_c_in_the_first_moment_stops_what_has_just_started(directory: Directory) -> None:
