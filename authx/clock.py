@@ -6,7 +6,7 @@ from django.db.models import Model
 from django.db.models.functions import Now
 
 
-def shared_now() -> Now:
+def database_now() -> Now:
     """Return the time of the statement that it stands in, as an expression.
 
     What one process begins, another one ends: by its own clock, a node that is a minute off would
@@ -16,6 +16,6 @@ def shared_now() -> Now:
 
 
 def read_at(row: Model) -> datetime:
-    """Return when a row was read that was annotated with `read_at=shared_now()`."""
+    """Return when a row was read that was annotated with `read_at=database_now()`."""
     now: datetime = vars(row)["read_at"]
     return now

@@ -27,7 +27,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "REFRESH_TOKEN_PREFIX": "axr_",
     # The protection space named in WWW-Authenticate (RFC 9110 section 11.5).
     "REALM": "api",
-    # The paths that APIMiddleware keeps, a regular expression; pages that people open stay outside.
+    # The paths that APIMiddleware keeps, a regular expression; pages that users open stay outside.
     "API_PATHS": r"^/users/",
     # What this server is called in OAuth (RFC 8414 section 2); "": as each request calls it.
     "ISSUER": "",
@@ -42,12 +42,12 @@ DEFAULTS: Final[dict[str, Any]] = {
     # Where attempts are counted; each process for itself unless told, which only one can do with.
     "THROTTLE_STORAGE_URL": "memory://",
     # Attempts at one account's password, by devices it does not know together and by each that it
-    # knows. A person mistypes a handful and then waits a minute; a guesser gets thirty a day, and
+    # knows. A user mistypes a handful and then waits a minute; a guesser gets thirty a day, and
     # the wait grows with the window that is full: a minute, an hour, a day.
     "SIGN_IN_RATES": ["5/minute", "15/hour", "30/day"],
     # Sign-ins from one address to any account: more than an office or a carrier's address needs,
     # which sign in once a device, and far less than spraying a list of names does.
-    "SIGN_IN_RATES_PER_SOURCE": ["30/minute", "300/hour"],
+    "SIGN_IN_RATES_PER_IP": ["30/minute", "300/hour"],
     # Wrong passwords in a row, then the password opens nothing until it is set anew: as many as
     # NIST SP 800-63B-4 section 3.2.2 allows.
     "MAX_PASSWORD_FAILURES": 100,

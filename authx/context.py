@@ -9,7 +9,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RequestContext:
     """Where a request came from, as far as the network tells, and how it is called in the logs."""
 
     ip: str | None = None
@@ -23,13 +23,13 @@ class Source:
 IPV6_NETWORK_BITS: Final = 64
 
 # Where a request carries its own, for what is said of it when the context is left already.
-SOURCE_KEY: Final = "authx.source"
+CONTEXT_KEY: Final = "authx.source"
 
 # A command or a task has no request: its source says nothing.
-_current: ContextVar[Source] = ContextVar("authx_source", default=Source())  # noqa: B039 -- frozen
+_current: ContextVar[RequestContext] = ContextVar("authx_source", default=RequestContext())  # noqa: B039 -- frozen
 
 
-def current_source() -> Source:
+def current_context() -> RequestContext:
     return _current.get()
 
 
@@ -42,7 +42,7 @@ def network_of(ip: str) -> str:
 
 
 @contextmanager
-def within(source: Source) -> Iterator[None]:
+def within(source: RequestContext) -> Iterator[None]:
     """Make a source the current one for a block."""
     marker = _current.set(source)
     try:

@@ -14,12 +14,12 @@ ISSUER: Final = re.compile(
 RULE: Final = "Set an https URL (http on loopback) with no query, no fragment, no slash at its end."
 
 
-def is_issuer(name: Any) -> bool:
+def is_valid_issuer(name: Any) -> bool:
     """Say whether AUTHX["ISSUER"] may be that; "" leaves it to the request."""
     return isinstance(name, str) and bool(name == "" or ISSUER.fullmatch(name))
 
 
-def issuer_of(request: HttpRequest) -> str:
+def issuer_for(request: HttpRequest) -> str:
     """Return the setting, or what a client has to call us that found us where it sent this."""
     name: str = conf.own("ISSUER")
     return name or f"{request.scheme}://{request.get_host()}"

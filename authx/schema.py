@@ -9,11 +9,13 @@ from drf_spectacular.extensions import (
 )
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
-from authx.handlers import ANSWERS, SERVER_ERROR, Answer, body_of
-from authx.serializers import IDEMPOTENCY_KEY_PATTERN, VISIBLE, ErrorSerializer
+from authx.rest.exceptions import ERROR_RESPONSES, SERVER_ERROR, ErrorResponse, error_body
+from authx.rest.serializers import IDEMPOTENCY_KEY_PATTERN, VISIBLE, ErrorSerializer
 
 # The first answer of a code is its example where an operation names no other.
-ANSWER_OF: Final = {answer.code: answer for answer in (SERVER_ERROR, *reversed(ANSWERS.values()))}
+ERROR_RESPONSE_BY_CODE: Final = {
+    answer.code: answer for answer in (SERVER_ERROR, *reversed(ERROR_RESPONSES.values()))
+}
 
 # What any endpoint may answer, what one with a body may, and what one behind a bearer token may.
 ANYWHERE: Final = ("rate_limited", "temporarily_unavailable", "server_error")
@@ -45,14 +47,14 @@ RENEWAL: Final = {
 }
 
 
-def refusals(*codes: str | Answer) -> dict[int, OpenApiResponse]:
+def refusals(*codes: str | ErrorResponse) -> dict[int, OpenApiResponse]:
     """Return the error answers of an operation, for `extend_schema(responses=...)`.
 
-    A code stands for its usual sentence; an Answer brings a sentence of its own.
+    A code stands for its usual sentence; an ErrorResponse brings a sentence of its own.
     """
     by_status = defaultdict(list)
     for code in (*codes, *ANYWHERE):
-        answer = code if isinstance(code, Answer) else ANSWER_OF[code]
+        answer = code if isinstance(code, ErrorResponse) else ERROR_RESPONSE_BY_CODE[code]
         by_status[int(answer.status)].append(answer)
     return {
         status: OpenApiResponse(
@@ -64,9 +66,9 @@ def refusals(*codes: str | Answer) -> dict[int, OpenApiResponse]:
     }
 
 
-def _example(answer: Answer) -> OpenApiExample:
+def _example(answer: ErrorResponse) -> OpenApiExample:
     fields = {"name": ["This field is required."]} if answer.code == "invalid_request" else None
-    return OpenApiExample(answer.code, body_of(answer, fields=fields))
+    return OpenApiExample(answer.code, error_body(answer, fields=fields))
 
 
 def without_trailing_slash(result: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -90,21 +92,24 @@ def with_headers(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 def with_error_codes(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Introduce the API by every error there is, also those that belong to no operation."""
-    answers = sorted({*ANSWERS.values(), SERVER_ERROR})
+    answers = sorted({*ERROR_RESPONSES.values(), SERVER_ERROR})
     rows = [
         f"| {answer.status.value} | `{answer.code}` | {answer.description} |" for answer in answers
     ]
     table = ["| status | `error` | `error_description` |", "|---|---|---|", *rows]
     result["info"]["description"] += "\n\n" + "\n".join(table)
-    examples = {code: {"value": body_of(answer)} for code, answer in sorted(ANSWER_OF.items())}
+    examples = {
+        code: {"value": error_body(answer)}
+        for code, answer in sorted(ERROR_RESPONSE_BY_CODE.items())
+    }
     result["components"]["examples"] = examples
     return result
 
 
 class ServiceScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Describes authx.authentication.ServiceAuthentication."""
+    """Describes authx.rest.authentication.ServiceAuthentication."""
 
-    target_class = "authx.authentication.ServiceAuthentication"
+    target_class = "authx.rest.authentication.ServiceAuthentication"
     name = "service"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002
@@ -116,9 +121,9 @@ class ServiceScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Describes authx.authentication.TokenAuthentication; Knox's own extension is not inherited."""
+    """Describes authx.rest.authentication.TokenAuthentication; Knox's own extension is not inherited."""
 
-    target_class = "authx.authentication.TokenAuthentication"
+    target_class = "authx.rest.authentication.TokenAuthentication"
     name = "bearer"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002
@@ -132,7 +137,7 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 class IdempotencyKeyDescription(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     """Says how an idempotency key has to look, in the body as in the header."""
 
-    target_class = "authx.serializers.IdempotencyKeyField"
+    target_class = "authx.rest.serializers.IdempotencyKeyField"
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:  # noqa: ARG002
         return {"type": "string", "pattern": IDEMPOTENCY_KEY_PATTERN}
@@ -141,7 +146,7 @@ class IdempotencyKeyDescription(OpenApiSerializerFieldExtension):  # type: ignor
 class LabelDescription(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     """Says of a label that has to be there that something of it has to be seen."""
 
-    target_class = "authx.serializers.LabelField"
+    target_class = "authx.rest.serializers.LabelField"
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         described: dict[str, Any] = auto_schema._map_serializer_field(

@@ -2,11 +2,11 @@
 
 from django.urls import re_path
 
-from authx.views.account import LogoutAllView, LogoutView, MeView, PasswordView
-from authx.views.activity import ActivityView
-from authx.views.devices import DevicesView, DeviceView
-from authx.views.services import IntrospectView
-from authx.views.tokens import LoginView, RevokeView, TokenView
+from authx.rest.views.account import LogoutAllView, LogoutView, MeView, PasswordView
+from authx.rest.views.activity import ActivityView
+from authx.rest.views.devices import DevicesView, DeviceView
+from authx.rest.views.services import IntrospectView
+from authx.rest.views.tokens import LoginView, RevokeView, TokenView
 
 app_name = "authx"
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from django.urls import re_path
 
-from authx.views.metadata import MetadataView
+from authx.rest.views.metadata import MetadataView
 
 PATH: Final = "oauth-authorization-server"
 

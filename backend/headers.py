@@ -1,4 +1,4 @@
-"""Which addresses are pages for people, and what a browser is told of pages and of the API."""
+"""Which addresses are pages for users, and what a browser is told of pages and of the API."""
 
 from typing import Final
 

@@ -11,7 +11,7 @@ from celery import current_task
 from django.http import HttpRequest
 from pythonjsonlogger.json import JsonFormatter
 
-from authx.context import SOURCE_KEY, current_source
+from authx.context import CONTEXT_KEY, current_context
 
 # All that leaves the process. Other attributes may hold requests, whose printed form shows the
 # query string, or arguments of tasks.
@@ -30,9 +30,9 @@ class ContextFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         request = getattr(record, "request", None)
-        source = current_source()
+        source = current_context()
         if isinstance(request, HttpRequest):
-            source = request.META.get(SOURCE_KEY, source)
+            source = request.META.get(CONTEXT_KEY, source)
         for name, value in asdict(source).items():
             if not hasattr(record, name):
                 setattr(record, name, value)

@@ -22,7 +22,7 @@ REDIS_URL = env.str("REDIS_URL", "")
 
 DEBUG = env.bool("DEBUG", default=False)
 
-# A configured database means that other people's sessions hang on this key: no default then.
+# A configured database means that other users's sessions hang on this key: no default then.
 SECRET_KEY = env.str("SECRET_KEY", "")
 if DATABASE_URL and not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY has to be set where DATABASE_URL is.")
@@ -33,9 +33,9 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 
 # --- Servers
 
-# How long whoever serves people waits for one answer of PostgreSQL; backend.wsgi sets it, for a
+# How long whoever serves users waits for one answer of PostgreSQL; backend.wsgi sets it, for a
 # sweep or a migration may take its time: without it, for ever.
-DATABASE_PATIENCE = env.timedelta("DATABASE_PATIENCE", timedelta(0))
+DATABASE_TIMEOUT = env.timedelta("DATABASE_TIMEOUT", timedelta(0))
 DATABASES = {
     "default": env.dj_db_url(
         "DATABASE_URL",
@@ -54,7 +54,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
-    if DATABASE_PATIENCE:
+    if DATABASE_TIMEOUT:
         DATABASES["default"]["ENGINE"] = "backend.postgresql"
     # PgBouncer in transaction mode has no cursor that outlives a statement.
     DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
@@ -89,8 +89,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "authx.middleware.RequestContextMiddleware",
-    "authx.middleware.APIMiddleware",
+    "authx.rest.middleware.RequestContextMiddleware",
+    "authx.rest.middleware.APIMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -129,7 +129,7 @@ STATIC_URL = "static/"
 # The admin's files come from the packages themselves: nothing to collect before a start.
 WHITENOISE_USE_FINDERS = True
 
-AUTHENTICATION_BACKENDS = ["authx.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["authx.passwords.backends.ModelBackend"]
 # Argon2id as Django sets it, well above what OWASP asks for at least (100 MiB, 2 passes); a check
 # takes that memory while it lasts. Hashes of the others are upgraded when their owner signs in.
 PASSWORD_HASHERS = [
@@ -146,7 +146,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 15},
     },
-    {"NAME": "authx.password_validation.CommonPasswordValidator"},
+    {"NAME": "authx.passwords.validation.CommonPasswordValidator"},
 ]
 
 # --- Transport
@@ -174,13 +174,13 @@ CORS_EXPOSE_HEADERS = headers.CORS_ANSWER_HEADERS
 # --- The API
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["authx.authentication.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["authx.rest.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["authx.parsers.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["authx.rest.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "authx.handlers.exception_handler",
+    "EXCEPTION_HANDLER": "authx.rest.exceptions.exception_handler",
     "NUM_PROXIES": NUM_PROXIES,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -248,7 +248,7 @@ CELERY_BEAT_SCHEDULER = "backend.celery:Scheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = beat_schedule(
     sweep_interval=env.timedelta("SWEEP_INTERVAL", timedelta(minutes=5)),
-    notice_interval=env.timedelta("NOTICE_INTERVAL", timedelta(seconds=30)),
+    notification_interval=env.timedelta("NOTIFICATION_INTERVAL", timedelta(seconds=30)),
 )
 
 # --- Mail

@@ -4,10 +4,10 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-handler400 = "authx.last_resort.bad_request"
-handler403 = "authx.last_resort.permission_denied"
-handler404 = "authx.last_resort.page_not_found"
-handler500 = "authx.last_resort.server_error"
+handler400 = "authx.rest.error_views.bad_request"
+handler403 = "authx.rest.error_views.permission_denied"
+handler404 = "authx.rest.error_views.page_not_found"
+handler500 = "authx.rest.error_views.server_error"
 
 urlpatterns = [
     path("users/", include("authx.urls")),

@@ -17,7 +17,7 @@ BOUNDARY: Final = re.compile(r""";\s*boundary=("?)[\w'()+,./:=? -]{1,70}\1\s*(?=
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 # Somebody waits for the answer: a database that hangs is given up.
-os.environ.setdefault("DATABASE_PATIENCE", "5s")
+os.environ.setdefault("DATABASE_TIMEOUT", "5s")
 run_startup_checks()
 django_application = get_wsgi_application()
 

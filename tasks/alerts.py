@@ -1,11 +1,11 @@
-"""Sends the mails that tell people of what happened to their account."""
+"""Sends the mails that tell users of what happened to their account."""
 
 from datetime import timedelta
 
 from celery import shared_task
 from django.utils import timezone
 
-from authx.trail.notices import send_next_notice
+from authx.audit.notifications import send_next_notification
 
 # A backlog is worked off in turns: what is left, and what is new, goes to the next.
 TURN = timedelta(seconds=30)
@@ -13,9 +13,9 @@ TURN = timedelta(seconds=30)
 TIME_LIMIT = 110
 
 
-@shared_task(name="tasks.alerts.send_notices", ignore_result=True, time_limit=TIME_LIMIT)
-def send_notices() -> None:
-    """Send what is due (see authx.trail.notices)."""
+@shared_task(name="tasks.alerts.send_notifications", ignore_result=True, time_limit=TIME_LIMIT)
+def send_notifications() -> None:
+    """Send what is due (see authx.audit.notifications)."""
     began_at = timezone.now()
-    while timezone.now() < began_at + TURN and send_next_notice():
+    while timezone.now() < began_at + TURN and send_next_notification():
         pass

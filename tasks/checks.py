@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 
 from authx.checks.deployment import is_loopback
-from tasks.alerts import send_notices
+from tasks.alerts import send_notifications
 from tasks.cleanup import sweep
 
 PLAIN_SCHEMES: Final = frozenset({"redis", "amqp", "pyamqp"})
@@ -40,10 +40,10 @@ def _check_schedule() -> Iterator[CheckMessage]:
             hint=f"Let CELERY_BEAT_SCHEDULE start {sweep.name!r}.",
             id="tasks.E001",
         )
-    if send_notices.name not in scheduled:
+    if send_notifications.name not in scheduled:
         yield Error(
-            "Nobody sends mail: no person hears of a new device or of a stolen token.",
-            hint=f"Let CELERY_BEAT_SCHEDULE start {send_notices.name!r}.",
+            "Nobody sends mail: no user hears of a new device or of a stolen token.",
+            hint=f"Let CELERY_BEAT_SCHEDULE start {send_notifications.name!r}.",
             id="tasks.E004",
         )
     for name in scheduled - _known_tasks():

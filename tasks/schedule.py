@@ -5,7 +5,7 @@ from typing import Any
 
 
 def beat_schedule(
-    *, sweep_interval: timedelta, notice_interval: timedelta
+    *, sweep_interval: timedelta, notification_interval: timedelta
 ) -> dict[str, dict[str, Any]]:
     """Return the entries for CELERY_BEAT_SCHEDULE."""
     return {
@@ -16,9 +16,9 @@ def beat_schedule(
             # pile up behind a worker that was away.
             "options": {"expires": sweep_interval.total_seconds()},
         },
-        "send-notices": {
-            "task": "tasks.alerts.send_notices",
-            "schedule": notice_interval,
-            "options": {"expires": notice_interval.total_seconds()},
+        "send-notifications": {
+            "task": "tasks.alerts.send_notifications",
+            "schedule": notification_interval,
+            "options": {"expires": notification_interval.total_seconds()},
         },
     }

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 from tests.phone import PASSWORD, Phone
 
 if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
 
 WRONG = "not her password"
 ELSEWHERE = "203.0.113.9"
 
 
-def guess(username: str = "alice", password: str = WRONG, **options: Any) -> "Answer":
+def guess(username: str = "alice", password: str = WRONG, **options: Any) -> "ErrorResponse":
     """Try a password at the sign-in endpoint; `installation` names the device."""
     device = {"installation_id": options.pop("installation", "")}
     body = {"username": username, "password": password, "device": device}
@@ -23,10 +23,10 @@ def statuses(count: int, *arguments: Any, **options: Any) -> list[int]:
     return [guess(*arguments, **options).status_code for _ in range(count)]
 
 
-def sign_in_from(address: str, **options: Any) -> "Answer":
+def sign_in_from(address: str, **options: Any) -> "ErrorResponse":
     return guess(password=PASSWORD, REMOTE_ADDR=address, **options)
 
 
-def forge(address: str = ELSEWHERE) -> "Answer":
+def forge(address: str = ELSEWHERE) -> "ErrorResponse":
     """Present a bearer token that nobody minted."""
     return Phone(pair={"access_token": "axa_forged"}).send("GET", "me", REMOTE_ADDR=address)

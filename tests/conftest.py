@@ -55,7 +55,7 @@ def without_limits(settings: Any) -> None:
     many = ["1000000/minute"]
     settings.AUTHX = settings.AUTHX | {
         "SIGN_IN_RATES": many,
-        "SIGN_IN_RATES_PER_SOURCE": many,
+        "SIGN_IN_RATES_PER_IP": many,
         "REFRESH_RATES": many,
         "SESSION_RATES": many,
         "FORGED_TOKEN_RATES": many,
@@ -72,7 +72,7 @@ def no_grace_period(settings: Any) -> None:
 def _one_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the database tell the time that a test's clock shows."""
     monkeypatch.setattr(
-        shared_clock, "shared_now", lambda: Value(timezone.now(), output_field=DateTimeField())
+        shared_clock, "database_now", lambda: Value(timezone.now(), output_field=DateTimeField())
     )
     # The hottest statement is compiled once, with the database's own clock in it.
     monkeypatch.setattr(shared_clock, "read_at", lambda _: timezone.now())

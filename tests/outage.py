@@ -99,7 +99,7 @@ class Web:
         self.port = ports.free_port()
         self.environment = os.environ | {
             "DATABASE_URL": database.url,
-            "DATABASE_PATIENCE": f"{PATIENCE}s",
+            "DATABASE_TIMEOUT": f"{PATIENCE}s",
             "LOCAL_DIR": str(directory),
             "PORT": str(self.port),
             "WEB_CONCURRENCY": str(WORKERS),
@@ -128,7 +128,7 @@ class Web:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ErrorResponse:
     """What came back, and how long it took from when on."""
 
     asked_at: float
@@ -149,9 +149,9 @@ class App:
     web: Web
     name: str
     pair: dict[str, Any] = field(default_factory=dict, repr=False)
-    answers: list[Answer] = field(default_factory=list, repr=False)
+    answers: list[ErrorResponse] = field(default_factory=list, repr=False)
 
-    def ask(self, method: str, path: str, **fields: str) -> Answer:
+    def ask(self, method: str, path: str, **fields: str) -> ErrorResponse:
         connection = HTTPConnection("127.0.0.1", self.web.port, timeout=30)
         headers = {"Authorization": f"Bearer {self.pair.get('access_token')}"} | FORM
         asked_at = time.monotonic()
@@ -162,7 +162,9 @@ class App:
         finally:
             connection.close()
         took = time.monotonic() - asked_at
-        answer = Answer(asked_at, took, response.status, response.headers["Retry-After"], body)
+        answer = ErrorResponse(
+            asked_at, took, response.status, response.headers["Retry-After"], body
+        )
         self.answers.append(answer)
         return answer
 
@@ -184,7 +186,7 @@ class App:
         device = {"device.installation_id": self.name}
         self._keep(self.ask("POST", "/users/login", **credentials, **device))
 
-    def _keep(self, answer: Answer) -> None:
+    def _keep(self, answer: ErrorResponse) -> None:
         if answer.status == HTTPStatus.OK:
             self.pair = answer.body
 

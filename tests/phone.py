@@ -9,7 +9,7 @@ from django.test import Client
 from authx.models import DeviceSession
 
 if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
 
 PASSWORD = "correct horse battery staple"
 
@@ -36,7 +36,7 @@ class Phone:
         token: str = self.pair["refresh_token"]
         return token
 
-    def send(self, method: str, path: str, body: Any = None, **options: Any) -> "Answer":
+    def send(self, method: str, path: str, body: Any = None, **options: Any) -> "ErrorResponse":
         """Send JSON with the stored access token."""
         headers = {"authorization": f"Bearer {self.access_token}"} if self.pair else {}
         data = "" if body is None else json.dumps(body)
@@ -49,7 +49,7 @@ class Phone:
             **options,
         )
 
-    def try_sign_in(self, password: str = PASSWORD, **options: Any) -> "Answer":
+    def try_sign_in(self, password: str = PASSWORD, **options: Any) -> "ErrorResponse":
         body = {"username": self.username, "password": password, "device": self.device}
         return self.client.post("/users/login", body, content_type="application/json", **options)
 
@@ -60,7 +60,7 @@ class Phone:
 
     def try_refresh(
         self, refresh_token: str | None = None, *, key: str = "", **options: Any
-    ) -> "Answer":
+    ) -> "ErrorResponse":
         """Present a refresh token, the stored one unless told, and store nothing."""
         token = self.refresh_token if refresh_token is None else refresh_token
         body = {"grant_type": "refresh_token", "refresh_token": token}
@@ -73,7 +73,7 @@ class Phone:
         self.pair = _ok(self.try_refresh(key=key))
         return self
 
-    def call(self) -> "Answer":
+    def call(self) -> "ErrorResponse":
         """Use the access token."""
         return self.send("GET", "me")
 
@@ -93,13 +93,13 @@ def grace_period_over() -> None:
     DeviceSession.objects.update(recent=b"")
 
 
-def _ok(response: "Answer") -> dict[str, Any]:
+def _ok(response: "ErrorResponse") -> dict[str, Any]:
     assert response.status_code == 200, response.content
     pair: dict[str, Any] = json.loads(response.content)
     return pair
 
 
-def error_of(response: "Answer") -> tuple[int, str]:
+def error_of(response: "ErrorResponse") -> tuple[int, str]:
     """Return status and code of a refusal, after checking its shape."""
     body = json.loads(response.content)
     assert set(body) <= {"error", "error_description", "fields"}

@@ -14,7 +14,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core import mail
 
 from authx.codec import digest_of
-from authx.models.trail import SecurityEventQuerySet
+from authx.models.events import SecurityEventQuerySet
 from authx.tokens import TokenCodec
 from backend.logs import ContextFilter, JSONFormatter
 from tests.phone import PASSWORD

@@ -171,17 +171,17 @@ class Session:
             last.access_expires_at = min(now + ACCESS_TTL, self.ends_at)
         key_differs = key != self.generations[number + 1].key
         if place.differs(last.place, key_differs=key_differs):
-            self.tell(f"{ANOTHER_SOURCE} {self.newest}", now, is_mailed=True)
+            self.note(f"{ANOTHER_SOURCE} {self.newest}", now, sends_notification=True)
         elif key_differs:
-            self.tell(f"{ANOTHER_KEY} {self.newest}", now, is_mailed=False)
+            self.note(f"{ANOTHER_KEY} {self.newest}", now, sends_notification=False)
         self.assert_is_newest(pair, now)
 
-    def tell(self, what: str, now: datetime, *, is_mailed: bool) -> None:
+    def note(self, what: str, now: datetime, *, sends_notification: bool) -> None:
         """Record something once; mailed at most once a day."""
         recent = any(at > now - MAIL_INTERVAL for at in self.away_at)
         if what not in self.two_places:
-            self.two_places[what] = (now, is_mailed and not recent)
-            self.away_at.extend([now] * is_mailed)
+            self.two_places[what] = (now, sends_notification and not recent)
+            self.away_at.extend([now] * sends_notification)
 
     def assert_is_newest(self, pair: dict[str, Any], now: datetime) -> None:
         assert pair["generation"] == self.newest
@@ -197,8 +197,10 @@ class Session:
         """Say whether an access token of this session is good."""
         if self.is_dead(now):
             return False
-        numbered = enumerate(self.generations)
-        (number,) = [n for n, made in numbered if raw_access_token in made.raw_access_tokens]
+        server_error_response = enumerate(self.generations)
+        (number,) = [
+            n for n, made in server_error_response if raw_access_token in made.raw_access_tokens
+        ]
         made = self.generations[number]
         ends_at = made.access_expires_at
         if number < self.newest:

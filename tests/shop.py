@@ -56,7 +56,7 @@ class Shop:
             for block in BLOCK.finditer(section):
                 self.append(block["path"], block["code"])
 
-    def retire(self, *, year: int) -> None:
+    def announce_sunset(self, *, year: int) -> None:
         """Let the old scheme end at the beginning of this year."""
         end = f"datetime({year}, 1, 1, tzinfo=UTC)"
         dates = f'"DEPRECATED_AT": datetime(2019, 1, 1, tzinfo=UTC), "SUNSET_AT": {end}'

@@ -14,11 +14,11 @@ from django.db.models.base import ModelState
 
 from authx import clock
 from authx.codec import digest_of, token_codec
-from authx.context import Source
+from authx.context import RequestContext
 from authx.errors import InvalidAccessTokenError, InvalidRefreshTokenError, LateDuplicateError
 from authx.models import DeviceSession, SecurityEvent
 from authx.sessions import refresh, statements, two_places, use
-from authx.sessions.opening import open_session
+from authx.sessions.open import open_session
 from authx.sessions.state import access_expiry
 from authx.sessions.values import Device
 from authx.tokens import Token, TokenKind
@@ -26,8 +26,8 @@ from tests.conftest import NOON, Clock
 from tests.phone import Phone
 
 GRACE_PERIOD: Final = timedelta(seconds=10)
-HOME: Final = Source(ip="192.0.2.1", user_agent="app/1")
-ELSEWHERE: Final = Source(ip="203.0.113.9", user_agent="thief/1")
+HOME: Final = RequestContext(ip="192.0.2.1", user_agent="app/1")
+ELSEWHERE: Final = RequestContext(ip="203.0.113.9", user_agent="thief/1")
 WRONG_KEY: Final = "a-key-that-the-thief-made-up"
 
 
@@ -50,7 +50,9 @@ class Server(Protocol):
 
     pair: Pair
 
-    def refresh(self, refresh_token: str, key: str, source: Source) -> tuple[int, Pair | None]: ...
+    def refresh(
+        self, refresh_token: str, key: str, source: RequestContext
+    ) -> tuple[int, Pair | None]: ...
 
     def use(self, access_token: str) -> bool: ...
 
@@ -103,7 +105,9 @@ class InMemory:
         columns = {name: value for name, value in vars(session).items() if name != "_state"}
         return Row(columns, NOON), Pair(raw_access_token, raw_refresh_token)
 
-    def refresh(self, refresh_token: str, key: str, source: Source) -> tuple[int, Pair | None]:
+    def refresh(
+        self, refresh_token: str, key: str, source: RequestContext
+    ) -> tuple[int, Pair | None]:
         try:
             pair = refresh.refresh_session(
                 raw_token=refresh_token, idempotency_key=key, source=source
@@ -178,7 +182,7 @@ class InMemory:
             patch.object(statements, "note_use", self.note_use),
             patch.object(refresh, "revoke_session", self.revoke),
             patch.object(two_places, "_record_once", self.record_once),
-            patch.object(refresh, "tell_after_commit", _nothing),
+            patch.object(refresh, "log_event_after_commit", _nothing),
             patch.object(refresh, "send_after_commit", _nothing),
         ):
             yield
@@ -198,7 +202,9 @@ class OverHTTP:
         self.pair = Pair(opened.raw_access_token, opened.raw_refresh_token)
         self.state = self._read()
 
-    def refresh(self, refresh_token: str, key: str, source: Source) -> tuple[int, Pair | None]:
+    def refresh(
+        self, refresh_token: str, key: str, source: RequestContext
+    ) -> tuple[int, Pair | None]:
         response = Phone().try_refresh(refresh_token, key=key, **sent_from(source))
         self.state = self._read()
         if response.status_code != HTTPStatus.OK:
@@ -221,7 +227,7 @@ class OverHTTP:
         return State(row.generation, row.confirmed_at is not None, row.revoked_reason, events)
 
 
-def sent_from(source: Source, **changed: str) -> dict[str, Any]:
+def sent_from(source: RequestContext, **changed: str) -> dict[str, Any]:
     source = replace(source, **changed)
     return {"REMOTE_ADDR": source.ip, "headers": {"user-agent": source.user_agent}}
 
@@ -230,7 +236,7 @@ class Setting(NamedTuple):
     """What the app does about keys, and whence the thief comes."""
 
     has_keys: bool
-    thief_source: Source
+    thief_source: RequestContext
 
 
 @dataclass(frozen=True)

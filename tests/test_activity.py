@@ -1,4 +1,4 @@
-"""A person sees what happened to their account: newest first, page by page, and nobody else's."""
+"""A user sees what happened to their account: newest first, page by page, and nobody else's."""
 
 from base64 import b64encode
 from collections.abc import Callable

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from authx.codec import token_codec
-from authx.context import Source
+from authx.context import RequestContext
 from authx.models import DeviceSession
 from authx.sessions.generations import newest_of
 from authx.sessions.refresh import refresh_session
@@ -19,7 +19,7 @@ from authx.tokens import TokenKind
 from tests.phone import Phone, error_of
 
 if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
 
 LIST = "/admin/authx/devicesession/"
 DELETE_CONFIRMED = {"post": "yes"}
@@ -37,7 +37,7 @@ def page_of(phone: Phone, action: str = "change") -> str:
     return f"{LIST}{phone.session_id}/{action}/"
 
 
-def end(operator: Client, *phones: Phone) -> "Answer":
+def end(operator: Client, *phones: Phone) -> "ErrorResponse":
     chosen = {"action": "end_sessions", "_selected_action": [one.session_id for one in phones]}
     return operator.post(LIST, chosen, follow=True)
 
@@ -177,7 +177,7 @@ def test_deactivating_in_the_admin_ends_the_sessions_for_good(
 
 @pytest.mark.parametrize("show", [str, repr, "{:}".format, "%s".__mod__])
 def test_no_printed_object_holds_a_secret(phone: Phone, show: Any) -> None:
-    pair = refresh_session(raw_token=phone.refresh_token, source=Source())
+    pair = refresh_session(raw_token=phone.refresh_token, source=RequestContext())
     phone.pair |= {"access_token": pair.raw_access_token, "refresh_token": pair.raw_refresh_token}
     codec = token_codec()
     token = codec.parse(pair.raw_refresh_token, TokenKind.REFRESH)

@@ -19,7 +19,7 @@ from tests.conftest import NOON, Clock, Statements
 from tests.phone import Phone, error_of
 
 if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
 
 REFUSAL = b'{"error":"invalid_token","error_description":"The access token is not valid."}'
 REFUSAL_CHALLENGE = 'Bearer realm="api", error="invalid_token"'
@@ -32,7 +32,7 @@ fuzzed = hypothesis.settings(
 )
 
 
-def present(header: str) -> "Answer":
+def present(header: str) -> "ErrorResponse":
     return Phone().client.get("/users/me", HTTP_AUTHORIZATION=header)
 
 

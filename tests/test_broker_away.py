@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.core import mail
 
 from backend.celery import app
-from tasks.alerts import send_notices
+from tasks.alerts import send_notifications
 from tests.phone import Phone
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,5 +37,5 @@ def test_a_sign_in_with_news_does_not_wait_for_the_broker(alice: User, phone: Ph
     Phone(device={"installation_id": "another"}).sign_in()
     assert time.monotonic() - began < 1
     # What beat starts as soon as the broker is back.
-    send_notices()
+    send_notifications()
     assert [message.subject for message in mail.outbox] == ["Your account was used on a new device"]

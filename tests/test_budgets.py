@@ -13,8 +13,8 @@ from django.utils import timezone
 from redis import Connection
 from rest_framework.request import Request
 
-from authx.authentication import TokenAuthentication
 from authx.models import DeviceSession
+from authx.rest.authentication import TokenAuthentication
 from authx.sessions.sweep import sweep
 from tests.conftest import Clock, Statements
 from tests.phone import Phone
@@ -153,7 +153,7 @@ def test_a_login_costs_eight_statements_beside_the_password_check(
     ]
     assert len(password_check) == 3
     # It is a new device: the notice is one more.
-    notice = [sql for sql in cost.sql if "authx_notice" in sql]
+    notice = [sql for sql in cost.sql if "authx_notification" in sql]
     assert cost.with_transactions - len(password_check) - len(notice) <= 8
 
 
@@ -199,7 +199,7 @@ def test_a_new_device_costs_one_statement_more_than_a_known_one(
     with statements() as new:
         Phone(device={"installation_id": "another"}).sign_in()
     # It has no session to replace, and a mail to leave.
-    assert [sql for sql in new.sql if "authx_notice" in sql]
+    assert [sql for sql in new.sql if "authx_notification" in sql]
     assert len(new) == len(known) - 1 + 1
 
 

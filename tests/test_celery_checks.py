@@ -10,7 +10,7 @@ from tasks.checks import check_broker_link, check_celery
 from tests.test_checks import ids_in
 
 SWEEP = {"sweep": {"task": "tasks.cleanup.sweep", "schedule": 60}}
-MAIL = {"mail": {"task": "tasks.alerts.send_notices", "schedule": 60}}
+MAIL = {"mail": {"task": "tasks.alerts.send_notifications", "schedule": 60}}
 CASES = [
     ("tasks.E001", "CELERY_BEAT_SCHEDULE", MAIL),
     ("tasks.E001", "CELERY_BEAT_SCHEDULE", MAIL | {"a": {"task": "celery.backend_cleanup"}}),

@@ -15,11 +15,11 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from authx import clock
-from authx.clock import read_at, shared_now
+from authx.audit.notifications import send_next_notification
+from authx.clock import database_now, read_at
 from authx.models import DeviceSession, SweepLease
 from authx.sessions import sweep as sweep_module
 from authx.sessions.sweep import SweepReport, sweep
-from authx.trail.notices import send_next_notice
 from tests.attacker import guess, statuses
 from tests.phone import Phone, error_of
 
@@ -31,7 +31,7 @@ OFF = pytest.mark.parametrize("off", [HOUR, -HOUR], ids=["an hour ahead", "an ho
 
 @pytest.fixture(autouse=True)
 def _real_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "shared_now", shared_now)
+    monkeypatch.setattr(clock, "database_now", database_now)
     monkeypatch.setattr(clock, "read_at", read_at)
 
 
@@ -106,7 +106,7 @@ def test_a_sweep_killed_on_the_wrong_node_keeps_the_others_waiting_no_longer(
 ) -> None:
     with node(off):
         assert sweep_module._take_lease()
-    assert sweep() == SweepReport(stepped_aside=True)
+    assert sweep() == SweepReport(skipped=True)
     SweepLease.objects.update(leased_until=F("leased_until") - timedelta(seconds=60))
     assert sweep() == SweepReport()
 
@@ -120,10 +120,10 @@ def test_who_signs_in_at_the_wrong_node_stays_in(phone: Phone, off: timedelta) -
 
 def test_a_fast_node_sends_no_mail_that_another_is_sending(phone: Phone) -> None:
     Phone(device={"installation_id": "another"}).sign_in()
-    with mock.patch("authx.trail.notices._send"):
-        assert send_next_notice()
+    with mock.patch("authx.audit.notifications._send"):
+        assert send_next_notification()
     with node(HOUR):
-        assert not send_next_notice()
+        assert not send_next_notification()
 
 
 def test_a_wait_is_no_longer_than_its_window_whoever_counted(alice: User) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from authx.models import DeviceSession, Notice, SecurityEvent
+from authx.models import DeviceSession, Notification, SecurityEvent
 from tests.conftest import Clock
 from tests.phone import Phone, error_of
 from tests.test_two_places import AWAY, HOME, refresh
@@ -55,7 +55,7 @@ def test_a_late_duplicate_is_recorded_and_mailed_where_its_source_differs(
         late_duplicate(phone, **meta)
     event = SecurityEvent.objects.get(kind="two_places")
     assert event.reason.endswith("late duplicate of generation 0")
-    assert Notice.objects.filter(event=event).count() == mails
+    assert Notification.objects.filter(event=event).count() == mails
 
 
 def test_a_thief_who_calls_himself_what_the_app_does_is_told_of(clock: Clock, phone: Phone) -> None:
@@ -65,7 +65,7 @@ def test_a_thief_who_calls_himself_what_the_app_does_is_told_of(clock: Clock, ph
     clock.forward(seconds=5)
     refresh(stolen, KEY, **HOME)
     assert SecurityEvent.objects.filter(kind="two_places").exists()
-    assert Notice.objects.filter(event__kind="two_places").exists()
+    assert Notification.objects.filter(event__kind="two_places").exists()
 
 
 def test_a_pair_does_not_tell_a_thief_that_the_app_has_just_used_it(

@@ -8,7 +8,7 @@ import pytest
 from tests.phone import Phone
 
 if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
 
 LISTED = "https://app.example.com"
 OTHERS = [
@@ -23,7 +23,7 @@ OTHERS = [
 pytestmark = pytest.mark.django_db
 
 
-def shown(response: "Answer") -> dict[str, str]:
+def shown(response: "ErrorResponse") -> dict[str, str]:
     return {
         name.lower(): value
         for name, value in response.headers.items()
@@ -31,7 +31,7 @@ def shown(response: "Answer") -> dict[str, str]:
     }
 
 
-def preflight(path: str, origin: str) -> "Answer":
+def preflight(path: str, origin: str) -> "ErrorResponse":
     headers = {
         "origin": origin,
         "access-control-request-method": "PATCH",

@@ -79,14 +79,14 @@ PROJECT = {
             "rest_framework", "knox", "authx",
         ]
         MIDDLEWARE = [
-            "authx.middleware.RequestContextMiddleware", "authx.middleware.APIMiddleware",
+            "authx.rest.middleware.RequestContextMiddleware", "authx.rest.middleware.APIMiddleware",
         ]
         KNOX_TOKEN_MODEL = "authx.DeviceSession"
         MIGRATION_MODULES = {"knox": None}
-        AUTHENTICATION_BACKENDS = ["authx.backends.ModelBackend"]
+        AUTHENTICATION_BACKENDS = ["authx.passwords.backends.ModelBackend"]
         PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
         REST_FRAMEWORK = {
-            "DEFAULT_AUTHENTICATION_CLASSES": ["authx.authentication.TokenAuthentication"],
+            "DEFAULT_AUTHENTICATION_CLASSES": ["authx.rest.authentication.TokenAuthentication"],
             "NUM_PROXIES": 0,
         }
         ROOT_URLCONF = "site_urls"
@@ -123,7 +123,7 @@ PROJECT = {
         def token_of(pair):
             return {"authorization": f"Bearer {pair['access_token']}"}
 
-        def tell():
+        def log_event():
             client, body = Client(), {"content_type": "application/json"}
             member = get_user_model().objects.create_user("ann@example.com", "a long password")
             login = {"username": "ann@example.com", "password": "a long password"}
@@ -156,7 +156,7 @@ PROJECT = {
 
         migrate("north", "south")
         for Router.alias in ("north", "south"):
-            tell()
+            log_event()
     """,
 }
 

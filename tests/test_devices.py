@@ -1,4 +1,4 @@
-"""A person's own devices: seen, renamed and ended by that person and by nobody else."""
+"""A user's own devices: seen, renamed and ended by that user and by nobody else."""
 
 import uuid
 from http import HTTPStatus
@@ -154,7 +154,7 @@ def test_ending_a_device_ends_that_one(phone: Phone, tablet: Phone) -> None:
     assert error_of(tablet.call()) == (401, "invalid_token")
     assert error_of(tablet.try_refresh()) == (400, "invalid_grant")
     assert phone.refresh().is_signed_in
-    assert DeviceSession.objects.get(pk=tablet.session_id).revoked_reason == "ended_by_person"
+    assert DeviceSession.objects.get(pk=tablet.session_id).revoked_reason == "ended_by_user"
 
 
 def test_ending_the_present_device_signs_out(phone: Phone) -> None:

@@ -76,7 +76,7 @@ def test_who_stays_signed_in_was_not_signed_out(
 
 
 def test_who_was_signed_out_by_somebody_faster_is_heard_of_once(phone: Phone, heard: Heard) -> None:
-    with mock.patch("authx.views.account.revoke_session", return_value=False):
+    with mock.patch("authx.rest.views.account.revoke_session", return_value=False):
         assert phone.send("POST", "logout").status_code == HTTPStatus.NO_CONTENT
     assert counts(heard) == [0, 0, 0]
 
@@ -84,8 +84,8 @@ def test_who_was_signed_out_by_somebody_faster_is_heard_of_once(phone: Phone, he
 @pytest.mark.parametrize(
     ("backend", "name", "password"),
     [
-        ("authx.backends.ModelBackend", "alice", "wrong password"),
-        ("authx.backends.ModelBackend", "nobody", PASSWORD),
+        ("authx.passwords.backends.ModelBackend", "alice", "wrong password"),
+        ("authx.passwords.backends.ModelBackend", "nobody", PASSWORD),
         # Its check succeeds, and the refusal is ours.
         ("django.contrib.auth.backends.AllowAllUsersModelBackend", "inactive", PASSWORD),
     ],

@@ -51,7 +51,7 @@ def test_a_right_password_that_is_off_is_not_called_wrong(alice: User) -> None:
     guess()
     PasswordFailures.objects.update(count=100)
     guess(password=PASSWORD)
-    assert told()[-1] == ("sign_in_failed", "password_off", alice.pk)
+    assert told()[-1] == ("sign_in_failed", "password_locked", alice.pk)
 
 
 def test_credentials_without_a_name_are_no_sign_in(alice: User) -> None:

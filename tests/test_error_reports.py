@@ -21,15 +21,15 @@ from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 from rest_framework.request import Request
 
-from authx.authentication import ServiceAuthentication, TokenAuthentication
-from authx.context import Source
+from authx.context import RequestContext
 from authx.models import DeviceSession, Service
+from authx.passwords.check import check_password
+from authx.passwords.sign_in import change_password, sign_in
+from authx.rest.authentication import ServiceAuthentication, TokenAuthentication
 from authx.service_credentials import authenticate_service
-from authx.sessions.credentials import change_password, sign_in
-from authx.sessions.opening import open_session
-from authx.sessions.passwords import is_password_right
+from authx.sessions.open import open_session
 from authx.sessions.refresh import refresh_session
-from authx.sessions.revocation import revoke_by_token
+from authx.sessions.revoke import revoke_by_token
 from authx.sessions.use import introspect_access_token, use_access_token
 from authx.sessions.values import Device
 from tests.phone import CLIENT, PASSWORD, Phone
@@ -48,7 +48,7 @@ REQUESTS = [
     ("password", JSON),
 ]
 CALLS = [
-    *("authenticate", "sign_in", "change_password", "is_password_right"),
+    *("authenticate", "sign_in", "change_password", "check_password"),
     *(
         "open_session",
         "refresh_session",
@@ -194,16 +194,18 @@ def calls(phone: Phone, alice: User, service: Service) -> dict[str, Callable[[],
     """Return what a project's own code may call with a secret, or for one."""
     credentials: dict[str, Any] = {"username": "alice", "password": PASSWORD}
     passwords: dict[str, Any] = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
-    opening: dict[str, Any] = {"device": Device(), "source": Source()}
+    opening: dict[str, Any] = {"device": Device(), "source": RequestContext()}
     session, secret = DeviceSession.objects.get(), service.raw_secret
     bearer, client = f"Bearer {phone.access_token}", basic(service.pk, secret)
     named: dict[str, Any] = {"client_id": str(service.pk), "raw_secret": secret}
-    rotate = partial(refresh_session, source=Source())
+    rotate = partial(refresh_session, source=RequestContext())
     return {
         "authenticate": partial(authenticate, None, **credentials),
         "sign_in": partial(sign_in, request=HttpRequest(), **credentials, **opening),
-        "change_password": partial(change_password, session=session, source=Source(), **passwords),
-        "is_password_right": partial(is_password_right, alice, PASSWORD),
+        "change_password": partial(
+            change_password, session=session, source=RequestContext(), **passwords
+        ),
+        "check_password": partial(check_password, alice, PASSWORD),
         "open_session": partial(open_session, user=alice, **opening),
         "refresh_session": partial(rotate, raw_token=phone.refresh_token),
         "revoke_by_token": partial(revoke_by_token, raw_token=phone.refresh_token),

@@ -10,15 +10,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import InterfaceError, OperationalError, connection
 
-from authx import handlers
 from authx.errors import ConflictError
 from authx.models import DeviceSession
+from authx.rest import exceptions
+from authx.rest.views.account import MeView
 from authx.sessions import refresh
-from authx.views.account import MeView
 from tests.phone import PASSWORD, Phone, error_of
 
 if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
 
 FORM = "application/x-www-form-urlencoded"
 ALICE = {"username": "alice", "password": PASSWORD}
@@ -28,7 +28,7 @@ BEARER_PATHS = ["logout-all", "password"]
 SECRET = "the address of the database"
 
 
-def post(path: str, body: bytes, content_type: str = "application/json") -> "Answer":
+def post(path: str, body: bytes, content_type: str = "application/json") -> "ErrorResponse":
     return Phone().client.generic("POST", f"/users/{path}", body, content_type)
 
 
@@ -261,9 +261,16 @@ def test_a_request_that_keeps_losing_asks_to_come_back(phone: Phone) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [*handlers.ANSWERS.values(), handlers.SERVER_ERROR, handlers.FORBIDDEN, handlers.TOO_LARGE],
+    [
+        *exceptions.ERROR_RESPONSES.values(),
+        exceptions.SERVER_ERROR,
+        exceptions.FORBIDDEN,
+        exceptions.TOO_LARGE,
+    ],
 )
-def test_codes_and_sentences_keep_to_the_characters_of_the_rfc(answer: handlers.Answer) -> None:
+def test_codes_and_sentences_keep_to_the_characters_of_the_rfc(
+    answer: exceptions.ErrorResponse,
+) -> None:
     # RFC 6749 section 5.2: printable ASCII without the quote and the backslash.
     text = answer.code + answer.description
     assert text.isascii()

@@ -7,9 +7,9 @@ import pytest
 from django.db import connection
 
 from authx.errors import ConflictError
-from authx.models import Notice, SecurityEvent
+from authx.models import Notification, SecurityEvent
 from authx.sessions import statements
-from authx.throttling import tokens as limits
+from authx.throttling import classes as limits
 from tests.conftest import Clock
 from tests.crew import Crew
 from tests.phone import Phone
@@ -30,7 +30,7 @@ def test_a_refresh_that_lost_its_update_is_counted_once(clock: Clock, phone: Pho
         rotate(*args)
 
     with (
-        mock.patch.object(limits, "take", lambda *each: taken.extend(each)),
+        mock.patch.object(limits, "consume", lambda *each: taken.extend(each)),
         mock.patch.object(statements, "rotate", lose_three),
     ):
         phone.try_refresh()
@@ -70,7 +70,7 @@ def test_two_places_is_one_event_and_one_mail_a_generation(
         answers = crew.together([(_retry, (token,))] * 8)
     assert set(answers) == {200}
     assert SecurityEvent.objects.filter(kind="two_places").count() == 1
-    assert Notice.objects.filter(event__kind="two_places").count() == 1
+    assert Notification.objects.filter(event__kind="two_places").count() == 1
 
 
 @pytest.mark.django_db
@@ -81,7 +81,7 @@ def test_a_thief_cannot_bury_the_owner_in_mails(clock: Clock, phone: Phone) -> N
         old = phone.refresh_token
         phone.pair = refresh(old, **HOME).json()
         assert refresh(old, **AWAY).status_code == 200
-    assert Notice.objects.filter(event__kind="two_places").count() <= 5
+    assert Notification.objects.filter(event__kind="two_places").count() <= 5
 
 
 def _use(pair: dict[str, Any]) -> list[int]:

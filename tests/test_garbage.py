@@ -17,7 +17,7 @@ from tests.phone import PASSWORD, Phone, error_of
 from tests.test_introspect import a_service, basic
 
 if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
 
 MARK = "what-was-sent"
 NEW_PASSWORD = "another horse entirely, honest"
@@ -95,7 +95,7 @@ def everything() -> list[Any]:
     return [list(model._base_manager.order_by("pk").values()) for model in apps.get_models()]
 
 
-def send(phone: Caller, endpoint: str, body: bytes | str, **options: Any) -> "Answer":
+def send(phone: Caller, endpoint: str, body: bytes | str, **options: Any) -> "ErrorResponse":
     method, path = endpoint.split()
     return phone.client.generic(
         method,
@@ -117,7 +117,7 @@ def with_field(endpoint: str, field: str, value: str) -> str:
     return json.dumps(body).replace('"@value@"', value)
 
 
-def assert_refused(answer: "Answer") -> None:
+def assert_refused(answer: "ErrorResponse") -> None:
     assert 400 <= error_of(answer)[0] < 500
     assert answer.headers["Cache-Control"] == "no-store"
     assert MARK.encode() not in answer.content

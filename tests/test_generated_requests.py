@@ -19,8 +19,8 @@ from django.db import close_old_connections
 from schemathesis import BaseSchema, Case
 from schemathesis.config import SchemathesisConfig
 
-from authx.context import Source
-from authx.sessions.opening import open_session
+from authx.context import RequestContext
+from authx.sessions.open import open_session
 from authx.sessions.values import Device, TokenPair
 from tests.phone import PASSWORD
 from tests.test_introspect import a_service, basic
@@ -87,10 +87,10 @@ def _one_transaction(db: None) -> Iterator[None]:
 
 
 def fresh_pair(user: User) -> TokenPair:
-    """Return a live pair, whatever the request before did to the person's sessions."""
+    """Return a live pair, whatever the request before did to the user's sessions."""
     user.set_password(PASSWORD)
     user.save()
-    return open_session(user=user, device=Device(), source=Source())
+    return open_session(user=user, device=Device(), source=RequestContext())
 
 
 def bearer(pair: TokenPair) -> dict[str, str]:
@@ -119,7 +119,7 @@ def make_genuine(case: Case[Any], pair: TokenPair) -> None:
 
 
 def credentials_for(case: Case[Any], pair: TokenPair) -> dict[str, str]:
-    """Return what an operation wants to see: a service's credential, or a person's token."""
+    """Return what an operation wants to see: a service's credential, or a user's token."""
     if case.path != "/users/introspect":
         return bearer(pair)
     service = a_service()

@@ -15,7 +15,7 @@ from tests.test_checks import ids_in
 OWN = [
     ("authx.E020", {"SIGN_IN_RATES": []}),
     ("authx.E020", {"SIGN_IN_RATES": "5/minute"}),
-    ("authx.E020", {"SIGN_IN_RATES_PER_SOURCE": ["often"]}),
+    ("authx.E020", {"SIGN_IN_RATES_PER_IP": ["often"]}),
     ("authx.E020", {"REFRESH_RATES": ["0/minute"]}),
     ("authx.E020", {"SESSION_RATES": None}),
     ("authx.E020", {"SERVICE_RATES": ["6000"]}),

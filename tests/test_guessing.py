@@ -12,8 +12,8 @@ from django.test import Client
 from redis import Redis
 
 from authx.models import EventKind, SecurityEvent
-from authx.throttling.passwords import account_lane
-from authx.throttling.rates import Limit
+from authx.passwords.limits import account_bucket
+from authx.throttling.limits import Limit
 from tests.attacker import ELSEWHERE, WRONG, guess, sign_in_from, statuses
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone, error_of
@@ -135,7 +135,7 @@ def test_a_source_that_is_refused_uses_up_nobodys_account(clock: Clock, alice: U
 def test_a_source_is_an_address_or_a_network_of_ipv6(
     clock: Clock, settings: Any, one: str, other: str, *, same: bool
 ) -> None:
-    settings.AUTHX = settings.AUTHX | {"SIGN_IN_RATES_PER_SOURCE": ["1/minute"]}
+    settings.AUTHX = settings.AUTHX | {"SIGN_IN_RATES_PER_IP": ["1/minute"]}
     assert guess("somebody", REMOTE_ADDR=one).status_code == HTTPStatus.BAD_REQUEST
     expected = HTTPStatus.TOO_MANY_REQUESTS if same else HTTPStatus.BAD_REQUEST
     assert guess("another", REMOTE_ADDR=other).status_code == expected
@@ -227,7 +227,7 @@ def test_a_crossed_limit_is_recorded_once_in_its_window(
 
 def test_a_limit_holds_although_it_cannot_be_recorded(clock: Clock, alice: User) -> None:
     assert statuses(5) == [400] * 5
-    with mock.patch("authx.throttling.rates.record", side_effect=OperationalError):
+    with mock.patch("authx.throttling.limits.record_event", side_effect=OperationalError):
         assert statuses(1) == [429]
 
 
@@ -248,7 +248,7 @@ def test_redis_holds_no_name_no_device_and_no_address(
 def test_a_key_tells_names_apart_and_depends_on_the_secret_key(settings: Any) -> None:
     def keys() -> set[str]:
         names = ["alice", "bob", "\ud800", "x" * 10_000]
-        return {account_lane(name).key for name in names}
+        return {account_bucket(name).key for name in names}
 
     before = keys()
     settings.SECRET_KEY = "another key altogether"
@@ -256,7 +256,7 @@ def test_a_key_tells_names_apart_and_depends_on_the_secret_key(settings: Any) ->
 
 
 def test_names_are_compared_in_compatibility_form_whatever_their_case() -> None:
-    assert account_lane("\u2122").key == account_lane("tm").key
+    assert account_bucket("\u2122").key == account_bucket("tm").key
 
 
 def test_the_shortest_window_is_asked_first_in_whatever_order_they_are_set() -> None:

@@ -15,8 +15,8 @@ from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 from django.test import Client
 
-from authx.backends import ModelBackend
 from authx.models import DeviceSession
+from authx.passwords.backends import ModelBackend
 from tests.phone import PASSWORD, Phone, error_of
 
 pytestmark = pytest.mark.django_db
@@ -56,7 +56,7 @@ def test_a_password_that_a_backend_brings_in_at_sign_in_ends_other_sessions(
         user.save(update_fields=["password"])
         return user
 
-    with mock.patch("authx.backends.ModelBackend.authenticate", bring_in):
+    with mock.patch("authx.passwords.backends.ModelBackend.authenticate", bring_in):
         assert Phone(device={}).sign_in(NEW_PASSWORD).is_signed_in
     assert not phone.is_signed_in
 
@@ -164,7 +164,7 @@ def test_a_password_change_beside_an_upgrade_is_not_refused(outdated: User, phon
         checked.append(user)
 
     body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
-    with mock.patch("authx.sessions.credentials.validate_password", upgrade_once):
+    with mock.patch("authx.passwords.sign_in.validate_password", upgrade_once):
         response = phone.send("POST", "password", body)
     assert response.status_code == HTTPStatus.OK
     assert len(checked) == 2
@@ -176,7 +176,7 @@ def test_a_person_deleted_during_a_password_change_is_refused(phone: Phone) -> N
         User.objects.all().delete()
 
     body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
-    with mock.patch("authx.sessions.credentials.validate_password", delete_meanwhile):
+    with mock.patch("authx.passwords.sign_in.validate_password", delete_meanwhile):
         response = phone.send("POST", "password", body)
     assert response.status_code == HTTPStatus.BAD_REQUEST
     assert error_of(phone.call())[1] == "invalid_token"

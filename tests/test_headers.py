@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from rest_framework.exceptions import Throttled
 
-from authx.views.account import MeView
+from authx.rest.views.account import MeView
 from tests.phone import PASSWORD, Phone
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +42,7 @@ def client(settings: Any) -> Client:
     return Client(raise_request_exception=False)
 
 
-def headers_of(response: Any) -> dict[str, str | None]:
+def error_headers(response: Any) -> dict[str, str | None]:
     return {name: response.headers.get(name) for name in API}
 
 
@@ -61,21 +61,21 @@ def test_a_refusal_carries_them_all(client: Client, status: int, method: str, pa
     media_type = "text/plain" if status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE else "application/json"
     response = client.generic(method, path, "{", content_type=media_type, secure=True)
     assert response.status_code == status
-    assert headers_of(response) == API
+    assert error_headers(response) == API
     assert response.headers["Content-Type"] == "application/json"
 
 
 def test_a_bad_host_gets_them_too(client: Client) -> None:
     response = client.get("/users/me", headers={"host": "evil.example"}, secure=True)
     assert response.status_code == HTTPStatus.BAD_REQUEST
-    assert headers_of(response) == API
+    assert error_headers(response) == API
 
 
 def test_a_success_carries_them_all(client: Client, alice: User) -> None:
     body = {"username": "alice", "password": PASSWORD}
     pair = client.post("/users/login", body, content_type="application/json", secure=True)
     phone = Phone(client=client, pair=pair.json())
-    assert headers_of(pair) == headers_of(phone.send("GET", "me", secure=True)) == API
+    assert error_headers(pair) == error_headers(phone.send("GET", "me", secure=True)) == API
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_failure_and_a_limit_carry_them_all(
     with mock.patch.object(MeView, "get", side_effect=error):
         response = phone.send("GET", "me", secure=True)
     assert response.status_code == status
-    assert headers_of(response) == API
+    assert error_headers(response) == API
 
 
 @pytest.mark.parametrize("path", ["/admin/login/", "/api/docs"])

@@ -18,7 +18,7 @@ from tests.phone import CLIENT, Phone, error_of
 from tests.test_errors import refuse
 
 if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
 
 FORM = "application/x-www-form-urlencoded"
 INACTIVE = {"active": False}
@@ -39,7 +39,7 @@ def service(db: None) -> Service:
     return a_service()
 
 
-def ask(token: str, authorization: str, **extra: str) -> "Answer":
+def ask(token: str, authorization: str, **extra: str) -> "ErrorResponse":
     headers = {"authorization": authorization}
     body = urlencode({"token": token} | extra)
     return CLIENT.post("/users/introspect", body, content_type=FORM, headers=headers)

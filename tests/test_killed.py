@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from authx.models import DeviceSession
-from authx.views import tokens as views
+from authx.rest.views import tokens as views
 from tests.crew import die, exit_code_of
 from tests.phone import Phone
 

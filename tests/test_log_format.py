@@ -14,15 +14,15 @@ import pytest
 from celery import current_app
 from django.conf import settings as django_settings
 
-from authx.context import Source, within
-from authx.trail.telling import tell
-from authx.trail.vocabulary import ACCESS_DENIED
+from authx.audit.logs import log_event
+from authx.audit.vocabulary import ACCESS_DENIED
+from authx.context import RequestContext, within
 from backend.celery import configure_logging
 from backend.logs import ContextFilter, JSONFormatter, LineFormatter
 from tests.phone import PASSWORD, Phone
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = Source("192.0.2.7", "App/1", "number-1", "GET", "/users/me")
+SOURCE = RequestContext("192.0.2.7", "App/1", "number-1", "GET", "/users/me")
 EVIL = 'a\r\nCRITICAL authx admin ok\x00\x1b[31m\u2028\u202edne\x85{"level":"X"}'
 
 Formatted = Callable[..., str]
@@ -70,7 +70,7 @@ def test_a_record_is_json_with_its_time_in_utc(as_json: Formatted, clock: Any) -
 
 
 def test_a_line_ends_with_the_number_of_its_request_if_there_is_one(as_line: Formatted) -> None:
-    with within(Source(request_id="number-1")):
+    with within(RequestContext(request_id="number-1")):
         assert as_line("hello") == "INFO a.logger hello [number-1]"
     assert as_line("hello") == "INFO a.logger hello"
 
@@ -152,7 +152,7 @@ def test_django_logs_neither_query_strings_nor_bodies(
     for address in (f"/users/login?p={PASSWORD}", f"/nowhere?p={PASSWORD}", f"/admin/?{PASSWORD}"):
         client.post(address, body, content_type="application/json")
         client.get(address, headers={"host": "evil.example"})
-    with mock.patch("authx.views.tokens.sign_in", side_effect=RuntimeError("broken")):
+    with mock.patch("authx.rest.views.tokens.sign_in", side_effect=RuntimeError("broken")):
         assert client.post("/users/login", body, content_type="application/json").status_code == 500
     text = "\n".join(JSONFormatter().format(record) for record in caplog.records)
     assert "evil.example" in text
@@ -163,7 +163,7 @@ def test_django_logs_neither_query_strings_nor_bodies(
 def test_a_denial_outside_of_a_request_has_an_empty_source(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    tell(ACCESS_DENIED, user_id=7)
+    log_event(ACCESS_DENIED, user_id=7)
     record = json.loads(JSONFormatter().format(caplog.records[0]))
     assert (record["user_id"], record["session_id"], record["ip"]) == ("7", None, None)
 

@@ -15,19 +15,19 @@ from django.contrib.auth.signals import user_logged_in
 from django.test import Client
 
 from authx.models import DeviceSession, RevocationReason
-from authx.sessions import credentials
+from authx.passwords import sign_in
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone, error_of
 
 if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
 
 FORM = "application/x-www-form-urlencoded"
 ALICE = {"username": "alice", "password": PASSWORD}
 REFUSAL = b'{"error":"invalid_grant","error_description":"The user name or the password is wrong."}'
 
 
-def log_in(body: Any, path: str = "/users/login", **options: Any) -> "Answer":
+def log_in(body: Any, path: str = "/users/login", **options: Any) -> "ErrorResponse":
     return Phone().client.post(path, body, **{"content_type": "application/json"} | options)
 
 
@@ -146,7 +146,7 @@ def test_password_is_verified_exactly_as_sent(alice: User) -> None:
 def test_oversize_and_malformed_input_is_named_and_never_hashed(
     alice: User, change: dict[str, Any], fields: set[str]
 ) -> None:
-    with mock.patch.object(credentials, "authenticate") as authenticate:
+    with mock.patch.object(sign_in, "authenticate") as authenticate:
         response = log_in(ALICE | change)
     assert error_of(response) == (400, "invalid_request")
     assert set(response.json()["fields"]) == fields

@@ -20,11 +20,13 @@ from django.db.models import FloatField
 from django.db.models.functions import Cast
 from django.utils import timezone
 
+from authx import devices
 from authx.errors import CredentialsChangedError
 from authx.models import DeviceSession, PasswordFailures, SweepLease
-from authx.sessions import credentials, opening, refresh, statements, sweep
+from authx.passwords import sign_in
+from authx.sessions import open as opening
+from authx.sessions import refresh, statements, sweep
 from authx.sessions.compiled import CompiledSelect, Parameter
-from authx.trail import acquaintance
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone, error_of
 
@@ -95,7 +97,7 @@ def test_a_reuse_that_somebody_else_ended_first_is_not_told_twice(
 def test_a_sign_in_whose_password_changed_after_its_check_checks_again(alice: User) -> None:
     opened = [CredentialsChangedError, mock.DEFAULT]
     with mock.patch.object(
-        credentials, "open_session", wraps=opening.open_session, side_effect=opened
+        sign_in, "open_session", wraps=opening.open_session, side_effect=opened
     ) as door:
         phone = Phone().sign_in()
     assert door.call_count == 2
@@ -106,7 +108,7 @@ def test_an_upgrade_for_somebody_just_deleted_moves_nothing(alice: User, phone: 
     before = DeviceSession.objects.get().auth_hash
     outdated = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
     User.objects.update(password=outdated)
-    with mock.patch("authx.sessions.hash_upgrades.lock_user", return_value=None):
+    with mock.patch("authx.passwords.hash_upgrades.lock_user", return_value=None):
         assert authenticate(username="alice", password=PASSWORD) == alice
     assert DeviceSession.objects.get().auth_hash == before
 
@@ -181,7 +183,7 @@ def test_a_compiled_statement_keeps_constants_and_converters(phone: Phone) -> No
 
 def test_a_sign_in_beside_a_sign_out_of_what_it_replaces_decides_anew(phone: Phone) -> None:
     # The sign-out comes on the same connection, so that it is undone with what it interrupts.
-    look, looks = acquaintance.look_at, list[int]()
+    look, looks = devices.assess_sign_in, list[int]()
 
     def look_and_be_late(*named: Any, **more: Any) -> Any:
         seen = look(*named, **more)
@@ -190,6 +192,6 @@ def test_a_sign_in_beside_a_sign_out_of_what_it_replaces_decides_anew(phone: Pho
         looks.append(1)
         return seen
 
-    with mock.patch.object(opening, "look_at", look_and_be_late):
+    with mock.patch.object(opening, "assess_sign_in", look_and_be_late):
         assert Phone(device=phone.device).sign_in().is_signed_in
     assert len(looks) == 2

@@ -120,7 +120,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def populated(scheme: Scheme, directory: Path) -> tuple[Shop, list[str]]:
-    """Return a project of the old scheme with people in it, and the tokens that they hold."""
+    """Return a project of the old scheme with users in it, and the tokens that they hold."""
     shop = Shop(directory)
     shop.append("shop/settings.py", scheme.settings)
     shop.manage("migrate")
@@ -134,7 +134,7 @@ def move_over(shop: Shop, scheme: Scheme) -> None:
     shop.append("shop/settings.py", "INSTALLED_APPS = list(dict.fromkeys(INSTALLED_APPS))")
     shop.append("shop/name.py", NAME_VIEW)
     shop.append("shop/urls.py", OLD_ADDRESSES)
-    shop.retire(year=2100)
+    shop.announce_sunset(year=2100)
     if scheme.migration:
         shop.manage("makemigrations", "accounts", "--name", "old_tokens")
         shop.follow(scheme.migration)
@@ -165,7 +165,7 @@ def test_an_old_token_works_until_the_date_and_is_worth_a_pair(
         assert http.get("/name", headers=bearer(pair["access_token"])).json() == "alice"
         devices = http.get("/users/devices", headers=bearer(pair["access_token"])).json()
         assert [device["installation_id"] for device in devices] == ["phone"]
-    shop.retire(year=2020)
+    shop.announce_sunset(year=2020)
     with shop.serving() as http:
         assert_is_over(http, old)
         again = http.post(scheme.habit, json=PHONE | {"refresh": tokens[-1]}, headers=last)

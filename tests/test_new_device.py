@@ -1,4 +1,4 @@
-"""A person is told of a device that their account was not used on before, and of no other."""
+"""A user is told of a device that their account was not used on before, and of no other."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from authx.devices import is_known_device
 from authx.models import DeviceSession, SecurityEvent
 from authx.sessions.sweep import sweep
-from authx.trail.acquaintance import knows_installation
 from tests.conftest import Clock
 from tests.crew import Crew
 from tests.phone import Phone
@@ -101,7 +101,7 @@ def test_an_installation_is_known_to_whoever_signed_in_on_it(
     clock: Clock, phone: Phone, alice: User, bob: User
 ) -> None:
     def known(user: User, installation_id: str) -> bool:
-        return knows_installation(user_id=user.pk, installation_id=installation_id)
+        return is_known_device(user_id=user.pk, installation_id=installation_id)
 
     assert known(alice, "phone")
     assert not known(bob, "phone")
@@ -114,7 +114,7 @@ def test_an_installation_is_known_to_whoever_signed_in_on_it(
 
 def test_a_failed_sign_in_makes_no_acquaintance(phone: Phone, alice: User) -> None:
     Phone(device={"installation_id": "another"}).try_sign_in("wrong password")
-    assert not knows_installation(user_id=alice.pk, installation_id="another")
+    assert not is_known_device(user_id=alice.pk, installation_id="another")
     sign_in(installation_id="another")
     assert news() == 1
 

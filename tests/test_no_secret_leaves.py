@@ -7,10 +7,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.mail import EmailMessage
 
+from authx.audit.events import record_event
 from authx.codec import digest_of
 from authx.models import EventKind
 from authx.tokens import RawToken
-from authx.trail.recording import record
 from backend.celery import app
 from tests.phone import PASSWORD, Phone
 from tests.secrets_watch import Watch
@@ -31,7 +31,7 @@ def log_as_an_error(secret: str) -> None:
 
 
 def record_as_a_reason(secret: str) -> None:
-    record(kind=EventKind.RATE_LIMITED, reason=secret[:64])
+    record_event(kind=EventKind.RATE_LIMITED, reason=secret[:64])
 
 
 def mail(secret: str) -> None:

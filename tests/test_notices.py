@@ -1,4 +1,4 @@
-"""People are told by mail: of a new device, of a theft, of a new password; once each."""
+"""Users are told by mail: of a new device, of a theft, of a new password; once each."""
 
 import re
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from authx.models import Notice
-from authx.trail.notices import send_next_notice
-from tasks.alerts import send_notices
+from authx.audit.notifications import send_next_notification
+from authx.models import Notification
+from tasks.alerts import send_notifications
 from tests.conftest import Clock
 from tests.crew import Crew, die, exit_code_of
 from tests.phone import PASSWORD, Phone, grace_period_over
@@ -60,7 +60,7 @@ def change_password(phone: Phone) -> None:
 
 def sent() -> list[Any]:
     """Work off what is due, and return all mails of this test."""
-    send_notices()
+    send_notifications()
     return mail.outbox
 
 
@@ -86,7 +86,7 @@ def test_each_occasion_is_one_mail_that_says_what_where_when_and_what_to_do(
         assert re.search(r"192\.0\.2\.7|127\.0\.0\.1", text)
         assert "list of devices" in text
     assert sent() == [message]
-    assert not Notice.objects.exists()
+    assert not Notification.objects.exists()
 
 
 def test_nothing_else_is_mailed(phone: Phone) -> None:
@@ -99,14 +99,14 @@ def test_a_person_without_an_address_is_no_error_and_no_mail(phone: Phone) -> No
     User.objects.update(email="")
     use_new_device(phone)
     assert sent() == []
-    assert not Notice.objects.exists()
+    assert not Notification.objects.exists()
 
 
 def test_a_person_who_is_gone_gets_no_mail(phone: Phone, alice: User) -> None:
     use_new_device(phone)
     alice.delete()
     assert sent() == []
-    assert not Notice.objects.exists()
+    assert not Notification.objects.exists()
 
 
 def test_markup_is_escaped_in_html_and_left_alone_in_text(phone: Phone) -> None:
@@ -136,8 +136,8 @@ def test_an_address_that_no_header_carries_is_dropped_and_logged(phone: Phone, c
     User.objects.update(email="alice@example.com\nBcc: everybody@example.com")
     use_new_device(phone)
     assert sent() == []
-    assert not Notice.objects.exists()
-    (dropped,) = [one for one in caplog.records if "notice_dropped" in one.getMessage()]
+    assert not Notification.objects.exists()
+    (dropped,) = [one for one in caplog.records if "notification_dropped" in one.getMessage()]
     assert dropped.levelname == "ERROR"
     assert "example.com" not in caplog.text
 
@@ -145,9 +145,9 @@ def test_an_address_that_no_header_carries_is_dropped_and_logged(phone: Phone, c
 def test_the_same_event_has_the_same_message_id(phone: Phone, settings: Any) -> None:
     settings.DEFAULT_FROM_EMAIL = "The service <service@example.com>"
     use_new_device(phone)
-    notice = Notice.objects.get()
+    notice = Notification.objects.get()
     for _ in range(2):
-        assert send_next_notice()
+        assert send_next_notification()
         notice.save()
     use_new_device(phone, installation_id="a third")
     first, again, _, other = [message_from_string(str(one.message())) for one in sent()]
@@ -161,8 +161,8 @@ def test_a_mail_server_that_is_away_is_tried_again_later_and_later(
     use_new_device(phone)
     with mock.patch.object(EmailMultiAlternatives, "send", side_effect=SMTPServerDisconnected):
         for minutes in (2, 4, 8):
-            send_notices()
-            assert not send_next_notice()
+            send_notifications()
+            assert not send_next_notification()
             clock.forward(minutes=minutes)
     assert [record.levelname for record in caplog.records].count("WARNING") >= 3
     assert len(sent()) == 1
@@ -176,13 +176,13 @@ def test_a_mail_that_never_goes_out_is_given_up_and_logged(
     with mock.patch.object(
         EmailMultiAlternatives, "send", side_effect=ConnectionRefusedError
     ) as send:
-        while Notice.objects.exists():
-            send_notices()
+        while Notification.objects.exists():
+            send_notifications()
             clock.forward(minutes=2)
     assert send.call_count == 9
     assert timedelta(hours=8) < timezone.now() - began < timedelta(hours=9)
     (dropped,) = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert "notice_dropped" in dropped.getMessage()
+    assert "notification_dropped" in dropped.getMessage()
     assert "ConnectionRefusedError" in dropped.getMessage()
 
 
@@ -193,9 +193,9 @@ def test_an_error_that_nobody_foresaw_delays_only_its_own_mail(phone: Phone) -> 
         mock.patch.object(EmailMultiAlternatives, "send", side_effect=RuntimeError("a bug")),
         pytest.raises(RuntimeError),
     ):
-        send_notices()
+        send_notifications()
     assert len(sent()) == 1
-    assert Notice.objects.count() == 1
+    assert Notification.objects.count() == 1
 
 
 def test_a_backlog_is_worked_off_in_turns(clock: Clock, phone: Phone) -> None:
@@ -206,16 +206,16 @@ def test_a_backlog_is_worked_off_in_turns(clock: Clock, phone: Phone) -> None:
         clock.forward(seconds=31)
 
     with mock.patch.object(EmailMultiAlternatives, "send", slow):
-        send_notices()
-    assert Notice.objects.count() == 1
+        send_notifications()
+    assert Notification.objects.count() == 1
     assert len(sent()) == 1
 
 
 def test_the_command_sends_what_is_due(phone: Phone) -> None:
     use_new_device(phone)
-    assert f"notice of event {Notice.objects.get().pk}" in str(Notice.objects.get())
+    assert f"notice of event {Notification.objects.get().pk}" in str(Notification.objects.get())
     out = StringIO()
-    call_command("send_notices", stdout=out)
+    call_command("send_notifications", stdout=out)
     assert out.getvalue() == "Worked off 1 notices.\n"
     assert len(mail.outbox) == 1
 
@@ -228,16 +228,16 @@ def test_several_workers_send_each_mail_once(phone: Phone, settings: Any, tmp_pa
     for number in range(10):
         use_new_device(phone, installation_id=f"device {number}")
     with Crew(4) as crew:
-        crew.together([(send_notices, ())] * 4)
+        crew.together([(send_notifications, ())] * 4)
     text = "".join(file.read_text() for file in tmp_path.iterdir())
     ids = re.findall("Message-ID: (.+)", text)
     assert (len(ids), len(set(ids))) == (10, 10)
-    assert not Notice.objects.exists()
+    assert not Notification.objects.exists()
 
 
 def send_and_die() -> None:
     with mock.patch.object(EmailMultiAlternatives, "send", side_effect=die):
-        send_notices()
+        send_notifications()
 
 
 @pytest.mark.postgresql

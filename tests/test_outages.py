@@ -15,7 +15,7 @@ import pytest
 from django.db import connection
 
 from backend.postgresql import base
-from tests.outage import PATIENCE, Answer, App, Database, Web, busy
+from tests.outage import PATIENCE, App, Database, ErrorResponse, Web, busy
 from tests.web_server import until
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(90)]
@@ -79,7 +79,9 @@ def crowded(database: Database) -> AbstractContextManager[None]:
 Outage = Callable[[Database], AbstractContextManager[None]]
 
 
-def answers_through(outage: Outage, web: Web, database: Database, apps: list[App]) -> list[Answer]:
+def answers_through(
+    outage: Outage, web: Web, database: Database, apps: list[App]
+) -> list[ErrorResponse]:
     """Return what was answered before, during and after; `apps` are signed in by then."""
     newcomer = App(web, "newcomer")
     for app in apps:
@@ -118,9 +120,9 @@ def test_an_outage_is_told_in_bounded_time_and_signs_nobody_out(
 # Within a transaction, PostgreSQL would show the same picture of its activity again and again.
 @pytest.mark.django_db(transaction=True)
 def test_a_statement_that_nobody_waits_for_any_more_ends_in_the_server_too(settings: Any) -> None:
-    settings.DATABASE_PATIENCE = timedelta(milliseconds=200)
+    settings.DATABASE_TIMEOUT = timedelta(milliseconds=200)
     parameters = connection.get_connection_params() | {"context": None}
-    impatient = base.ImpatientConnection.connect(**parameters)
+    impatient = base.TimeoutConnection.connect(**parameters)
     with pytest.raises(psycopg.OperationalError):
         impatient.execute("SELECT pg_sleep(60)")
     assert impatient.closed

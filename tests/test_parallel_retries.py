@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from authx.models import Notice, SecurityEvent
+from authx.models import Notification, SecurityEvent
 from tests.crew import Crew
 from tests.phone import Phone
 from tests.silent_thief import ELSEWHERE, HOME, sent_from
@@ -37,6 +37,6 @@ def test_two_places_are_told_once_a_generation_however_many_retry_at_once(
             phone.pair = phone.try_refresh(**sent_from(HOME)).json()
             assert crew.together([(retry, (old,))] * PROCESSES) == [200] * PROCESSES
             assert SecurityEvent.objects.filter(kind="two_places").count() == rounds
-    mails = Notice.objects.count()
+    mails = Notification.objects.count()
     # One a day for a session.
     assert mails == (1 if retry is retry_from_elsewhere else 0)

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from authx.models import EventKind, PasswordFailures, SecurityEvent
-from authx.sessions.passwords import restore_password
+from authx.passwords.check import unlock_password
 from tests.attacker import WRONG, guess, statuses
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone, error_of
@@ -83,24 +83,24 @@ def test_a_new_secret_key_switches_nothing_on(settings: Any, off: User) -> None:
 def test_switching_off_and_on_is_recorded_once(alice: User, settings: Any, bound: int) -> None:
     settings.AUTHX = settings.AUTHX | {"MAX_PASSWORD_FAILURES": bound}
     assert statuses(bound - 1) == [400] * (bound - 1)
-    assert not recorded(EventKind.PASSWORD_SIGN_IN_OFF)
+    assert not recorded(EventKind.PASSWORD_LOCKED)
     assert statuses(3) == [400] * 3
-    assert recorded(EventKind.PASSWORD_SIGN_IN_OFF) == [alice.pk]
-    assert restore_password(user_id=alice.pk)
-    assert not restore_password(user_id=alice.pk)
-    assert recorded(EventKind.PASSWORD_SIGN_IN_ON) == [alice.pk]
+    assert recorded(EventKind.PASSWORD_LOCKED) == [alice.pk]
+    assert unlock_password(user_id=alice.pk)
+    assert not unlock_password(user_id=alice.pk)
+    assert recorded(EventKind.PASSWORD_UNLOCKED) == [alice.pk]
 
 
 def test_a_right_password_beside_the_last_wrong_one_keeps_it_on(alice: User, settings: Any) -> None:
     settings.AUTHX = settings.AUTHX | {"MAX_PASSWORD_FAILURES": 1}
 
     def check(*_: Any) -> bool:
-        restore_password(user_id=alice.pk)
+        unlock_password(user_id=alice.pk)
         return False
 
     with mock.patch.object(User, "check_password", side_effect=check):
         assert statuses(1) == [400]
-    assert not recorded(EventKind.PASSWORD_SIGN_IN_OFF)
+    assert not recorded(EventKind.PASSWORD_LOCKED)
 
 
 def recorded(kind: EventKind) -> list[int | None]:
@@ -131,21 +131,21 @@ def test_the_command_switches_it_on_and_ends_the_wait(
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"SIGN_IN_RATES": ["3/minute"]}
     assert statuses(4) == [400] * 3 + [429]
-    call_command("restore_password_sign_in", "--user", "alice")
+    call_command("unlock_password", "--user", "alice")
     assert capsys.readouterr().out == "Restored.\n"
     assert guess(password=PASSWORD).status_code == HTTPStatus.OK
 
 
 def test_the_command_says_who_is_unknown(alice: User) -> None:
     with pytest.raises(CommandError, match="no user 'nobody'"):
-        call_command("restore_password_sign_in", "--user", "nobody")
+        call_command("unlock_password", "--user", "nobody")
 
 
 def operator(*permissions: str) -> Client:
     client = Client()
     user = User.objects.create_user("operator", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client.force_login(user, "authx.backends.ModelBackend")
+    client.force_login(user, "authx.passwords.backends.ModelBackend")
     return client
 
 
@@ -155,7 +155,7 @@ def restore(client: Client, user: User) -> Any:
 
 
 def test_the_admin_shows_who_is_off_and_switches_on(off: User) -> None:
-    client = operator("view_passwordfailures", "restore_password")
+    client = operator("view_passwordfailures", "unlock_password")
     assert 'alt="True"' in client.get(LIST).content.decode()
     assert "Restored." in restore(client, off).content.decode()
     assert 'alt="False"' in client.get(LIST).content.decode()

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import get_default_password_validators
 
-from authx.password_validation import CommonPasswordValidator, unit_of
+from authx.passwords.validation import CommonPasswordValidator, unit_of
 from tests.phone import PASSWORD, Phone, error_of
 
 pytestmark = pytest.mark.django_db

@@ -11,10 +11,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from authx.context import Source
+from authx.context import RequestContext
 from authx.models import DeviceSession
-from authx.serializers import pair_body
-from authx.sessions.opening import open_session
+from authx.rest.serializers import pair_body
+from authx.sessions.open import open_session
 from authx.sessions.sweep import sweep
 from authx.sessions.values import Device
 from tests.crew import Crew
@@ -74,7 +74,7 @@ def race(
     """Return a function that runs one round: a phone refreshes while something else happens."""
 
     def run(number: int, rival: Callable[[User, Phone, Phone], Any], succeeds: int) -> None:
-        user = new_user(f"person {number}")
+        user = new_user(f"user {number}")
         # The phone is the least recently used of the two.
         phone, tablet = opened(user, "phone"), opened(user, "tablet")
         (refreshed, pair), ended = crew.together(
@@ -90,7 +90,7 @@ def race(
 
 def opened(user: User, installation_id: str) -> Phone:
     """Return a phone signed in without HTTP, which is not what is tried here."""
-    pair = open_session(user=user, device=Device(installation_id), source=Source())
+    pair = open_session(user=user, device=Device(installation_id), source=RequestContext())
     return Phone(user.username, {"installation_id": installation_id}, pair_body(pair))
 
 
@@ -133,7 +133,7 @@ def test_nothing_of_a_refresh_survives_its_eviction(
     settings.AUTHX = settings.AUTHX | {"SESSION_LIMIT_PER_USER": 1}
     with Crew(2) as crew:
         for number in range(ROUNDS):
-            phone = Phone(new_user(f"person {number}").username).sign_in()
+            phone = Phone(new_user(f"user {number}").username).sign_in()
             (refreshed, pair), entered = crew.together(
                 [(refresh, (phone.refresh_token,)), (sign_in, (phone.username, "watch"))]
             )
@@ -195,7 +195,7 @@ def test_a_person_is_deleted_beside_a_refresh_and_nothing_fails(
     crew: Crew, new_user: Callable[[str], User], retries: bool
 ) -> None:
     for number in range(VARIANT_ROUNDS):
-        user = new_user(f"person {number}")
+        user = new_user(f"user {number}")
         phone = Phone(user.username).sign_in()
         if retries:
             # The retry has to write a fresh access token.

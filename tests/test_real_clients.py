@@ -1,4 +1,4 @@
-"""OAuth clients that know nothing of this project keep a person signed in, against a live server.
+"""OAuth clients that know nothing of this project keep a user signed in, against a live server.
 
 Access tokens live for two seconds there, so that one can be watched as it expires.
 """
@@ -132,7 +132,7 @@ def let_expire() -> None:
 
 
 def called(session: Any, url: str) -> tuple[int, str]:
-    """Return status, and the person's name or the code of the refusal."""
+    """Return status, and the user's name or the code of the refusal."""
     answer = session.get(f"{url}/users/me")
     body = answer.json()
     return answer.status_code, body.get("username") or body["error"]

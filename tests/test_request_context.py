@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from authx.context import Source, current_source
-from authx.middleware import source_of
+from authx.context import RequestContext, current_context
+from authx.rest.middleware import context_of
 from tests.phone import Phone
 
 
@@ -38,12 +38,12 @@ def test_the_number_that_our_proxy_gave_is_kept() -> None:
 @pytest.mark.parametrize("number", ["", "short", "a" * 65, "two lines\n", 'a"quoted"one', "ä" * 9])
 def test_a_number_that_could_spoil_a_log_is_replaced(number: str) -> None:
     request = RequestFactory().get("/", HTTP_X_REQUEST_ID=number)
-    assert len(source_of(request).request_id) == 32
+    assert len(context_of(request).request_id) == 32
 
 
 def test_a_source_is_bounded_and_printable() -> None:
     request = RequestFactory().get("/a\nb" + "c" * 999, HTTP_USER_AGENT="app\x00\n/1" + "2" * 999)
-    source = source_of(request)
+    source = context_of(request)
     assert source.path.startswith("/ab")
     assert source.user_agent.startswith("app/1")
     assert (len(source.path), len(source.user_agent)) == (256, 256)
@@ -51,4 +51,4 @@ def test_a_source_is_bounded_and_printable() -> None:
 
 def test_outside_of_a_request_there_is_no_source() -> None:
     Phone().client.get("/nothing")
-    assert current_source() == Source()
+    assert current_context() == RequestContext()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from pytest_django import Settings
 
-from authx.models import Notice, SecurityEvent
+from authx.models import Notification, SecurityEvent
 from authx.sessions.sweep import count_sweepable, sweep
 from tests.conftest import Clock, Statements
 from tests.phone import Phone
@@ -39,11 +39,11 @@ def test_a_notice_that_nobody_ever_sent_goes_with_its_event_and_is_told_of(
     clock: Clock, phone: Phone, caplog: pytest.LogCaptureFixture
 ) -> None:
     Phone(device={"installation_id": "another"}).sign_in()
-    assert Notice.objects.count() == 1
+    assert Notification.objects.count() == 1
     clock.forward(days=180)
     sweep()
-    assert not Notice.objects.exists()
-    lost = [record for record in caplog.records if "notice_dropped" in record.getMessage()]
+    assert not Notification.objects.exists()
+    lost = [record for record in caplog.records if "notification_dropped" in record.getMessage()]
     assert [(record.levelname, vars(record)["reason"]) for record in lost] == [
         ("ERROR", "1 never sent")
     ]

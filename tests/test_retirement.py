@@ -16,14 +16,14 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
-from authx.authentication import TokenAuthentication
 from authx.checks.retirement import check_retirement
-from authx.context import Source
-from authx.retirement import RetiringAuthentication
-from authx.sessions.opening import open_session
+from authx.context import RequestContext
+from authx.contrib.sunset.authentication import SunsetAuthentication
+from authx.contrib.sunset.views import SunsetView
+from authx.rest.authentication import TokenAuthentication
+from authx.rest.views.base import AuthxView
+from authx.sessions.open import open_session
 from authx.sessions.values import Device
-from authx.views.base import AuthxView
-from authx.views.retiring import RetiringView
 from tests.conftest import NOON, Clock
 from tests.phone import PASSWORD, Phone
 
@@ -38,7 +38,7 @@ OLD = "Basic " + b64encode(f"alice:{PASSWORD}".encode()).decode()
 Ask = Callable[[str], Response]
 
 
-class OldAuthentication(RetiringAuthentication, BasicAuthentication):
+class OldAuthentication(SunsetAuthentication, BasicAuthentication):
     """Stands for whatever a project had before."""
 
 
@@ -132,7 +132,7 @@ def test_a_retirement_that_makes_sense_is_not(settings: Settings, change: dict[s
     assert check_retirement() == []
 
 
-class OldLoginView(RetiringView):
+class OldLoginView(SunsetView):
     """Stands for the sign-in of whatever a project had before."""
 
     authentication_classes = ()
@@ -157,7 +157,7 @@ class ExchangeView(AuthxView):
         # As if another process had set a password since the old token was looked at.
         user = cast("User", request.user)
         user.password = "another"
-        return Response(open_session(user=user, device=Device(), source=Source()))
+        return Response(open_session(user=user, device=Device(), source=RequestContext()))
 
 
 def test_a_password_that_changes_under_an_exchange_signs_nobody_out(ask: Ask) -> None:

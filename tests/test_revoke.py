@@ -12,7 +12,7 @@ from tests.conftest import Clock
 from tests.phone import Phone, error_of
 
 if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -25,7 +25,7 @@ HINTS: list[dict[str, str]] = [
 ]
 
 
-def revoke(token: str, **extra: str) -> "Answer":
+def revoke(token: str, **extra: str) -> "ErrorResponse":
     return Phone().send("POST", "revoke", {"token": token, **extra})
 
 

@@ -10,7 +10,7 @@ import yaml
 from django.core.management import call_command
 
 from authx import urls, well_known
-from authx.handlers import ANSWERS, ERROR_CODES
+from authx.rest.exceptions import ERROR_CODES, ERROR_RESPONSES
 from tests.phone import CLIENT
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,7 +20,7 @@ OPERATIONS = [
     for item in SCHEMA["paths"].values()
     for operation in item.values()
 ]
-SENTENCES = {answer.description for answer in ANSWERS.values()}
+SENTENCES = {answer.description for answer in ERROR_RESPONSES.values()}
 
 
 def refusals_of(operation: dict[str, Any]) -> dict[str, Any]:

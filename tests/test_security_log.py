@@ -15,9 +15,9 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from authx.audit import vocabulary
+from authx.audit.events import record_event
 from authx.models import EventKind
-from authx.trail import vocabulary
-from authx.trail.recording import record
 from backend.urls import urlpatterns as backend_urlpatterns
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone, grace_period_over
@@ -80,7 +80,7 @@ def operator(_: Phone) -> None:
 
 
 def on_kind(kind: EventKind) -> Callable[[Phone], None]:
-    return lambda _: record(kind=kind, user_id=User.objects.get().pk)
+    return lambda _: record_event(kind=kind, user_id=User.objects.get().pk)
 
 
 INFO, WARNING, CRITICAL = logging.INFO, logging.WARNING, logging.CRITICAL
@@ -121,8 +121,8 @@ OCCASIONS: list[tuple[str, int, int, Callable[[Phone], Any]]] = [
     ("authn_token_revoked", WARNING, 1, deactivate),
     ("authn_token_revoked", WARNING, 1, lambda _: User.objects.get().delete()),
     ("authn_login_fail_max", WARNING, 1, on_kind(EventKind.SIGN_IN_LIMITED)),
-    ("authn_login_lock", WARNING, 1, on_kind(EventKind.PASSWORD_SIGN_IN_OFF)),
-    ("authn_login_unlock", WARNING, 1, on_kind(EventKind.PASSWORD_SIGN_IN_ON)),
+    ("authn_login_lock", WARNING, 1, on_kind(EventKind.PASSWORD_LOCKED)),
+    ("authn_login_unlock", WARNING, 1, on_kind(EventKind.PASSWORD_UNLOCKED)),
     ("excess_rate_limit_exceeded", WARNING, 1, on_kind(EventKind.RATE_LIMITED)),
     ("authz_fail", WARNING, 1, go_where_it_may_not),
 ]
@@ -211,12 +211,12 @@ def documented() -> dict[str, str]:
 
 
 def test_the_inventory_names_every_event_and_no_other() -> None:
-    told = {entry.event: logging.getLevelName(entry.level) for entry in vocabulary.EVERYTHING}
+    told = {entry.event: logging.getLevelName(entry.level) for entry in vocabulary.ALL_LOG_EVENTS}
     assert documented() == told
 
 
 def test_every_kind_of_event_has_a_name_in_the_logs() -> None:
-    assert set(vocabulary.OF_KIND) == set(EventKind)
+    assert set(vocabulary.LOG_EVENTS) == set(EventKind)
 
 
 def test_the_inventory_names_every_field() -> None:

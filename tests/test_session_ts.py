@@ -14,7 +14,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 
 from authx.models import DeviceSession, RevocationReason
-from authx.sessions.revocation import revoke_all
+from authx.sessions.revoke import revoke_all
 from tests.expiry import expire_access_tokens
 from tests.lossy_network import Network, running
 from tests.node_driver import CLIENTS, run_driver

@@ -54,9 +54,11 @@ def test_every_check_that_refuses_a_key_stands_beside_it(section: str, cases: An
 
 def test_every_check_is_on_the_page_and_no_other() -> None:
     sources = "".join(path.read_text() for path in AUTHX)
-    numbered = {f"E{int(number):03}" for number in re.findall(r"_error\(\s*(\d+),", sources)}
+    server_error_response = {
+        f"E{int(number):03}" for number in re.findall(r"_error\(\s*(\d+),", sources)
+    }
     named = set(re.findall(r"\"authx\.([EW]\d{3})\"", sources))
-    assert set(CHECK.findall(PAGE)) == numbered | named
+    assert set(CHECK.findall(PAGE)) == server_error_response | named
 
 
 @pytest.mark.parametrize(

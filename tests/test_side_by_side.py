@@ -10,9 +10,9 @@ import pytest
 from django.utils import timezone
 
 from authx.models import DeviceSession
-from authx.serializers import LoginSerializer, TokenSerializer
+from authx.rest.serializers import LoginSerializer, TokenSerializer
+from authx.rest.views import base
 from authx.sessions import sweep
-from authx.views import base
 from tests.crew import Crew
 
 

@@ -62,7 +62,7 @@ MISSED = {
     ("app", "superseded"): (84, 12_420),
 }
 # Of those, the ones that show nothing at their end either.
-UNSEEN = (1_610, 132_638)
+INVISIBLE = (1_610, 132_638)
 
 
 def counted(setting: Setting, start: tuple[str, ...], depth: int) -> Count:
@@ -87,7 +87,7 @@ def test_with_keys_he_shows_at_the_next_refresh_of_either_holder() -> None:
 def test_without_keys_these_interleavings_are_missed_and_no_others() -> None:
     count = counted(WITHOUT_KEYS, UNUSED, 4)
     assert count.missed == {case: four for case, (four, _) in MISSED.items()}
-    assert count.unseen == UNSEEN[0]
+    assert count.unseen == INVISIBLE[0]
 
 
 def test_without_keys_too_he_shows_where_network_and_user_agent_differ() -> None:
@@ -105,7 +105,7 @@ def test_so_it_is_with_up_to_six_steps(setting: Setting, start: tuple[str, ...])
     count = counted(setting, start, 6)
     if setting is WITHOUT_KEYS:
         assert count.missed == {case: six for case, (_, six) in MISSED.items()}
-        assert count.unseen == UNSEEN[1]
+        assert count.unseen == INVISIBLE[1]
     else:
         assert_always_shows(count)
         assert setting is WITH_KEYS or count.not_told == 0

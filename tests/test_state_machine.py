@@ -1,4 +1,4 @@
-"""Anything that can happen to the devices of two people, in any order, against a small model.
+"""Anything that can happen to the devices of two users, in any order, against a small model.
 
 Keys, several generations in grace, sources: each answer is the one that the design foretells, the
 row is as it says after each step, and an app that keeps the rules of docs/clients.md is never
@@ -23,8 +23,15 @@ from django.utils import timezone
 from hypothesis import HealthCheck, settings, stateful
 from hypothesis import strategies as st
 
-from authx.models import DeviceSession, Notice, RevocationReason, SecurityEvent, Service, SweepLease
-from authx.sessions.revocation import revoke_session
+from authx.models import (
+    DeviceSession,
+    Notification,
+    RevocationReason,
+    SecurityEvent,
+    Service,
+    SweepLease,
+)
+from authx.sessions.revoke import revoke_session
 from authx.sessions.sweep import SweepReport, sweep
 from tests.conftest import NOON
 from tests.phone import Phone, error_of
@@ -42,7 +49,7 @@ RUN = settings(RUN, database=None, deadline=None, suppress_health_check=list(Hea
 PICK, BACK, WHERE = st.integers(0, 9), st.integers(0, 3), st.sampled_from(PLACES)
 KEYED = st.lists(st.booleans(), min_size=2, max_size=9)
 MANY = ["1000000/minute"]
-RATES = ["SIGN_IN_RATES", "SIGN_IN_RATES_PER_SOURCE", "REFRESH_RATES", "SESSION_RATES"]
+RATES = ["SIGN_IN_RATES", "SIGN_IN_RATES_PER_IP", "REFRESH_RATES", "SESSION_RATES"]
 RATES += ["FORGED_TOKEN_RATES", "SERVICE_RATES"]
 ENDS = ["log_out", "log_out_all", "end_device", "revoke", "set_password", "change_password"]
 ENDS += ["deactivate", "operator"]
@@ -50,7 +57,7 @@ INVALID_GRANT = (HTTPStatus.BAD_REQUEST, "invalid_grant")
 LATER = (HTTPStatus.SERVICE_UNAVAILABLE, "temporarily_unavailable")
 
 
-def body_of(response: Any) -> Any:
+def error_body(response: Any) -> Any:
     assert response.status_code == HTTPStatus.OK, response.content
     return response.json()
 
@@ -74,7 +81,7 @@ class Devices(stateful.RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.world.close()
-        for model in (User, SweepLease, Notice, Service):
+        for model in (User, SweepLease, Notification, Service):
             model.objects.all().delete()
         SecurityEvent.objects.all()._raw_delete(using="default")
 
@@ -110,7 +117,7 @@ class Devices(stateful.RuleBasedStateMachine):
             assert error_of(phone.try_sign_in(self.passwords[who])) == INVALID_GRANT
             user.is_active = True
             user.save()
-        pair = body_of(phone.try_sign_in(self.passwords[who], **place.options))
+        pair = error_body(phone.try_sign_in(self.passwords[who], **place.options))
         for other in [it for it in self.own(user) if it.installation == installation != ""]:
             other.end("replaced", now)
         live = [other for other in self.own(user) if not other.is_dead(now)]
@@ -125,16 +132,16 @@ class Devices(stateful.RuleBasedStateMachine):
         raw_token = session.generations[number].raw_refresh_token
         response = Phone().try_refresh(raw_token, key=key, **place.options)
         if verdict == "rotate":
-            session.advance(body_of(response), key, place, now)
+            session.advance(error_body(response), key, place, now)
         elif verdict == "retry":
-            session.retry(body_of(response), number, key, place, now)
+            session.retry(error_body(response), number, key, place, now)
         else:
             assert error_of(response) == (LATER if verdict == "later" else INVALID_GRANT)
         if verdict == "reuse":
             session.end("reuse_detected", now)
         if verdict == "later":
             is_away = place.differs(session.last.place, key_differs=False)
-            session.tell(late(number), now, is_mailed=is_away)
+            session.note(late(number), now, sends_notification=is_away)
         return verdict
 
     def refresh_by_app(self, session: Session, place: Place) -> str:
@@ -213,7 +220,7 @@ class Devices(stateful.RuleBasedStateMachine):
     def use(self, pick: int, back: int) -> None:
         session = self.picked(pick)
         response = self.send(session, back, "GET", "me")
-        assert response is None or body_of(response)["session"]["id"] == str(session.id)
+        assert response is None or error_body(response)["session"]["id"] == str(session.id)
 
     @stateful.rule(pick=PICK, back=BACK)
     def introspect(self, pick: int, back: int) -> None:
@@ -238,23 +245,23 @@ class Devices(stateful.RuleBasedStateMachine):
         if response := self.send(session, 0, "POST", "logout-all", {"keep_current": keep > 3}):
             others = [it for it in self.own(session.user) if keep <= 3 or it is not session]
             ended = sum(it.end("signed_out_everywhere", timezone.now()) for it in others)
-            assert body_of(response) == {"revoked": ended}
+            assert error_body(response) == {"revoked": ended}
 
     def end_device(self, session: Session, pick: int) -> None:
         other = self.all[pick % len(self.all)]
         if response := self.send(session, 0, "DELETE", f"devices/{other.id}"):
             known = other.user is session.user and not other.is_dead(timezone.now())
             assert response.status_code == (HTTPStatus.NO_CONTENT if known else 404)
-            assert not known or other.end("ended_by_person", timezone.now())
+            assert not known or other.end("ended_by_user", timezone.now())
 
     def revoke(self, session: Session, back: int) -> None:
         token = [*session.access_tokens, *session.refresh_tokens][-1 - back :][0]
         # Old access tokens lie about in logs; tests/test_generations.py says what they end.
         if not session.is_old_and_refused(token, timezone.now()):
-            assert body_of(Phone().send("POST", "revoke", {"token": token})) == {}
+            assert error_body(Phone().send("POST", "revoke", {"token": token})) == {}
             session.end("signed_out", timezone.now())
 
-    def end_all(self, user: User, reason: str) -> int:
+    def revoke_locked(self, user: User, reason: str) -> int:
         return sum(own.end(reason, timezone.now()) for own in self.own(user))
 
     def set_password(self, session: Session, detail: int) -> None:
@@ -270,14 +277,14 @@ class Devices(stateful.RuleBasedStateMachine):
         if response := self.send(session, 0, "POST", "password", passwords):
             self.passwords[who] = passwords["new_password"]
             session.user.refresh_from_db()
-            self.end_all(session.user, "password_changed")
+            self.revoke_locked(session.user, "password_changed")
             place = Place("127.0.0.1", 0, "")
-            self.opened(session.user, body_of(response), session.installation, place)
+            self.opened(session.user, error_body(response), session.installation, place)
 
     def deactivate(self, session: Session, _detail: int) -> None:
         session.user.is_active = False
         session.user.save()
-        self.end_all(session.user, "deactivated")
+        self.revoke_locked(session.user, "deactivated")
 
     def operator(self, session: Session, _detail: int) -> None:
         row = DeviceSession.objects.filter(pk=session.id).first()
@@ -305,8 +312,13 @@ class Devices(stateful.RuleBasedStateMachine):
         told = [(it.id, at) for it in self.all for at, _ in it.two_places.values()]
         found = SecurityEvent.objects.filter(kind="two_places")
         assert sorted((it.session_id, it.created_at) for it in found) == sorted(told)
-        mailed = [1 for it in self.all for _, is_mailed in it.two_places.values() if is_mailed]
-        assert Notice.objects.filter(event__in=found).count() == len(mailed)
+        mailed = [
+            1
+            for it in self.all
+            for _, sends_notification in it.two_places.values()
+            if sends_notification
+        ]
+        assert Notification.objects.filter(event__in=found).count() == len(mailed)
 
 
 @pytest.mark.no_cover

@@ -17,7 +17,7 @@ from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone, error_of
 
 if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
 
 pytestmark = pytest.mark.django_db
 
@@ -47,7 +47,7 @@ def gibberish(_: User) -> None:
     User.objects.update(password="not a hash")
 
 
-def headers_of(response: "Answer") -> dict[str, str]:
+def error_headers(response: "ErrorResponse") -> dict[str, str]:
     return dict(response.headers) | {"X-Request-ID": "differs"}
 
 
@@ -96,7 +96,7 @@ def test_every_refusal_looks_like_a_wrong_password_and_hashes_once(
     assert hashed == ["md5"]
     assert response.status_code == expected.status_code == HTTPStatus.BAD_REQUEST
     assert response.content == expected.content == REFUSAL
-    assert headers_of(response) == headers_of(expected)
+    assert error_headers(response) == error_headers(expected)
 
 
 def test_a_success_hashes_once(alice: User, hashed: list[str]) -> None:
@@ -190,4 +190,4 @@ def test_every_refusal_of_a_token_is_told_alike(
     for response, usual in zip([phone.call(), phone.try_refresh()], expected, strict=True):
         assert response.status_code == usual.status_code
         assert response.content == usual.content
-        assert headers_of(response) == headers_of(usual)
+        assert error_headers(response) == error_headers(usual)

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
-from authx.context import Source
+from authx.context import RequestContext
 from authx.models import DeviceSession
 from authx.sessions.refresh import refresh_session
 from authx.sessions.sweep import sweep
@@ -115,5 +115,5 @@ def test_the_revocation_is_committed_although_the_answer_is_an_error(
 @pytest.mark.django_db(transaction=True)
 def test_a_rotation_inside_somebody_elses_transaction_is_refused_loudly(phone: Phone) -> None:
     with pytest.raises(RuntimeError, match="another transaction"), transaction.atomic():
-        refresh_session(raw_token=phone.refresh_token, source=Source())
+        refresh_session(raw_token=phone.refresh_token, source=RequestContext())
     assert phone.refresh().is_signed_in

@@ -12,7 +12,7 @@ from tests.conftest import Clock
 from tests.phone import CLIENT, Phone, error_of
 
 if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
 
 FORM = "application/x-www-form-urlencoded"
 TOKENS = {"access_token", "token_type", "expires_in", "refresh_token"}
@@ -35,7 +35,7 @@ def grant(phone: Phone, **extra: str) -> dict[str, str]:
     return {"grant_type": "refresh_token", "refresh_token": phone.refresh_token} | extra
 
 
-def post(path: str, body: Any, content_type: str = FORM, **headers: str) -> "Answer":
+def post(path: str, body: Any, content_type: str = FORM, **headers: str) -> "ErrorResponse":
     return CLIENT.post(f"/users/{path}", body, content_type=content_type, headers=headers)
 
 
@@ -43,7 +43,7 @@ def basic(credentials: str) -> str:
     return "Basic " + b64encode(credentials.encode()).decode()
 
 
-def assert_refreshed(phone: Phone, answer: "Answer") -> None:
+def assert_refreshed(phone: Phone, answer: "ErrorResponse") -> None:
     """Expect the answer of RFC 6749 section 5.1, no scope in it, whose tokens work."""
     assert answer.status_code == HTTPStatus.OK
     assert answer.headers["Content-Type"] == "application/json"

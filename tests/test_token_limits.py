@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory, force_authenticate
 
 from authx.models import DeviceSession, EventKind, SecurityEvent
+from authx.rest.views.base import AuthxView
 from authx.urls import urlpatterns
-from authx.views.base import AuthxView
 from tests.attacker import ELSEWHERE, WRONG, forge, statuses
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone, error_of
@@ -94,13 +94,13 @@ def test_every_request_with_a_bearer_token_is_limited(
     assert response.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("person", [User(pk=1), AnonymousUser()])
+@pytest.mark.parametrize("user", [User(pk=1), AnonymousUser()])
 def test_whoever_comes_by_another_scheme_is_limited_without_a_session(
-    clock: Clock, settings: Any, person: Any
+    clock: Clock, settings: Any, user: Any
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"SESSION_RATES": ONCE}
     request = APIRequestFactory().get("/")
-    force_authenticate(request, person)
+    force_authenticate(request, user)
     view = Open.as_view()
     assert [view(request).status_code for _ in range(2)] == [200, 429]
 
@@ -175,7 +175,7 @@ def test_a_genuine_token_that_is_dead_is_no_forged_one(
 
 @pytest.fixture
 def counted() -> Iterator[mock.Mock]:
-    with mock.patch("authx.throttling.tokens.take") as counted:
+    with mock.patch("authx.throttling.classes.consume") as counted:
         yield counted
 
 

@@ -1,4 +1,4 @@
-"""What happens to people and their sessions is written down, once, and stays."""
+"""What happens to users and their sessions is written down, once, and stays."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,11 +12,11 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, transaction
 
+from authx.audit import events
 from authx.errors import InvalidCredentialsError
 from authx.models import DeviceSession, EventKind, SecurityEvent
-from authx.models.trail import AppendOnlyError
+from authx.models.events import AppendOnlyError
 from authx.sessions.sweep import sweep
-from authx.trail import recording
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone, error_of, grace_period_over
 
@@ -56,7 +56,7 @@ OCCASIONS: dict[str, Callable[[Phone], Any]] = {
     "signed_out": lambda phone: phone.send("POST", "logout"),
     "signed_out_everywhere": lambda phone: phone.send("POST", "logout-all", {}),
     "token_revoked": lambda phone: phone.send("POST", "revoke", {"token": phone.refresh_token}),
-    "ended_by_person": lambda phone: phone.send("DELETE", f"devices/{phone.session_id}"),
+    "ended_by_user": lambda phone: phone.send("DELETE", f"devices/{phone.session_id}"),
     "ended_by_operator": lambda phone: call_command(
         "revoke_sessions", "--user", phone.username, stdout=StringIO()
     ),
@@ -212,14 +212,14 @@ def test_the_trail_outlives_session_and_person(clock: Clock, alice: User, phone:
 def full_disk() -> Any:
     """Let nothing be written to the trail."""
     failure = OperationalError("could not extend file")
-    return mock.patch.object(recording, "record_all", side_effect=failure)
+    return mock.patch.object(events, "record_events", side_effect=failure)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_without_a_trail_nobody_signs_in_and_the_answer_says_try_later(
     phone: Phone, full_disk: Any
 ) -> None:
-    with mock.patch("authx.sessions.opening.record_all", side_effect=OperationalError):
+    with mock.patch("authx.sessions.open.record_events", side_effect=OperationalError):
         refusal = Phone(device={}).try_sign_in()
     assert error_of(refusal) == (HTTPStatus.SERVICE_UNAVAILABLE, "temporarily_unavailable")
     assert DeviceSession.objects.count() == 1
@@ -234,7 +234,7 @@ def test_an_event_of_what_was_rolled_back_is_not_there_and_not_logged(
     alice: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     with suppress(InvalidCredentialsError), transaction.atomic():
-        recording.record(kind=EventKind.SIGNED_OUT, user_id=alice.pk)
+        events.record_event(kind=EventKind.SIGNED_OUT, user_id=alice.pk)
         raise InvalidCredentialsError
     assert not SecurityEvent.objects.exists()
     assert "session_logout" not in caplog.text

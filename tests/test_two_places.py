@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core import mail
 
-from authx.models import DeviceSession, Notice, SecurityEvent
-from tasks.alerts import send_notices
+from authx.models import DeviceSession, Notification, SecurityEvent
+from tasks.alerts import send_notifications
 from tests.conftest import Clock
 from tests.phone import Phone
 
 if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +20,7 @@ HOME = {"REMOTE_ADDR": "192.0.2.1", "HTTP_USER_AGENT": "App/1 (phone)"}
 AWAY = {"REMOTE_ADDR": "198.51.100.7", "HTTP_USER_AGENT": "curl/8"}
 
 
-def refresh(refresh_token: str, key: str = "", **meta: str) -> "Answer":
+def refresh(refresh_token: str, key: str = "", **meta: str) -> "ErrorResponse":
     options: dict[str, Any] = meta
     return Phone().try_refresh(refresh_token, key=key, **options)
 
@@ -60,7 +60,7 @@ def test_a_retry_from_another_place_is_recorded_by_its_cause(
     answers = [refresh(phone.refresh_token, key, **meta).json() for key, meta in (first, second)]
     assert answers[0]["refresh_token"] == answers[1]["refresh_token"]
     assert causes() == recorded
-    assert Notice.objects.filter(event__kind="two_places").count() == recorded.count(
+    assert Notification.objects.filter(event__kind="two_places").count() == recorded.count(
         "another source"
     )
     phone.pair = answers[0]
@@ -94,7 +94,7 @@ def test_the_mail_says_what_happened_and_how_to_end_it(phone: Phone) -> None:
     token = phone.refresh_token
     refresh(token, **HOME)
     refresh(token, **AWAY)
-    send_notices()
+    send_notifications()
     (message,) = mail.outbox
     assert message.subject == "Your session on phone was renewed from two places"
     assert "end this device's session" in message.body

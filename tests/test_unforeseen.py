@@ -8,8 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.exceptions import APIException
 
-from authx.handlers import exception_handler
 from authx.models import DeviceSession
+from authx.rest.exceptions import exception_handler
 from tests.phone import PASSWORD, Phone, error_of
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +47,9 @@ def test_a_user_agent_with_control_characters_fails_no_sign_in(alice: User) -> N
 def test_an_unforeseen_error_carries_the_number_under_which_it_is_logged(
     phone: Phone, caplog: Any
 ) -> None:
-    with mock.patch("authx.views.account.session_body", side_effect=ZeroDivisionError("secret")):
+    with mock.patch(
+        "authx.rest.views.account.session_body", side_effect=ZeroDivisionError("secret")
+    ):
         response = phone.call()
     assert error_of(response) == (500, "server_error")
     number = response.json()["error_description"].split()[-1].rstrip(".")

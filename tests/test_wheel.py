@@ -1,4 +1,4 @@
-"""The wheel holds `authx` alone, and a project that follows the guide signs people in with it."""
+"""The wheel holds `authx` alone, and a project that follows the guide signs users in with it."""
 
 import ast
 import re
@@ -23,7 +23,7 @@ MODULES_OF = {
 # Comes with Django, which cannot do without.
 OF_DJANGO = {"asgiref"}
 
-# Adds a person, sweeps once, and tells where authx is and what beat would start.
+# Adds a user, sweeps once, and tells where authx is and what beat would start.
 FRESH = f"""
 import authx
 from accounts.tasks import sweep

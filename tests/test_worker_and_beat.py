@@ -101,17 +101,17 @@ def test_every_beat_entry_starts_a_task_that_exists_and_drops_missed_runs() -> N
     assert app.conf.beat_schedule == django_settings.CELERY_BEAT_SCHEDULE
 
 
-@pytest.mark.parametrize(("name", "hours"), [("sweep", 3), ("send-notices", 5)])
+@pytest.mark.parametrize(("name", "hours"), [("sweep", 3), ("send-notifications", 5)])
 def test_the_intervals_are_settings(name: str, hours: int) -> None:
-    entry = beat_schedule(sweep_interval=timedelta(hours=3), notice_interval=timedelta(hours=5))[
-        name
-    ]
+    entry = beat_schedule(
+        sweep_interval=timedelta(hours=3), notification_interval=timedelta(hours=5)
+    )[name]
     assert entry["schedule"] == timedelta(hours=hours)
     assert entry["options"]["expires"] <= hours * 3600
 
 
 def test_the_tasks_are_these_and_take_no_arguments() -> None:
-    assert set(own_tasks()) == {"tasks.alerts.send_notices", "tasks.cleanup.sweep"}
+    assert set(own_tasks()) == {"tasks.alerts.send_notifications", "tasks.cleanup.sweep"}
     for task in own_tasks().values():
         assert not inspect.signature(task.run).parameters
         assert task.ignore_result
@@ -154,7 +154,7 @@ def test_the_sweep_after_a_killed_one_goes_on_where_it_stopped(
     assert exit_code_of(sweep_killed_at_the_second_delete) == KILLED
     assert DeviceSession.objects.count() == 1 + 4
     clock.forward(seconds=59)
-    assert sweep() == SweepReport(stepped_aside=True)
+    assert sweep() == SweepReport(skipped=True)
     clock.forward(seconds=1)
     assert sweep() == SweepReport(sessions=4)
     assert phone.is_signed_in
@@ -180,7 +180,7 @@ def test_of_two_sweeps_at_once_one_steps_aside(phone: Phone) -> None:
     with connection.execute_wrapper(interrupt):
         assert sweep() == SweepReport(sessions=1)
     # Once a table: sessions, notices, events.
-    assert reports == [SweepReport(stepped_aside=True)] * 3
+    assert reports == [SweepReport(skipped=True)] * 3
     # The lease is given back: the next one need not wait for it to end.
     assert sweep() == SweepReport()
 

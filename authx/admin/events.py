@@ -21,7 +21,7 @@ class SecurityEventAdmin(EventAdmin):
     ordering = ("-created_at", "-pk")
     list_display = ("created_at", "kind", "user_id", "device_name", "ip", "reason")
     list_filter = ("kind",)
-    # Finds a person by id: their row may be gone, and the trail knows them by nothing else.
+    # Finds a user by id: their row may be gone, and the trail knows them by nothing else.
     search_fields = (
         "user_id__exact",
         "session_id__iexact",

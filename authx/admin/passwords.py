@@ -9,8 +9,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from authx.models import PasswordFailures
-from authx.sessions.passwords import is_off, restore_password
-from authx.throttling.passwords import forget_attempts
+from authx.passwords.check import is_password_locked, unlock_password
+from authx.passwords.limits import reset_attempts
 
 if TYPE_CHECKING:
     FailuresAdmin = admin.ModelAdmin[PasswordFailures]
@@ -24,26 +24,26 @@ class PasswordFailuresAdmin(FailuresAdmin):
 
     actions = ("restore",)
     ordering = ("-count",)
-    list_display = ("user", "count", "is_off")
+    list_display = ("user", "count", "is_password_locked")
     list_display_links = None
     list_select_related = ("user",)
 
     @admin.display(description=_("off"), boolean=True)
-    def is_off(self, failures: PasswordFailures) -> bool:
-        return is_off(failures.user)
+    def is_password_locked(self, failures: PasswordFailures) -> bool:
+        return is_password_locked(failures.user)
 
     @admin.action(
-        description=_("Let the selected people sign in again"), permissions=["restore_password"]
+        description=_("Let the selected users sign in again"), permissions=["unlock_password"]
     )
     def restore(self, request: HttpRequest, selected: QuerySet[PasswordFailures]) -> None:
         for failures in selected.select_related("user"):
-            restore_password(user_id=failures.user_id)
-            forget_attempts(failures.user.get_username())
+            unlock_password(user_id=failures.user_id)
+            reset_attempts(failures.user.get_username())
             self.log_change(request, failures, "Restored.")
         self.message_user(request, gettext("Restored."), messages.SUCCESS)
 
-    def has_restore_password_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("authx.restore_password")
+    def has_unlock_password_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("authx.unlock_password")
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         return False

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from authx.models import DeviceSession, RevocationReason
-from authx.sessions.revocation import revoke_session
+from authx.sessions.revoke import revoke_session
 
 if TYPE_CHECKING:
     SessionAdmin = admin.ModelAdmin[DeviceSession]

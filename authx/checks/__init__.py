@@ -9,5 +9,5 @@ from authx.checks.retirement import check_retirement
 from authx.checks.settings import check_settings
 
 ALWAYS: Final = (check_settings, check_wiring, check_guessing, check_retirement)
-# Only where other people's sessions are: `manage.py check --deploy`, and a server that starts.
+# Only where other users's sessions are: `manage.py check --deploy`, and a server that starts.
 DEPLOYED: Final = (check_deployment, check_sharing, check_mail)

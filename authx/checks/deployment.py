@@ -20,14 +20,14 @@ from rest_framework.settings import api_settings
 
 from authx import conf
 
-CONTEXT: Final = "authx.middleware.RequestContextMiddleware"
-API: Final = "authx.middleware.APIMiddleware"
+CONTEXT: Final = "authx.rest.middleware.RequestContextMiddleware"
+API: Final = "authx.rest.middleware.APIMiddleware"
 SECURITY: Final = "django.middleware.security.SecurityMiddleware"
 # As Django's own security.W009 has it, which only warns.
-LEAST_KEY_LENGTH: Final = 50
-LEAST_KEY_VARIETY: Final = 5
+MIN_KEY_LENGTH: Final = 50
+MIN_KEY_VARIETY: Final = 5
 # NIST SP 800-63B-4 section 3.1.1.2, where the password is the only factor.
-LEAST_PASSWORD_LENGTH: Final = 15
+MIN_PASSWORD_LENGTH: Final = 15
 PER_PROCESS_CACHES: Final = frozenset({"LocMemCache", "DummyCache"})
 SAFE_SSL_MODES: Final = frozenset({"require", "verify-ca", "verify-full"})
 
@@ -38,7 +38,7 @@ def check_wiring(**_: Any) -> list[CheckMessage]:
 
 
 def check_deployment(**_: Any) -> list[CheckMessage]:
-    """Run the checks that hold where other people's sessions are (`check --deploy`)."""
+    """Run the checks that hold where other users's sessions are (`check --deploy`)."""
     return [message for check in DEPLOYMENT_CHECKS for message in check()]
 
 
@@ -89,11 +89,11 @@ def _check_keys() -> Iterator[CheckMessage]:
     names = ["SECRET_KEY", *(f"SECRET_KEY_FALLBACKS[{n}]" for n in range(len(conf.secret_keys())))]
     for name, secret_key in zip(names, conf.secret_keys(), strict=False):
         text = force_str(secret_key, errors="replace")
-        is_long = len(text) >= LEAST_KEY_LENGTH and len(set(text)) >= LEAST_KEY_VARIETY
+        is_long = len(text) >= MIN_KEY_LENGTH and len(set(text)) >= MIN_KEY_VARIETY
         if not is_long or text.startswith("django-insecure-"):
             yield Error(
                 f"{name} is weak: whoever guesses it mints tokens.",
-                hint=f"Make one of {LEAST_KEY_LENGTH} random characters or more.",
+                hint=f"Make one of {MIN_KEY_LENGTH} random characters or more.",
                 id="authx.E030",
             )
 
@@ -102,7 +102,7 @@ def _check_host() -> Iterator[CheckMessage]:
     if settings.DEBUG and is_public():
         yield Error(
             "DEBUG is on, and ALLOWED_HOSTS lets strangers in.",
-            hint="Switch DEBUG off: its pages show settings, code and what people sent.",
+            hint="Switch DEBUG off: its pages show settings, code and what users sent.",
             id="authx.E031",
         )
     if not settings.SECURE_SSL_REDIRECT and is_public():
@@ -150,8 +150,8 @@ def _check_schemes() -> Iterator[CheckMessage]:
     for scheme in schemes:
         if issubclass(scheme, ambient):
             yield Error(
-                f"{scheme.__name__} lets people into the API beside their device sessions.",
-                hint="Leave authx.authentication.TokenAuthentication alone in "
+                f"{scheme.__name__} lets users into the API beside their device sessions.",
+                hint="Leave authx.rest.authentication.TokenAuthentication alone in "
                 "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'].",
                 id="authx.E035",
             )
@@ -161,10 +161,10 @@ def _check_passwords() -> Iterator[CheckMessage]:
     configured: Any = settings.AUTH_PASSWORD_VALIDATORS
     validators = get_password_validators(configured)
     lengths = [one.min_length for one in validators if isinstance(one, MinimumLengthValidator)]
-    if max(lengths, default=0) < LEAST_PASSWORD_LENGTH:
+    if max(lengths, default=0) < MIN_PASSWORD_LENGTH:
         yield Error(
-            f"Passwords may be shorter than {LEAST_PASSWORD_LENGTH} characters.",
-            hint=f"Give MinimumLengthValidator min_length={LEAST_PASSWORD_LENGTH} in "
+            f"Passwords may be shorter than {MIN_PASSWORD_LENGTH} characters.",
+            hint=f"Give MinimumLengthValidator min_length={MIN_PASSWORD_LENGTH} in "
             "AUTH_PASSWORD_VALIDATORS: a password is the only factor here.",
             id="authx.E036",
         )

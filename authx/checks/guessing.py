@@ -15,14 +15,14 @@ from authx.throttling.store import PER_PROCESS, SHARED, store_at
 
 RATES: Final = (
     "SIGN_IN_RATES",
-    "SIGN_IN_RATES_PER_SOURCE",
+    "SIGN_IN_RATES_PER_IP",
     "REFRESH_RATES",
     "SESSION_RATES",
     "SERVICE_RATES",
     "FORGED_TOKEN_RATES",
 )
 # NIST SP 800-63B-4 section 3.2.2.
-MOST_FAILURES: Final = 100
+MAX_FAILURES: Final = 100
 SLOW_HASHES: Final = frozenset({"argon2", "scrypt", "bcrypt_sha256", "pbkdf2_sha256"})
 
 
@@ -55,7 +55,7 @@ def _is_rate(text: Any) -> bool:
 
 def _check_failures() -> Iterator[CheckMessage]:
     count = conf.own("MAX_PASSWORD_FAILURES")
-    if type(count) is not int or not 1 <= count <= MOST_FAILURES:
+    if type(count) is not int or not 1 <= count <= MAX_FAILURES:
         yield Error(
             f"AUTHX['MAX_PASSWORD_FAILURES'] is {count!r}.",
             hint="Set a whole number from 1 to 100 (NIST SP 800-63B-4 section 3.2.2).",

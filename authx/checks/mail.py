@@ -17,7 +17,7 @@ def check_mail(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Caution(
-            f"Nobody reads the mail of {settings.EMAIL_BACKEND}: no person hears of a new device.",
+            f"Nobody reads the mail of {settings.EMAIL_BACKEND}: no user hears of a new device.",
             hint="Set EMAIL_BACKEND (here: the variable EMAIL_URL) to a mail server.",
             id="authx.W030",
         )

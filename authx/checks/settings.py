@@ -14,10 +14,10 @@ from knox.settings import CONSTANTS, knox_settings
 from authx import conf, issuer
 from authx.conf import RetryPolicy
 
-LONGEST_ACCESS: Final = timedelta(hours=1)
+MAX_ACCESS_TTL: Final = timedelta(hours=1)
 # As good as for ever; and the arithmetic of dates ends somewhere.
-LONGEST_LIFETIME: Final = timedelta(days=3650)
-LONGEST_GRACE_PERIOD: Final = timedelta(seconds=60)
+MAX_LIFETIME: Final = timedelta(days=3650)
+MAX_GRACE_PERIOD: Final = timedelta(seconds=60)
 WEAK_HASHES: Final = frozenset({"md5", "sha1"})
 REALM: Final = re.compile(r"[ !#-\[\]-~]+")
 TOKEN68: Final = re.compile(r"[A-Za-z0-9\-._~+/]*")
@@ -50,7 +50,7 @@ def _check_lifetimes() -> Iterator[CheckMessage]:
         "AUTHX['SESSION_TTL']": conf.own("SESSION_TTL"),
     }
     for name, value in lifetimes.items():
-        if not isinstance(value, timedelta) or not timedelta(0) < value <= LONGEST_LIFETIME:
+        if not isinstance(value, timedelta) or not timedelta(0) < value <= MAX_LIFETIME:
             yield _error(2, f"{name} is {value!r}.", "Set a timedelta up to ten years: all ends.")
     spans = {
         "AUTHX['REFRESH_TOKEN_GRACE_PERIOD']": conf.own("REFRESH_TOKEN_GRACE_PERIOD"),
@@ -58,7 +58,7 @@ def _check_lifetimes() -> Iterator[CheckMessage]:
         "AUTHX['EVENT_RETENTION']": conf.own("EVENT_RETENTION"),
     }
     for name, value in spans.items():
-        if not isinstance(value, timedelta) or not timedelta(0) <= value <= LONGEST_LIFETIME:
+        if not isinstance(value, timedelta) or not timedelta(0) <= value <= MAX_LIFETIME:
             yield _error(3, f"{name} is {value!r}.", "Set a timedelta from zero to ten years.")
     interval = conf.knox("MIN_REFRESH_INTERVAL")
     if type(interval) not in {int, float} or not 0 <= interval < inf:
@@ -87,13 +87,13 @@ def _check_relations() -> Iterator[CheckMessage]:
             "REFRESH_TOKEN_GRACE_PERIOD reaches TOKEN_TTL: no old access token would be cut off.",
             "Keep the grace period at seconds.",
         )
-    elif conf.refresh_token_grace_period() > LONGEST_GRACE_PERIOD:
+    elif conf.refresh_token_grace_period() > MAX_GRACE_PERIOD:
         yield Caution(
             "REFRESH_TOKEN_GRACE_PERIOD is longer than a minute.",
             hint="A thief is overlooked for as long; requests under way need seconds.",
             id="authx.W001",
         )
-    if max_ttl > LONGEST_ACCESS:
+    if max_ttl > MAX_ACCESS_TTL:
         yield Caution(
             "Access tokens may live longer than an hour.",
             hint="RFC 6750 section 5.3 asks for one hour at most: lower AUTO_REFRESH_MAX_TTL.",
@@ -144,7 +144,7 @@ def _check_realm() -> Iterator[CheckMessage]:
 
 
 def _check_issuer() -> Iterator[CheckMessage]:
-    if not issuer.is_issuer(name := conf.own("ISSUER")):
+    if not issuer.is_valid_issuer(name := conf.own("ISSUER")):
         yield _error(65, f"AUTHX['ISSUER'] is {name!r}.", issuer.RULE)
 
 

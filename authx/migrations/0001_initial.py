@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
                             ("signed_out", "signed out"),
                             ("signed_out_everywhere", "signed out everywhere"),
                             ("token_revoked", "session ended by one of its tokens"),
-                            ("ended_by_person", "ended from another device"),
+                            ("ended_by_user", "ended from another device"),
                             ("ended_by_operator", "ended by an operator"),
                             ("replaced", "replaced by a new sign-in of the same installation"),
                             ("evicted", "evicted by the device limit"),
@@ -54,8 +54,8 @@ class Migration(migrations.Migration):
                             ("deactivated", "account deactivated"),
                             ("deleted", "account deleted"),
                             ("sign_in_limited", "too many failed sign-ins"),
-                            ("password_sign_in_off", "sign-in by password switched off"),
-                            ("password_sign_in_on", "sign-in by password switched on again"),
+                            ("password_locked", "sign-in by password switched off"),
+                            ("password_unlocked", "sign-in by password switched on again"),
                             ("rate_limited", "rate limit crossed"),
                         ],
                         max_length=32,
@@ -107,7 +107,7 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "wrong passwords",
                 "verbose_name_plural": "wrong passwords",
-                "permissions": [("restore_password", "Can switch password sign-in on again")],
+                "permissions": [("unlock_password", "Can switch password sign-in on again")],
             },
         ),
         migrations.CreateModel(
@@ -195,7 +195,7 @@ class Migration(migrations.Migration):
                         choices=[
                             ("signed_out", "signed out"),
                             ("signed_out_everywhere", "signed out everywhere"),
-                            ("ended_by_person", "ended from another device"),
+                            ("ended_by_user", "ended from another device"),
                             ("replaced", "replaced by a new sign-in of the same installation"),
                             ("evicted", "evicted by the device limit"),
                             ("password_changed", "password changed"),
@@ -287,7 +287,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Notice",
+            name="Notification",
             fields=[
                 (
                     "event",
@@ -304,7 +304,7 @@ class Migration(migrations.Migration):
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
             ],
             options={
-                "indexes": [models.Index(fields=["due_at"], name="authx_notice_due")],
+                "indexes": [models.Index(fields=["due_at"], name="authx_notification_due")],
             },
         ),
         migrations.AddIndex(

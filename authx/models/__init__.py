@@ -1,5 +1,6 @@
 """What is kept: of secrets only digests, and the trail of what happened."""
 
+from authx.models.events import EventKind, Notification, SecurityEvent
 from authx.models.passwords import PasswordFailures
 from authx.models.services import Service
 from authx.models.sessions import (
@@ -10,14 +11,13 @@ from authx.models.sessions import (
     auth_hashes,
     write_alias,
 )
-from authx.models.trail import EventKind, Notice, SecurityEvent
 
 # Django finds an app's models here, and here only.
 __all__ = [
     "DeviceSession",
     "DeviceSessionQuerySet",
     "EventKind",
-    "Notice",
+    "Notification",
     "PasswordFailures",
     "RevocationReason",
     "SecurityEvent",

@@ -22,7 +22,7 @@ class PasswordFailures(models.Model):
     class Meta:
         verbose_name = _("wrong passwords")
         verbose_name_plural = _("wrong passwords")
-        permissions: ClassVar = [("restore_password", "Can switch password sign-in on again")]
+        permissions: ClassVar = [("unlock_password", "Can switch password sign-in on again")]
 
     def __str__(self) -> str:
         return f"{self.count} wrong passwords of user {self.user_id}"

@@ -25,7 +25,7 @@ class RevocationReason(models.TextChoices):
 
     SIGNED_OUT = "signed_out", _("signed out")
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere", _("signed out everywhere")
-    ENDED_BY_PERSON = "ended_by_person", _("ended from another device")
+    ENDED_BY_USER = "ended_by_user", _("ended from another device")
     REPLACED = "replaced", _("replaced by a new sign-in of the same installation")
     EVICTED = "evicted", _("evicted by the device limit")
     PASSWORD_CHANGED = "password_changed", _("password changed")

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
 
+from authx.audit.events import record_event
 from authx.models import EventKind
-from authx.sessions.passwords import is_off
-from authx.trail.names import name_hash_of, person_named
-from authx.trail.recording import record
+from authx.passwords.check import is_password_locked
+from authx.usernames import find_user_by_name, username_hash
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -22,17 +22,19 @@ def record_failed_sign_in(
     name = credentials.get("username", credentials.get(get_user_model().USERNAME_FIELD))
     if name is None:
         return
-    person = person_named(name)
-    if person is None:
-        record(kind=EventKind.SIGN_IN_FAILED, name_hash=name_hash_of(name), reason="unknown_name")
+    user = find_user_by_name(name)
+    if user is None:
+        record_event(
+            kind=EventKind.SIGN_IN_FAILED, name_hash=username_hash(name), reason="unknown_name"
+        )
     else:
-        record(kind=EventKind.SIGN_IN_FAILED, user_id=person.pk, reason=_why(person))
+        record_event(kind=EventKind.SIGN_IN_FAILED, user_id=user.pk, reason=_why(user))
 
 
-def _why(person: "User") -> str:
-    if not person.is_active:
+def _why(user: "User") -> str:
+    if not user.is_active:
         return "inactive"
-    return "password_off" if is_off(person) else "wrong_password"
+    return "password_locked" if is_password_locked(user) else "wrong_password"
 
 
 def record_sign_in_elsewhere(
@@ -43,4 +45,4 @@ def record_sign_in_elsewhere(
 ) -> None:
     """Record a sign-in without a device session (user_logged_in); ours is recorded already."""
     if device_session is None:
-        record(kind=EventKind.SIGNED_IN, user_id=user.pk, reason="without_device_session")
+        record_event(kind=EventKind.SIGNED_IN, user_id=user.pk, reason="without_device_session")

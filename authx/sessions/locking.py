@@ -81,7 +81,7 @@ def lock_user(user_id: Any) -> "User | None":
     """
     users = get_user_model()._base_manager.using(write_alias())
     rows = users.select_for_update(no_key=True, of=("self",)).filter(pk=user_id)
-    locked: User | None = rows.annotate(read_at=clock.shared_now()).first()
+    locked: User | None = rows.annotate(read_at=clock.database_now()).first()
     return locked
 
 

@@ -13,9 +13,11 @@ from typing import Final
 from django.views.decorators.debug import sensitive_variables
 
 from authx import clock, conf, tokens
+from authx.audit.logs import log_event_after_commit
+from authx.audit.vocabulary import SESSION_RENEWED, TOKEN_CREATED
 from authx.codec import digest_of, token_codec
 from authx.conf import RetryPolicy
-from authx.context import Source
+from authx.context import RequestContext
 from authx.errors import (
     ForgedTokenError,
     InvalidRefreshTokenError,
@@ -35,14 +37,12 @@ from authx.sessions.generations import (
     remembers_key,
 )
 from authx.sessions.locking import require_no_transaction, retry_on_conflict
-from authx.sessions.revocation import revoke_session
+from authx.sessions.revoke import revoke_session
 from authx.sessions.state import rejection_reason
-from authx.sessions.two_places import is_patient, note_two_places
+from authx.sessions.two_places import may_be_late_duplicate, record_two_places
 from authx.sessions.values import TokenPair
 from authx.signals import send_after_commit, token_reused
 from authx.tokens import RawToken, Token, TokenDigest, TokenKind
-from authx.trail.telling import tell_after_commit
-from authx.trail.vocabulary import SESSION_RENEWED, TOKEN_CREATED
 
 # Access tokens that a generation gets after its first one expired; then only its refresh token
 # leads on, so that nobody lives on retries.
@@ -64,13 +64,13 @@ class RefreshRequest:
     digest: TokenDigest = field(repr=False)
     # Of the idempotency key, one for each accepted SECRET_KEY, the one in use first; or none.
     key_digests: Sequence[bytes] = field(repr=False)
-    source: Source
+    source: RequestContext
     admit: Admit
 
 
 @sensitive_variables()
 def refresh_session(
-    *, raw_token: str, idempotency_key: str = "", source: Source, admit: Admit = admit_all
+    *, raw_token: str, idempotency_key: str = "", source: RequestContext, admit: Admit = admit_all
 ) -> TokenPair:
     """Consume a refresh token and return its session's next pair (RFC 9700 section 4.14.2).
 
@@ -137,7 +137,7 @@ def _rotate(session: DeviceSession, request: RefreshRequest, now: datetime) -> T
         "last_user_agent": request.source.user_agent,
     }
     statements.rotate(session, changes, now)
-    tell_after_commit(SESSION_RENEWED, user_id=session.user_id, session_id=session.pk)
+    log_event_after_commit(SESSION_RENEWED, user_id=session.user_id, session_id=session.pk)
     return TokenPair(session, raw_access_token, refresh.raw_token, session.expiry, now)
 
 
@@ -145,7 +145,7 @@ def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> To
     """Answer a superseded generation with the newest pair, if it may still be answered."""
     since = Generations(session).since(request.token.generation + 1)
     if not since or _is_forgotten(since, now):
-        if remembers_key(session, request.key_digests) and is_patient(
+        if remembers_key(session, request.key_digests) and may_be_late_duplicate(
             session, generation=request.token.generation, source=request.source, now=now
         ):
             raise LateDuplicateError(session.pk, session.user_id)
@@ -155,8 +155,8 @@ def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> To
         raise _end_stolen(session, request)
     raw_access_token = _access_token_again(session, refresh.token, now)
     key_differs = _key_differs(since[0], request)
-    note_two_places(session, key_differs=key_differs, source=request.source, now=now)
-    tell_after_commit(
+    record_two_places(session, key_differs=key_differs, source=request.source, now=now)
+    log_event_after_commit(
         SESSION_RENEWED, user_id=session.user_id, session_id=session.pk, reason="retry"
     )
     # As if nobody had used it: a use renews it, and would show a thief when the app is in use.
@@ -174,7 +174,9 @@ def _access_token_again(session: DeviceSession, refresh_token: Token, now: datet
     changes["fresh_access_count"] = session.fresh_access_count + 1
     # Of parallel retries one stores it; the others read again and derive the same.
     statements.replace_access_token(session, changes)
-    tell_after_commit(TOKEN_CREATED, user_id=session.user_id, session_id=session.pk, reason="retry")
+    log_event_after_commit(
+        TOKEN_CREATED, user_id=session.user_id, session_id=session.pk, reason="retry"
+    )
     return raw_access_token
 
 

@@ -34,7 +34,7 @@ ROTATED: Final = (
     "last_user_agent",
 )
 # A decision takes a fraction of this; whoever takes longer reads again.
-MOST_STALE_SECONDS: Final = 2
+MAX_READ_AGE_SECONDS: Final = 2
 REPLACED: Final = ("digest", "created", "expiry", "access_nonce", "fresh_access_count")
 
 
@@ -58,7 +58,7 @@ class IsRecent(Expression):
     output_field = models.BooleanField()
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # noqa: ARG002
-        stale = f"CLOCK_TIMESTAMP() - INTERVAL '{MOST_STALE_SECONDS} seconds'"
+        stale = f"CLOCK_TIMESTAMP() - INTERVAL '{MAX_READ_AGE_SECONDS} seconds'"
         return f"%s > {stale}", [Parameter("read_at", models.DateTimeField())]
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # noqa: ARG002

@@ -14,9 +14,9 @@ from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from authx import clock, conf
+from authx.audit import retention
 from authx.models import DeviceSession, SweepLease
 from authx.models.sessions import UTCDate
-from authx.trail import retention
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +25,8 @@ LEASE: Final = timedelta(seconds=60)
 LEASE_ID: Final = 1
 # Batches grow and shrink so that one takes about this long.
 BATCH_SECONDS: Final = 0.2
-SMALLEST_BATCH: Final = 100
-LARGEST_BATCH: Final = 250_000
+MIN_BATCH: Final = 100
+MAX_BATCH: Final = 250_000
 # The physical address of a row, and how PostgreSQL looks one up without a join.
 ADDRESSES: Final = {"postgresql": ("ctid", "= ANY(ARRAY(%s))")}
 # A batch is at most so many times as large as the one before it, or as small.
@@ -35,11 +35,11 @@ STEP: Final = 4
 
 @dataclass(slots=True)
 class SweepReport:
-    """What a sweep deleted, or would delete; `stepped_aside` if another one was running."""
+    """What a sweep deleted, or would delete; `skipped` if another one was running."""
 
     sessions: int = 0
     events: int = 0
-    stepped_aside: bool = False
+    skipped: bool = False
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Lease:
         now = timezone.now()
         if now > self.taken_at + LEASE / 2:
             self.taken_at = now
-            _leases().update(leased_until=clock.shared_now() + LEASE)
+            _leases().update(leased_until=clock.database_now() + LEASE)
 
 
 def sweep() -> SweepReport:
@@ -66,14 +66,16 @@ def sweep() -> SweepReport:
     """
     if not _take_lease():
         logger.info("sweep: another one is running")
-        return SweepReport(stepped_aside=True)
+        return SweepReport(skipped=True)
     report, lease = SweepReport(), Lease(taken_at=timezone.now())
     try:
         report.sessions = _delete_in_batches(_ended_sessions(), lease)
-        retention.tell_lost(_delete_in_batches(retention.expired_notices(), lease))
+        retention.log_dropped_notifications(
+            _delete_in_batches(retention.expired_notifications(), lease)
+        )
         report.events = _delete_in_batches(retention.expired_events(), lease)
     finally:
-        _leases().update(leased_until=clock.shared_now())
+        _leases().update(leased_until=clock.database_now())
     logger.info("sweep: %d sessions, %d events", report.sessions, report.events)
     return report
 
@@ -90,7 +92,7 @@ def _ended_sessions() -> models.QuerySet[DeviceSession]:
 
     Found by the day of their end, which is indexed; of that last day, by the ends themselves.
     """
-    cutoff = clock.shared_now() - conf.sweep_retention()
+    cutoff = clock.database_now() - conf.sweep_retention()
     return DeviceSession.objects.filter(
         Q(idle_expires_at__lte=cutoff) | Q(revoked_at__lte=cutoff),
         sweep_on__lte=UTCDate(cutoff),
@@ -114,7 +116,7 @@ def _delete_in_batches(rows: models.QuerySet[Any], lease: Lease) -> int:
 def _next_size(size: int, seconds: float) -> int:
     wanted = int(size * BATCH_SECONDS / max(seconds, 0.001))
     within_a_step = min(max(wanted, size // STEP), size * STEP)
-    return min(max(within_a_step, min(size, SMALLEST_BATCH)), max(size, LARGEST_BATCH))
+    return min(max(within_a_step, min(size, MIN_BATCH)), max(size, MAX_BATCH))
 
 
 def _delete_batch(rows: models.QuerySet[Any], size: int) -> int:
@@ -162,7 +164,7 @@ def _leases() -> models.QuerySet[SweepLease]:
 
 
 def _take_lease() -> bool:
-    now = clock.shared_now()
+    now = clock.database_now()
     # A row, not a database lock: those are lost behind PgBouncer in transaction mode.
     SweepLease.objects.bulk_create(
         [SweepLease(pk=LEASE_ID, leased_until=now)], ignore_conflicts=True

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from authx.context import Source, network_of
+from authx.audit.events import build_event, record_events
+from authx.context import RequestContext, network_of
 from authx.models import DeviceSession, EventKind, SecurityEvent
 from authx.sessions.locking import atomic
-from authx.trail.recording import event_of, record_all
 
 ANOTHER_KEY: Final = "another idempotency key"
 ANOTHER_SOURCE: Final = "another source"
@@ -21,8 +21,8 @@ MAIL_INTERVAL: Final = timedelta(days=1)
 PATIENCE: Final = timedelta(minutes=10)
 
 
-def note_two_places(
-    session: DeviceSession, *, key_differs: bool, source: Source, now: datetime
+def record_two_places(
+    session: DeviceSession, *, key_differs: bool, source: RequestContext, now: datetime
 ) -> None:
     """Record that the newest pair was handed out to a second place; it ends nothing by itself."""
     once = f"at generation {session.generation}"
@@ -32,7 +32,9 @@ def note_two_places(
         _record_once(session, [f"{ANOTHER_KEY}, {once}"], now)
 
 
-def is_patient(session: DeviceSession, *, generation: int, source: Source, now: datetime) -> bool:
+def may_be_late_duplicate(
+    session: DeviceSession, *, generation: int, source: RequestContext, now: datetime
+) -> bool:
     """Record the late duplicate of a refresh, and say whether it may still be the app's own.
 
     It is not if the same one came long before: then the key was copied together with the token.
@@ -44,7 +46,7 @@ def is_patient(session: DeviceSession, *, generation: int, source: Source, now: 
     return now < _record_once(session, reasons, now) + PATIENCE
 
 
-def _source_differs(session: DeviceSession, source: Source, *, key_differs: bool) -> bool:
+def _source_differs(session: DeviceSession, source: RequestContext, *, key_differs: bool) -> bool:
     """Say whether network and user agent differ from those of the newest rotation.
 
     A phone that moves from Wi-Fi to a mobile network keeps its user agent; an app that was updated
@@ -74,11 +76,11 @@ def _record_once(session: DeviceSession, reasons: Sequence[str], now: datetime) 
         recorded_at: datetime | None = same.values_list("created_at", flat=True).first()
         if recorded_at is not None:
             return recorded_at
-        event = event_of(EventKind.TWO_PLACES, session=session, reason=reasons[0])
+        event = build_event(EventKind.TWO_PLACES, session=session, reason=reasons[0])
         event.created_at = now
         mailed = recorded.filter(
             reason__startswith=ANOTHER_SOURCE, created_at__gt=now - MAIL_INTERVAL
         )
-        event.is_mailed = reasons[0].startswith(ANOTHER_SOURCE) and not mailed.exists()
-        record_all([event])
+        event.sends_notification = reasons[0].startswith(ANOTHER_SOURCE) and not mailed.exists()
+        record_events([event])
     return now

@@ -18,7 +18,7 @@ from authx.sessions.state import access_expiry, rejection_reason
 from authx.tokens import RawToken, Token, TokenKind
 
 # Uses side by side would all write, and all but one in vain.
-SHORTEST_INTERVAL: Final = timedelta(seconds=1)
+MIN_INTERVAL: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def introspect_access_token(*, raw_token: str) -> LiveToken | None:
         return None
 
 
-def find_session_of(*, raw_token: RawToken, token: Token) -> DeviceSession | None:
+def find_session_by_access_token(*, raw_token: RawToken, token: Token) -> DeviceSession | None:
     """Return the unrevoked session of an access token: its newest, or one accepted now.
 
     The newest may have expired: a device can sign out with what it holds.
@@ -85,7 +85,7 @@ def _use(token: Token, raw_token: RawToken) -> DeviceSession:
     # One that was superseded is answered to the end of its grace period; it confirms nothing.
     if not live.is_newest:
         return session
-    is_due = now - session.last_used_at > max(conf.min_renewal_interval(), SHORTEST_INTERVAL)
+    is_due = now - session.last_used_at > max(conf.min_renewal_interval(), MIN_INTERVAL)
     if session.confirmed_at is not None and not is_due:
         return session
     expiry = session.expiry

@@ -9,7 +9,7 @@ from authx.tokens import RawToken
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What an app says of the device it runs on: for people to read, never for a decision."""
+    """What an app says of the device it runs on: for users to read, never for a decision."""
 
     installation_id: str = ""
     name: str = ""

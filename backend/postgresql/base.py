@@ -18,11 +18,11 @@ from psycopg.pq import TransactionStatus
 CANCEL_PATIENCE: Final = 1.0  # seconds
 
 
-class ImpatientConnection(psycopg.Connection[Any]):
-    """Waits for each answer as long as DATABASE_PATIENCE; then it is closed, and raises."""
+class TimeoutConnection(psycopg.Connection[Any]):
+    """Waits for each answer as long as DATABASE_TIMEOUT; then it is closed, and raises."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        patience: Any = settings.DATABASE_PATIENCE
+        patience: Any = settings.DATABASE_TIMEOUT
         try:
             return super().wait(gen, interval, timeout or patience.total_seconds())
         except psycopg.OperationalError:
@@ -42,4 +42,4 @@ class ImpatientConnection(psycopg.Connection[Any]):
 class DatabaseWrapper(base.DatabaseWrapper):
     """Connects impatiently; `Database` is the driver as Django knows it."""
 
-    Database = SimpleNamespace(**vars(psycopg) | {"connect": ImpatientConnection.connect})
+    Database = SimpleNamespace(**vars(psycopg) | {"connect": TimeoutConnection.connect})

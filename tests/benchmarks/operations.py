@@ -99,11 +99,11 @@ def bearer(token: str) -> str:
     return f"Bearer {token}"
 
 
-def body_of(response: HttpResponse) -> Any:
+def error_body(response: HttpResponse) -> Any:
     """Return the parsed body of a success; fails the run at anything else."""
     assert response.status_code in SUCCESSES, (response.status_code, response.content)
     return json.loads(response.content) if response.content else None
 
 
 def check(response: HttpResponse) -> None:
-    body_of(response)
+    error_body(response)

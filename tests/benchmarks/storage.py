@@ -6,7 +6,7 @@ from typing import Any, Final
 from django.db import connection
 
 from authx.models import DeviceSession
-from tests.benchmarks.operations import body_of, check
+from tests.benchmarks.operations import check, error_body
 from tests.benchmarks.seeding import settle
 from tests.benchmarks.systems import Tokens
 from tests.benchmarks.systems.authx import App
@@ -50,7 +50,7 @@ def measure_storage(app: App, sessions: int, passes: int) -> dict[str, Any]:
 
 
 def refresh(app: App, tokens: list[Tokens]) -> list[Tokens]:
-    return [body_of(app.refreshing(one)()) for one in tokens]
+    return [error_body(app.refreshing(one)()) for one in tokens]
 
 
 def use(app: App, tokens: list[Tokens]) -> None:

@@ -14,7 +14,7 @@ class Command(BaseCommand):
     help = "Create the credential with which a service asks about tokens, and show it this once."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", help="what people call the service")
+        parser.add_argument("name", help="what users call the service")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 -- Django's signature
         service = Service(name=options["name"])

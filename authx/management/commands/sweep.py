@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 -- Django's signature
         report = count_sweepable() if options["dry_run"] else sweep()
-        if report.stepped_aside:
+        if report.skipped:
             self.stdout.write("Another sweep is running.")
             return
         verb = "Would delete" if options["dry_run"] else "Deleted"

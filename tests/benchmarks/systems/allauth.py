@@ -10,7 +10,7 @@ from django.http import HttpResponse
 
 from tests.benchmarks import names
 from tests.benchmarks.copying import copy_row
-from tests.benchmarks.operations import Call, Operation, Site, bearer, body_of, check
+from tests.benchmarks.operations import Call, Operation, Site, bearer, check, error_body
 from tests.benchmarks.systems import Stock, System, Tokens
 from tests.benchmarks.users import new_users
 
@@ -23,7 +23,7 @@ class App:
     def __init__(self) -> None:
         self.site = Site()
         self.users = new_users()
-        self.sessions = Stock(lambda: body_of(self.signing_in()())["meta"])
+        self.sessions = Stock(lambda: error_body(self.signing_in()())["meta"])
         self.users_with_devices = Stock(self.user_with_devices)
         self.ending: list[int] = []
 
@@ -66,7 +66,7 @@ class App:
         user = next(self.users)
         tokens: Tokens = {}
         for _ in range(names.DEVICES):
-            tokens = body_of(self.signing_in(user.username)())["meta"]
+            tokens = error_body(self.signing_in(user.username)())["meta"]
         keys = UserSession.objects.filter(user=user).values_list("pk", flat=True)
         return tokens | {"sessions": list(keys)}
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from authx.sessions.sweep import sweep
 from tests.benchmarks import names
-from tests.benchmarks.operations import Call, Operation, Site, bearer, body_of, check
+from tests.benchmarks.operations import Call, Operation, Site, bearer, check, error_body
 from tests.benchmarks.seeding import ENDED_AGE, add_sessions
 from tests.benchmarks.systems import Stock, System, Tokens
 from tests.benchmarks.users import new_users
@@ -50,7 +50,7 @@ class App:
 
     def confirmed(self) -> Tokens:
         """Sign a new user in and use the access token, as an app does before it refreshes."""
-        tokens: Tokens = body_of(self.signing_in_on_a_phone()())
+        tokens: Tokens = error_body(self.signing_in_on_a_phone()())
         check(self.pinging(tokens)())
         return tokens
 
@@ -62,7 +62,7 @@ class App:
 
     def without_installation(self) -> str:
         """Return the id of a session of no installation."""
-        session_id: str = body_of(self.signing_in()())["device"]["id"]
+        session_id: str = error_body(self.signing_in()())["device"]["id"]
         return session_id
 
     def user_with_devices(self) -> Tokens:
@@ -71,7 +71,7 @@ class App:
         tokens: Tokens = {}
         for number in range(names.DEVICES):
             signing_in = self.signing_in(username, name="phone", installation_id=f"phone {number}")
-            tokens = body_of(signing_in())
+            tokens = error_body(signing_in())
             check(self.pinging(tokens)())
         return tokens
 

@@ -3,7 +3,7 @@
 from base64 import b64encode
 
 from tests.benchmarks import names
-from tests.benchmarks.operations import Call, Operation, Site, body_of, check
+from tests.benchmarks.operations import Call, Operation, Site, check, error_body
 from tests.benchmarks.systems import Stock, System, Tokens
 from tests.benchmarks.users import new_users
 
@@ -14,7 +14,7 @@ class App:
     def __init__(self) -> None:
         self.site = Site()
         self.users = new_users()
-        self.sessions = Stock(lambda: body_of(self.signing_in()()))
+        self.sessions = Stock(lambda: error_body(self.signing_in()()))
         self.users_with_devices = Stock(self.user_with_devices)
 
     def signing_in(self, username: str = "") -> Call:
@@ -30,7 +30,9 @@ class App:
 
     def user_with_devices(self) -> Tokens:
         username = next(self.users).username
-        answers: list[Tokens] = [body_of(self.signing_in(username)()) for _ in range(names.DEVICES)]
+        answers: list[Tokens] = [
+            error_body(self.signing_in(username)()) for _ in range(names.DEVICES)
+        ]
         return answers[-1]
 
 

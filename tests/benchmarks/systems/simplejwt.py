@@ -5,7 +5,7 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from tests.benchmarks import names
 from tests.benchmarks.copying import copy_row
-from tests.benchmarks.operations import Call, Operation, Site, bearer, body_of, check
+from tests.benchmarks.operations import Call, Operation, Site, bearer, check, error_body
 from tests.benchmarks.systems import Stock, System, Tokens
 from tests.benchmarks.users import new_users
 
@@ -16,7 +16,7 @@ class App:
     def __init__(self) -> None:
         self.site = Site()
         self.users = new_users()
-        self.sessions = Stock(lambda: body_of(self.signing_in()()))
+        self.sessions = Stock(lambda: error_body(self.signing_in()()))
 
     def signing_in(self) -> Call:
         credentials = {"username": next(self.users).username, "password": names.PASSWORD}

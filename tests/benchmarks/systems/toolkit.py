@@ -7,7 +7,7 @@ from oauth2_provider.models import AccessToken, Application, RefreshToken, clear
 
 from tests.benchmarks import names
 from tests.benchmarks.copying import copy_row
-from tests.benchmarks.operations import Call, Operation, Site, bearer, body_of, check
+from tests.benchmarks.operations import Call, Operation, Site, bearer, check, error_body
 from tests.benchmarks.systems import Stock, System, Tokens
 from tests.benchmarks.users import new_users
 
@@ -21,7 +21,7 @@ class App:
     def __init__(self) -> None:
         self.site = Site()
         self.users = new_users()
-        self.sessions = Stock(lambda: body_of(self.signing_in()()))
+        self.sessions = Stock(lambda: error_body(self.signing_in()()))
         self.application = Application.objects.create(
             client_type=Application.CLIENT_PUBLIC,
             authorization_grant_type=Application.GRANT_PASSWORD,

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from authx.authentication import TokenAuthentication
+from authx.rest.authentication import TokenAuthentication
 from tests.benchmarks.ping import YARDSTICK, ping
 
 urlpatterns = [

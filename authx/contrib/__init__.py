@@ -1,0 +1,1 @@
+"""Optional parts; the rest of authx works without them."""

@@ -1,0 +1,1 @@
+"""An older authentication scheme of the project, accepted until a date."""

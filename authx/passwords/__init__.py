@@ -1,0 +1,1 @@
+"""Everything that knows of passwords: check, sign-in, limits, backend, validation."""

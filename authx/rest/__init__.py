@@ -1,0 +1,1 @@
+"""The HTTP side of authx: Django REST Framework, and nothing else in authx imports it."""
