@@ -121,7 +121,7 @@ class ServiceScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Describes authx.rest.authentication.TokenAuthentication; Knox's own extension is not inherited."""
+    """Describes TokenAuthentication; the extension of Knox does not apply to subclasses."""
 
     target_class = "authx.rest.authentication.TokenAuthentication"
     name = "bearer"

@@ -20,7 +20,7 @@ SERVICE_CREDENTIALS = ROOT / "authx/service_credentials.py"
 
 SECRET = re.compile(r"raw_|digest")
 OF_SESSIONS = re.compile(r"DeviceSession|SweepLease|session")
-OF_TRAIL = re.compile(r"SecurityEvent|Notification|event|notice")
+OF_TRAIL = re.compile(r"SecurityEvent|Notification|event|notification")
 NOTHING = re.compile(r"(?!)")
 OVERRIDES = "authx/models/events.py"
 WRITES = frozenset(
@@ -151,7 +151,8 @@ def test_the_rule_on_writes_sees_them(source: str, expected: int) -> None:
     [
         path
         for path in [*AUTHX, *TASKS]
-        if path.parent.name not in {"sessions", "trail"} and path != SERVICE_CREDENTIALS
+        if path.parent.name not in {"sessions", "audit", "passwords"}
+        and path != SERVICE_CREDENTIALS
     ],
     ids=named,
 )
@@ -163,7 +164,9 @@ def test_only_the_rooms_of_sessions_and_of_the_trail_write(path: Path) -> None:
 
 @pytest.mark.parametrize("path", AUTHX, ids=named)
 def test_each_room_writes_what_is_its_own(path: Path) -> None:
-    foreign = {"sessions": OF_TRAIL, "trail": OF_SESSIONS}.get(path.parent.name, NOTHING)
+    foreign = {"sessions": OF_TRAIL, "audit": OF_SESSIONS, "passwords": OF_SESSIONS}.get(
+        path.parent.name, NOTHING
+    )
     assert [target for target in writes(path.read_text()) if foreign.search(target)] == []
 
 

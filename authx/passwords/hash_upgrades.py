@@ -10,8 +10,9 @@ from django.contrib.auth import get_user_model
 from django.db.models import Model
 
 from authx.errors import CredentialsChangedError
-from authx.models import DeviceSession, auth_hashes
+from authx.models import auth_hashes
 from authx.sessions.locking import atomic, lock_user
+from authx.sessions.update import update_auth_hash
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -65,6 +66,6 @@ def follow_hash_upgrade(
         return
     if not check.still_matches(stored):
         raise CredentialsChangedError
-    DeviceSession.objects.unrevoked().filter(
-        user_id=instance.pk, auth_hash__in=auth_hashes(stored)
-    ).update(auth_hash=instance.get_session_auth_hash())
+    update_auth_hash(
+        user_id=instance.pk, old=auth_hashes(stored), new=instance.get_session_auth_hash()
+    )

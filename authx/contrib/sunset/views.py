@@ -1,7 +1,7 @@
 """Views of a scheme that authx replaces.
 
-Apart from `authx.contrib.sunset.authentication`, which DRF loads before its own views where a project names it among
-its default authentication classes.
+Apart from the authentication class, which DRF loads before its own views where a project names it
+among its default authentication classes.
 """
 
 from typing import Any

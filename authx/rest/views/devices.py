@@ -15,8 +15,8 @@ from authx.models import DeviceSession, DeviceSessionQuerySet, RevocationReason
 from authx.rest.serializers import RenameSerializer, SessionSerializer, session_body
 from authx.rest.views.base import AuthxView, checked, current_session, send_user_logged_out
 from authx.schema import BEARER, BODY, refusals
-from authx.sessions.rename import rename_session
 from authx.sessions.revoke import revoke_session
+from authx.sessions.update import rename_session
 
 DEVICE_ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
