@@ -39,8 +39,8 @@ PASSWORD = "correct horse battery staple"
 START = """
 import os
 import sys
-from backend import dev
-dev.prepare_database(sys.argv[1])
+from backend import dev, dev_servers
+dev_servers.prepare_database(sys.argv[1])
 os.execv("/bin/sh", ["sh", "-c", dev.web_command()])
 """
 

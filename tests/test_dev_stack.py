@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from subprocess import PIPE, STDOUT, CompletedProcess, Popen
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from django.utils import timezone
 from honcho.printer import Message
 
-from backend import dev
-from tests.ports import free_port
+from backend import dev, dev_servers
+from tests.ports import free_port, listens
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(120)]
 
@@ -42,8 +41,8 @@ NEXT_DAY = """
 import sys
 from urllib.parse import urlencode
 from django.test import Client
-from backend import dev
-with dev.servers():
+from backend import dev_servers
+with dev_servers.prepared():
     form = urlencode({"grant_type": "refresh_token", "refresh_token": sys.argv[1]})
     client = Client(SERVER_NAME="localhost")
     response = client.post("/users/token", form, "application/x-www-form-urlencoded")
@@ -152,6 +151,7 @@ class Seen:
     environment: str
     refusal: str
     interrupted: End
+    valkey_listens: bool
     managed_afterwards: CompletedProcess[str]
     second_start: CompletedProcess[str]
 
@@ -178,10 +178,11 @@ def seen() -> Iterator[Seen]:
     modes = {path.name: stat.filemode(path.stat().st_mode) for path in files}
     environment = (directory.path / "environment").read_text()
     with ExitStack() as exits, pytest.raises(SystemExit) as refusal:
-        dev.require_only_stack(directory.path, exits)
+        dev_servers.require_only_stack(directory.path, exits)
     pair = sign_in(directory.url, password)
     stack.process.send_signal(signal.SIGINT)
     interrupted = stack.end()
+    valkey_listens = listens(valkey_of(environment)[0])
     managed_afterwards = directory.manage("check")
     second_start = directory.execute(sys.executable, "-c", NEXT_DAY, pair["refresh_token"])
     yield Seen(
@@ -194,10 +195,18 @@ def seen() -> Iterator[Seen]:
         environment,
         str(refusal.value),
         interrupted,
+        valkey_listens,
         managed_afterwards,
         second_start,
     )
     shutil.rmtree(directory.path)
+
+
+def valkey_of(environment: str) -> tuple[int, str]:
+    """Return port and password of the stack's Valkey."""
+    found = re.search(r"redis://:(?P<password>\S+)@127\.0\.0\.1:(?P<port>\d+)", environment)
+    assert found
+    return int(found["port"]), found["password"]
 
 
 def sign_in(url: str, password: str) -> dict[str, str]:
@@ -242,10 +251,7 @@ def test_only_the_owner_reads_the_secrets_and_opens_the_database(seen: Seen) -> 
 
 
 def test_valkey_asks_for_a_password_that_no_command_line_shows(seen: Seen) -> None:
-    url = re.search(r"REDIS_URL=(\S+)", seen.environment)
-    assert url
-    password = urlsplit(url[1]).password
-    assert password
+    _, password = valkey_of(seen.environment)
     assert [row for row in seen.processes if password in row] == []
 
 
@@ -256,6 +262,7 @@ def test_second_stack_in_the_same_directory_is_refused(seen: Seen) -> None:
 def test_ctrl_c_leaves_no_process_behind(seen: Seen) -> None:
     assert len(seen.processes) >= 3
     assert seen.interrupted.left_behind == []
+    assert not seen.valkey_listens
     assert seen.interrupted.status == 128 + signal.SIGINT
     assert "Traceback" not in seen.interrupted.text
 
@@ -295,20 +302,20 @@ def test_servers_that_the_environment_names_are_used(directory: Directory) -> No
 def test_broker_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     with pytest.raises(SystemExit, match=r"^The broker of REDIS_URL does not answer: .+$"):
-        dev.require_broker()
+        dev_servers.require_broker()
 
 
 def test_busy_port_is_one_line() -> None:
-    with socket.create_server((dev.HOST, 0)) as server:
+    with socket.create_server((dev_servers.HOST, 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(SystemExit, match=rf"^Port {port} is in use: .+$"):
-            dev.require_free(port)
-    dev.require_free(port)
+            dev_servers.require_free(port)
+    dev_servers.require_free(port)
 
 
 def test_port_that_does_not_exist_is_one_line() -> None:
     with pytest.raises(SystemExit, match=r"^Port 70000 does not exist: .+$"):
-        dev.require_free(70000)
+        dev_servers.require_free(70000)
 
 
 def test_ctrl_c_in_the_first_moment_stops_what_has_just_started(directory: Directory) -> None:
