@@ -4,6 +4,8 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 export PORT
+# Like pip, uv trusts the certificates of this machine: a proxy may have its own.
+export UV_SYSTEM_CERTS := true
 # Development mode shows every warning; its checks of each allocation would cost a third of the time.
 # What no database can change is tried once.
 NO_DATABASE := audit celery_checks checks cookies cors deployment_checks generated_requests \
@@ -73,7 +75,7 @@ $(VENV)/.uv: requirements/uv.txt
 $(VENV)/.%: requirements/%.txt $(VENV)/.uv
 	@echo "Installing requirements/$*.txt"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $< || \
-	  { echo "$< is not installed: is the package index within reach?"; exit 1; }
+	  { echo "$< is not installed: is the package index (UV_DEFAULT_INDEX) within reach?"; exit 1; }
 	@touch $@
 
 tests/clients/node_modules: tests/clients/package-lock.json

@@ -81,6 +81,7 @@ class Directory:
             "PORT": str(self.port),
             "REFRESH_TOKEN_GRACE_PERIOD": "1s",
             "TMPDIR": str(self.path),
+            "WEB_CONCURRENCY": "1",
         }
 
     def execute(self, *command: str, **changes: str) -> CompletedProcess[str]:
