@@ -1,4 +1,8 @@
-"""Reads request bodies, strictly: bounded, one value a name, nothing ambiguous."""
+"""Reads request bodies, strictly: bounded, one value a name, nothing ambiguous.
+
+Without them, DRF reads a body of any size into memory and takes the last of two values of a name,
+where a proxy in front may have judged the first.
+"""
 
 import json
 from collections.abc import Mapping
