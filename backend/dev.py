@@ -7,7 +7,6 @@ import logging
 import os
 import shlex
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ from honcho.manager import Manager
 from honcho.printer import Printer
 
 from backend.celery import app as celery_app
-from backend.dev_servers import BASE_DIR, HOST, prepared
+from backend.dev_servers import BASE_DIR, HOST, free_port, prepared
 
 PYTHON = shlex.quote(sys.executable)
 # `make demo` shows the project as it comes, whatever this shell is set up for.
@@ -101,12 +100,6 @@ def wait() -> int:
     return 0
 
 
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 def web_command() -> str:
     # Open requests end before honcho loses patience and kills. The control socket would be one
     # file in the home directory for every stack.
@@ -148,7 +141,7 @@ def supervise(commands: dict[str, str]) -> int:
     for name, command in commands.items():
         manager.add_process(name, command, cwd=str(BASE_DIR))
     manager.loop()
-    if manager.first_to_end and manager.returncode:
+    if manager.first_to_end:
         reason = f"{manager.first_to_end} ended with status {manager.returncode}"
         print(f"{reason}; everything else was stopped.", file=sys.stderr)
     code: int = manager.returncode

@@ -70,7 +70,7 @@ def prepared() -> Iterator[tuple[str, str]]:
         password = get_or_create_secret(local_dir / "demo-password", length=16)
         require_broker()
         prepare_database(password)
-        exits.callback(write_environment(local_dir).unlink)
+        exits.callback(write_environment(local_dir).unlink, missing_ok=True)
         yield f"http://{HOST}:{port}", password
 
 
@@ -91,6 +91,12 @@ def require_free(port: int) -> None:
     except OSError as error:
         reason = "is in use" if error.errno == errno.EADDRINUSE else f"({error.strerror})"
         sys.exit(f"Port {port} {reason}: choose another one, as in PORT=8001.")
+
+
+def free_port() -> int:
+    with socket.create_server((HOST, 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def start_postgresql(local_dir: Path, exits: ExitStack) -> str:
@@ -123,7 +129,8 @@ def stop_postgresql(pid: int) -> None:
 
 def start_valkey(local_dir: Path, exits: ExitStack) -> str:
     """Start Valkey on a free port, behind a password; return its URL."""
-    server = ValkeyServer(data_dir=local_dir / "valkey")
+    # By itself it tries ports in order, where two stacks that start at once meet.
+    server = ValkeyServer(port=free_port(), data_dir=local_dir / "valkey")
     # A child inherits the mask: Ctrl-C must not end the broker before its clients.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
