@@ -18,10 +18,9 @@ PYTEST := PYTHONMALLOC=pymalloc $(BIN)/python -X dev -m pytest --numprocesses=2 
 run: $(VENV)/.local  ## Start everything on this machine: PostgreSQL, Valkey, web, worker, beat.
 	@$(BIN)/python -m backend.dev run
 
-manage: LOCAL_DIR ?= .local
 manage:  ## Run a command of manage.py on the running stack: make manage ARGS=createsuperuser
-	@test -f $(LOCAL_DIR)/environment || { echo "No stack runs in $(LOCAL_DIR): start one with make run."; exit 1; }
-	@. $(LOCAL_DIR)/environment && $(BIN)/python manage.py $(ARGS)
+	@test -f $${LOCAL_DIR:=.local}/environment || { echo "No stack runs in $$LOCAL_DIR: start one with make run."; exit 1; }; \
+	  . $$LOCAL_DIR/environment && $(BIN)/python manage.py $(ARGS)
 
 demo: $(VENV)/.local  ## Show the life of a session over HTTP: on a stack of its own, or make demo URL=... PASSWORD=...
 	@$(BIN)/python $(if $(URL),docs/examples/story.py,-m backend.dev demo)
