@@ -22,9 +22,9 @@ from django.contrib.auth.models import User
 from oauthlib.oauth2 import OAuth2Error
 from requests_oauthlib import OAuth2Session
 
-from backend.local.ports import HOST
 from tests.lossy_network import LossyNetwork, running
 from tests.phone import PASSWORD
+from tests.ports import HOST
 from tests.test_introspect import a_service
 from tests.web_server import ROOT, of_this_run, web_server
 
