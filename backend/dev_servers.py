@@ -131,14 +131,10 @@ def start_valkey(local_dir: Path, exits: ExitStack) -> str:
     """Start Valkey on a free port, behind a password; return its URL."""
     # By itself it tries ports in order, where two stacks that start at once meet.
     server = ValkeyServer(port=free_port(), data_dir=local_dir / "valkey")
-    # A child inherits the mask: Ctrl-C must not end the broker before its clients.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         exits.enter_context(server)
     except ValkeyServerError as error:
         sys.exit(f"Valkey does not start: {error}")
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     password = get_or_create_secret(local_dir / "valkey-password")
     with Redis(port=server.port) as client:
         client.config_set("requirepass", password)

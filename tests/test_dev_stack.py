@@ -21,6 +21,8 @@ import httpx
 import pytest
 from django.utils import timezone
 from honcho.printer import Message
+from redis import Redis
+from redis.exceptions import AuthenticationError
 
 from backend import dev, dev_servers
 from tests.ports import free_port, listens
@@ -114,7 +116,12 @@ class Stack:
         self.log = directory.path / "log"
         with self.log.open("w") as output:
             self.process = Popen(
-                RUN, cwd=BASE_DIR, env=directory.environment, stdout=output, stderr=STDOUT
+                RUN,
+                cwd=BASE_DIR,
+                env=directory.environment,
+                stdout=output,
+                stderr=STDOUT,
+                start_new_session=True,
             )
         deadline = time.monotonic() + 60
         while dev.READY not in self.text():
@@ -151,6 +158,7 @@ class Seen:
     modes: dict[str, str]
     environment: str
     refusal: str
+    valkey_refusal: str
     interrupted: End
     valkey_listens: bool
     managed_afterwards: CompletedProcess[str]
@@ -165,9 +173,24 @@ def directory() -> Iterator[Directory]:
 
 
 @pytest.fixture(scope="module")
-def seen() -> Iterator[Seen]:
+def module_directory() -> Iterator[Directory]:
     directory = Directory()
-    stack = Stack(directory)
+    yield directory
+    shutil.rmtree(directory.path)
+
+
+@pytest.fixture(scope="module")
+def stack(module_directory: Directory) -> Iterator[Stack]:
+    stack = Stack(module_directory)
+    yield stack
+    # It has ended long since, unless something failed.
+    stack.process.terminate()
+    stack.process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def seen(stack: Stack) -> Seen:
+    directory = stack.directory
     processes = directory.processes()
     password = (directory.path / "demo-password").read_text()
     story = {"URL": directory.url, "PASSWORD": password, "GRACE_PERIOD": "1"}
@@ -180,13 +203,17 @@ def seen() -> Iterator[Seen]:
     environment = (directory.path / "environment").read_text()
     with ExitStack() as exits, pytest.raises(SystemExit) as refusal:
         dev_servers.require_only_stack(directory.path, exits)
+    port, _ = valkey_of(environment)
+    with Redis(port=port) as stranger, pytest.raises(AuthenticationError) as valkey_refusal:
+        stranger.ping()
     pair = sign_in(directory.url, password)
-    stack.process.send_signal(signal.SIGINT)
+    # As a terminal does: to the runner and to its children at once.
+    os.killpg(stack.process.pid, signal.SIGINT)
     interrupted = stack.end()
-    valkey_listens = listens(valkey_of(environment)[0])
+    valkey_listens = listens(port)
     managed_afterwards = directory.manage("check")
     second_start = directory.execute(sys.executable, "-c", NEXT_DAY, pair["refresh_token"])
-    yield Seen(
+    return Seen(
         processes,
         pasted.stdout,
         told,
@@ -195,12 +222,12 @@ def seen() -> Iterator[Seen]:
         modes,
         environment,
         str(refusal.value),
+        str(valkey_refusal.value),
         interrupted,
         valkey_listens,
         managed_afterwards,
         second_start,
     )
-    shutil.rmtree(directory.path)
 
 
 def valkey_of(environment: str) -> tuple[int, str]:
@@ -252,6 +279,7 @@ def test_only_the_owner_reads_the_secrets_and_opens_the_database(seen: Seen) -> 
 
 
 def test_valkey_asks_for_a_password_that_no_command_line_shows(seen: Seen) -> None:
+    assert "AUTH" in seen.valkey_refusal
     _, password = valkey_of(seen.environment)
     assert [row for row in seen.processes if password in row] == []
 
