@@ -36,7 +36,7 @@ def test_me_says_who_and_on_which_device(phone: Phone, tablet: Phone, alice: Use
     assert response.headers["Cache-Control"] == "no-store"
     assert set(body) == {"id", "username", "session"}
     assert (body["id"], body["username"]) == (str(alice.pk), "alice")
-    assert body["session"] == {
+    assert body["device"] == {
         **phone.pair["device"],
         "installation_id": "phone",
         "platform": "",
@@ -104,7 +104,7 @@ def test_a_changed_password_ends_every_session_and_opens_one_here(
     renewed = Phone(pair=response.json())
     assert response.status_code == HTTPStatus.OK
     assert set(renewed.pair) == set(phone.pair)
-    assert renewed.call().json()["session"]["installation_id"] == "phone"
+    assert renewed.call().json()["device"]["installation_id"] == "phone"
     assert is_ended(phone)
     assert is_ended(tablet)
     assert renewed.refresh().is_signed_in

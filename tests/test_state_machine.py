@@ -218,7 +218,7 @@ class Devices(stateful.RuleBasedStateMachine):
     def use(self, pick: int, back: int) -> None:
         session = self.picked(pick)
         response = self.send(session, back, "GET", "me")
-        assert response is None or error_body(response)["session"]["id"] == str(session.id)
+        assert response is None or error_body(response)["device"]["id"] == str(session.id)
 
     @stateful.rule(pick=PICK, back=BACK)
     def introspect(self, pick: int, back: int) -> None:
