@@ -4,7 +4,6 @@ Access tokens live for two seconds there, so that one can be watched as it expir
 """
 
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -24,9 +23,10 @@ from requests_oauthlib import OAuth2Session
 
 from backend.local.ports import HOST
 from tests.lossy_network import LossyNetwork, running
+from tests.node_driver import CLIENTS, needs_node
 from tests.phone import PASSWORD
 from tests.services import new_service
-from tests.web_server import ROOT, of_this_run, web_server
+from tests.web_server import of_this_run, web_server
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
@@ -36,7 +36,6 @@ SHORT_LIVES = {
     "ACCESS_TOKEN_MIN_RENEWAL_INTERVAL": "1",
     "REFRESH_TOKEN_GRACE_PERIOD": "1900ms",
 }
-CLIENTS = ROOT / "tests" / "clients"
 Pair = dict[str, Any]
 
 
@@ -158,7 +157,7 @@ AS_TOLD = {
 ASKED = {"introspected": True, "introspected by a stranger": "invalid_client"}
 
 
-@pytest.mark.skipif(not shutil.which("node"), reason="no Node here")
+@needs_node
 @pytest.mark.parametrize(
     ("client", "told"),
     [("openid_client", AS_TOLD | ASKED), ("oauth4webapi", AS_TOLD | ASKED), ("axios", AS_TOLD)],
