@@ -4,6 +4,8 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 export PORT
+# Like pip, uv trusts the certificates of this machine: a proxy may have its own.
+export UV_SYSTEM_CERTS := true
 # Two tests at a time; a test that waits for a server leaves its core to the other one.
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 # The parts of the gate run side by side, and each tells what it has to say when it is done.
@@ -12,15 +14,14 @@ SIDE_BY_SIDE := --jobs=3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=t
 .PHONY: run manage demo test check lint types deployment tests portable audit soak bench docs requirements schema clean
 
 run: $(VENV)/.local  ## Start everything on this machine: PostgreSQL, Valkey, web, worker, beat.
-	@$(BIN)/python -m backend.local run
+	@$(BIN)/python -m backend.dev run
 
 manage:  ## Run a command of manage.py on the running stack: make manage ARGS=createsuperuser
-	@. $${LOCAL_DIR:-.local}/environment && $(BIN)/python manage.py $(ARGS)
+	@test -f $${LOCAL_DIR:=.local}/environment || { echo "No stack runs in $$LOCAL_DIR: start one with make run."; exit 1; }; \
+	  . $$LOCAL_DIR/environment && $(BIN)/python manage.py $(ARGS)
 
-demo: export DEMO_URL ?= $(URL)
-demo: export DEMO_PASSWORD ?= $(PASSWORD)
-demo: $(VENV)/.local  ## Tell the story of a session over real HTTP, on a stack of its own or a running one.
-	@$(BIN)/python -m backend.local demo
+demo: $(VENV)/.local  ## Show the life of a session over HTTP: on a stack of its own, or make demo URL=... PASSWORD=...
+	@$(BIN)/python $(if $(URL),docs/examples/story.py,-m backend.dev demo)
 
 test: check  ## Set up, then the whole gate.
 
@@ -71,20 +72,24 @@ schema: $(VENV)/.test  ## Write schema.yaml anew.
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file schema.yaml
 
 requirements: $(VENV)/.test  ## Compile requirements/*.in to hashed *.txt.
-	@cd requirements && for name in base local test bench docs; do \
+	@cd requirements && for name in base uv local test bench docs; do \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 	    $$name.in --output-file $$name.txt || exit 1; \
 	done
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed; say which with PYTHON=python3.12"; exit 1; }
+$(VENV)/.uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Python 3.11 or newer is needed: name one, as in PYTHON=python3.12."; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --retries 1 --disable-pip-version-check --require-hashes -r $< || \
+	  { echo "$< is not installed: is the package index within reach?"; exit 1; }
+	@touch $@
 
-$(VENV)/.%: requirements/%.txt | $(VENV)/bin/python
+$(VENV)/.%: requirements/%.txt $(VENV)/.uv
 	@echo "Installing requirements/$*.txt"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $< || \
+	  { echo "$< is not installed: is the package index (UV_DEFAULT_INDEX) within reach?"; exit 1; }
 	@touch $@
 
 tests/clients/node_modules: tests/clients/package-lock.json

@@ -10,7 +10,7 @@ class AuthxConfig(AppConfig):
 
     def ready(self) -> None:
         # Models are not loaded before.
-        from authx import checks, receivers  # noqa: PLC0415
+        from authx import checks, receivers
 
         checks.register_all()
         receivers.connect()

@@ -8,6 +8,6 @@ class BackendConfig(AppConfig):
     name = "backend"
 
     def ready(self) -> None:
-        from backend import checks  # noqa: PLC0415 -- models are not loaded before
+        from backend import checks
 
         register(checks.check_deployment, Tags.security, deploy=True)

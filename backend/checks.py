@@ -15,7 +15,7 @@ from rest_framework.authentication import BasicAuthentication, SessionAuthentica
 from rest_framework.permissions import AllowAny
 from rest_framework.settings import api_settings
 
-from authx.checks.hosts import is_loopback, is_public
+from authx.checks.project import is_loopback, is_public
 
 API: Final = "authx.rest.middleware.APIMiddleware"
 SECURITY: Final = "django.middleware.security.SecurityMiddleware"

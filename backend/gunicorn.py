@@ -1,4 +1,8 @@
-"""How gunicorn serves: `gunicorn --config=python:backend.gunicorn`."""
+"""How gunicorn serves: `gunicorn --config=python:backend.gunicorn`.
+
+Without the worker, gunicorn answers a malformed request in HTML, and both the response and the log
+quote the unreadable line, which may hold a token.
+"""
 
 import json
 from contextlib import suppress

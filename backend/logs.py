@@ -64,12 +64,12 @@ class JSONFormatter(JsonFormatter):
 class LineFormatter(logging.Formatter):
     """Formats a record as one line; the lines of a traceback are indented, unlike a record."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
+    def formatMessage(self, record: logging.LogRecord) -> str:
         request_id = getattr(record, "request_id", "")
         number = f" [{request_id}]" if request_id else ""
         return _escaped(super().formatMessage(record) + number)
 
-    def formatException(self, ei: Any) -> str:  # noqa: N802 -- logging's name
+    def formatException(self, ei: Any) -> str:
         lines = super().formatException(ei).splitlines()
         return "\n".join(f"    {_escaped(line)}" for line in lines)
 

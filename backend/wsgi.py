@@ -1,4 +1,8 @@
-"""The WSGI entry point that a web server loads; with a wrong configuration it does not load."""
+"""The WSGI entry point that a web server loads; with a wrong configuration it does not load.
+
+Without the guard around Django, `Content-Type: text/plain; charset=hex` raises outside of Django's
+error handling, and the client gets no JSON.
+"""
 
 import os
 import re

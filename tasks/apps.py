@@ -8,7 +8,7 @@ class TasksConfig(AppConfig):
     name = "tasks"
 
     def ready(self) -> None:
-        from tasks import checks  # noqa: PLC0415 -- models are not loaded before
+        from tasks import checks
 
         register(checks.check_celery, Tags.security)
         register(checks.check_broker_link, Tags.security, deploy=True)

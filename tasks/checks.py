@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
-from authx.checks.hosts import is_loopback
+from authx.checks.project import is_loopback
 from tasks.alerts import send_notifications
 from tasks.cleanup import sweep
 

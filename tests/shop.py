@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 from django.core.management import call_command
 
-from backend.local.ports import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 UV = Path(sysconfig.get_path("scripts")) / "uv"

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from authx.checks import project
-from authx.checks.hosts import is_loopback
 from authx.checks.project import CONTEXT_MIDDLEWARE as CONTEXT
-from authx.checks.project import check_keys, check_project
+from authx.checks.project import check_keys, check_project, is_loopback
 from backend import checks as policy
 from backend.checks import API, SECURITY, check_deployment
 from backend.settings import PASSWORD_HASHERS

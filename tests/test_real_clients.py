@@ -21,10 +21,10 @@ from django.contrib.auth.models import User
 from oauthlib.oauth2 import OAuth2Error
 from requests_oauthlib import OAuth2Session
 
-from backend.local.ports import HOST
 from tests.lossy_network import LossyNetwork, running
 from tests.node_driver import CLIENTS, needs_node
 from tests.phone import PASSWORD
+from tests.ports import HOST
 from tests.services import new_service
 from tests.web_server import of_this_run, web_server
 

@@ -14,11 +14,11 @@ from django.contrib.auth.models import User
 
 from authx.models import DeviceSession, EventKind
 from authx.sessions.revoke import revoke_all
-from backend.local.ports import HOST
 from tests.expiry import expire_access_tokens
 from tests.lossy_network import Network, running
 from tests.node_driver import CLIENTS, needs_node, run_driver
 from tests.phone import PASSWORD
+from tests.ports import HOST
 from tests.web_server import ROOT, of_this_run, web_server
 
 GRACE_PERIOD = {"REFRESH_TOKEN_GRACE_PERIOD": "1s"}

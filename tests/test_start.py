@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.local.ports import free_port
+from tests.ports import free_port
 from tests.web_server import ROOT, command, environment, until
 
 CELERY = [sys.executable, "-m", "celery", "--app=backend.celery"]

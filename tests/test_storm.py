@@ -12,12 +12,12 @@ from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.contrib.auth.models import User
 
 from authx.models import DeviceSession
-from backend.local.ports import HOST
 from tests.effort import chosen
 from tests.expiry import expire_access_tokens
 from tests.lossy_network import DelayingNetwork, running
 from tests.node_driver import CLIENTS, needs_node, run_driver
 from tests.phone import PASSWORD
+from tests.ports import HOST
 from tests.storm import Outcome, Pair, Storm, storm_in_threads
 from tests.web_server import of_this_run, web_server
 

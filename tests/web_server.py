@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from django.db import connection
 
-from backend.local.ports import HOST, free_port
+from tests.ports import HOST, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 20  # seconds

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any, Final
 
 from django.conf import settings
@@ -15,6 +16,20 @@ CONTEXT_MIDDLEWARE: Final = "authx.rest.middleware.RequestContextMiddleware"
 # Those of Django's security.W009, which only warns.
 MIN_KEY_LENGTH: Final = 50
 MIN_KEY_VARIETY: Final = 5
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine; a socket file and an empty name are."""
+    name = host.strip("[]")
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name in {"", "localhost"} or name.endswith(".localhost") or name.startswith("/")
+
+
+def is_public() -> bool:
+    """Return whether ALLOWED_HOSTS admits other machines."""
+    return not all(is_loopback(host) for host in settings.ALLOWED_HOSTS)
 
 
 def check_project(**_: Any) -> list[CheckMessage]:

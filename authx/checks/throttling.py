@@ -8,7 +8,7 @@ from limits import parse
 from rest_framework.settings import api_settings
 
 from authx import conf
-from authx.checks.hosts import is_public
+from authx.checks.project import is_public
 from authx.throttling.store import PER_PROCESS, SHARED, store_at
 
 RATES: Final = (

@@ -30,19 +30,19 @@ def rate_limited(wait: int) -> JsonResponse:
     return response
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
     return json_error(match_error(exception) or INVALID_REQUEST)
 
 
-def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
+def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
     return json_error(FORBIDDEN)
 
 
-def page_not_found(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
+def page_not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
     return json_error(NOT_FOUND)
 
 
-def server_error(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
+def server_error(request: HttpRequest) -> JsonResponse:
     # Django calls this while it handles the exception, which may be an unavailable database.
     error = sys.exception()
     return json_error(match_error(error) or server_error_response(error))

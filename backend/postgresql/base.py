@@ -1,4 +1,7 @@
-"""Django's PostgreSQL backend, but that a statement without an answer is given up after a while.
+"""Django's PostgreSQL backend, which gives up a statement that has no answer after a while.
+
+Without it, a database server that freezes holds every thread of the web server, and each request
+hangs instead of being answered 503.
 
 The server's own limits (`statement_timeout`) do not hold where the server itself hangs, and
 PgBouncer refuses them as start-up parameters; the network's (`tcp_user_timeout`) see no fault in a

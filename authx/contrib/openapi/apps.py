@@ -9,4 +9,4 @@ class OpenAPIConfig(AppConfig):
 
     def ready(self) -> None:
         # Importing the extensions registers them with drf-spectacular.
-        from authx.contrib.openapi import extensions  # noqa: F401, PLC0415
+        from authx.contrib.openapi import extensions  # noqa: F401

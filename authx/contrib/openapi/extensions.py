@@ -10,8 +10,7 @@ from drf_spectacular.extensions import (
 )
 from rest_framework.views import APIView
 
-from authx.contrib.openapi.operations import described
-from authx.contrib.openapi.parameters import IDEMPOTENCY_KEY_PATTERN
+from authx.contrib.openapi.operations import IDEMPOTENCY_KEY_PATTERN, described
 
 # A character that is neither invisible, nor a bidirectional control, nor a blank.
 VISIBLE: Final = (

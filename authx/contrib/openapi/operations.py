@@ -1,17 +1,35 @@
 """The operations of the API: what each is for, and how it can fail."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from django.apps import apps
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.views import APIView
 
-from authx.contrib.openapi.parameters import CURSOR, DEVICE_ID, IDEMPOTENCY_KEY
 from authx.contrib.openapi.responses import BEARER, BODY, error_responses
 from authx.rest.exceptions import INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, ErrorResponse
 from authx.rest.views import account, devices, metadata, tokens
 from authx.rest.views.base import AuthxView
+
+# JSON Schema cannot say "both quotes or none", so without quotes.
+IDEMPOTENCY_KEY_PATTERN: Final = r"^[!#-~]{16,128}$"
+IDEMPOTENCY_KEY: Final = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    pattern=IDEMPOTENCY_KEY_PATTERN,
+    description="A random value, stored before the first attempt and sent with every attempt of "
+    "this refresh: 16 to 128 visible ASCII characters.",
+)
+DEVICE_ID: Final = OpenApiParameter(
+    "id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The `device.id` of a pair."
+)
+CURSOR: Final = OpenApiParameter(
+    "cursor", str, description="From `next` or `previous` of another page."
+)
 
 
 class Operation(NamedTuple):
@@ -23,7 +41,7 @@ class Operation(NamedTuple):
     errors: Sequence[str | ErrorResponse] = ()
     parameters: Sequence[OpenApiParameter] = ()
     is_list: bool = False
-    status: int = 200
+    status: HTTPStatus = HTTPStatus.OK
 
 
 OPERATIONS: Final[dict[type[AuthxView], dict[str, Operation]]] = {
@@ -62,7 +80,11 @@ OPERATIONS: Final[dict[type[AuthxView], dict[str, Operation]]] = {
     },
     account.LogoutView: {
         "post": Operation(
-            "logout", "Revoke this session", "Signs this device out.", BEARER, status=204
+            "logout",
+            "Revoke this session",
+            "Signs this device out.",
+            BEARER,
+            status=HTTPStatus.NO_CONTENT,
         ),
     },
     account.LogoutAllView: {
@@ -121,7 +143,7 @@ OPERATIONS: Final[dict[type[AuthxView], dict[str, Operation]]] = {
             "Signs a device out.",
             ("not_found", *BEARER),
             [DEVICE_ID],
-            status=204,
+            status=HTTPStatus.NO_CONTENT,
         ),
     },
     metadata.MetadataView: {
@@ -157,7 +179,7 @@ def described(view: type[APIView]) -> type[APIView]:
 
 def _describe(view: Any, method: str, operation: Operation) -> Any:
     rendered = view.response_serializer_class
-    if operation.status != 200:  # noqa: PLR2004 -- success with a body
+    if operation.status == HTTPStatus.NO_CONTENT:
         rendered = None
     elif rendered is None:
         rendered = {"type": "object"}
@@ -169,7 +191,7 @@ def _describe(view: Any, method: str, operation: Operation) -> Any:
         description=operation.description,
         parameters=list(operation.parameters),
         request=view.serializer_class if method in {"post", "patch"} else None,
-        responses={operation.status: rendered, **error_responses(*operation.errors)},
+        responses={int(operation.status): rendered, **error_responses(*operation.errors)},
         auth=None if view.authentication_classes else [],
         tags=["users"],
     )

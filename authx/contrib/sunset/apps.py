@@ -9,6 +9,6 @@ class SunsetConfig(AppConfig):
     label = "authx_sunset"
 
     def ready(self) -> None:
-        from authx.contrib.sunset.checks import check_sunset  # noqa: PLC0415 -- as Django has it
+        from authx.contrib.sunset.checks import check_sunset
 
         register(check_sunset, Tags.security)

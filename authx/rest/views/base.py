@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from django.contrib.auth.signals import user_logged_out
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.http import QueryDict
 from django.utils.decorators import method_decorator
@@ -86,7 +87,8 @@ class AuthxView(GenericAPIView[Any]):
         return validated
 
     def get_response_serializer_class(self) -> type[BaseSerializer[Any]]:
-        assert self.response_serializer_class is not None  # noqa: S101 -- as DRF's own does
+        if self.response_serializer_class is None:
+            raise ImproperlyConfigured(f"{type(self).__name__} sets no response_serializer_class.")
         return self.response_serializer_class
 
     def get_response_serializer(self, instance: Any, **options: Any) -> BaseSerializer[Any]:
