@@ -1,14 +1,22 @@
 """Programs on Node that drive a client, and ask for what only the server can do."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.web_server import ROOT
 
 CLIENTS = ROOT / "tests" / "clients"
+
+needs_node = pytest.mark.skipif(
+    not (shutil.which("node") and (CLIENTS / "node_modules").is_dir()),
+    reason="no Node here, or no tests/clients/node_modules",
+)
 
 
 def run_driver(program: Path, *arguments: str, **deeds: Callable[[], None]) -> Any:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from authx.models import DeviceSession, EventKind
 from authx.sessions.revoke import revoke_all
 from tests.expiry import expire_access_tokens
 from tests.lossy_network import Network, running
-from tests.node_driver import CLIENTS, run_driver
+from tests.node_driver import CLIENTS, needs_node, run_driver
 from tests.phone import PASSWORD
 from tests.ports import HOST
 from tests.web_server import ROOT, of_this_run, web_server
@@ -36,7 +35,7 @@ STRICT = (
 pytestmark = [
     pytest.mark.postgresql,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(not shutil.which("node"), reason="no Node here"),
+    needs_node,
 ]
 
 

@@ -1,7 +1,6 @@
 """Apps without single flight and without idempotency keys stay signed in on a slow network."""
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from authx.models import DeviceSession
 from tests.effort import chosen
 from tests.expiry import expire_access_tokens
 from tests.lossy_network import DelayingNetwork, running
-from tests.node_driver import CLIENTS, run_driver
+from tests.node_driver import CLIENTS, needs_node, run_driver
 from tests.phone import PASSWORD
 from tests.ports import HOST
 from tests.storm import Outcome, Pair, Storm, storm_in_threads
@@ -119,10 +118,7 @@ with_each_driver = pytest.mark.parametrize(
     "driver",
     [
         in_threads,
-        pytest.param(
-            with_axios,
-            marks=pytest.mark.skipif(not shutil.which("node"), reason="no Node here"),
-        ),
+        pytest.param(with_axios, marks=needs_node),
     ],
 )
 

@@ -1,7 +1,6 @@
 """A typed client, generated from the committed description, compiles and does what an app does."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
+from tests.node_driver import CLIENTS, needs_node
 from tests.phone import PASSWORD
-
-ROOT = Path(__file__).resolve().parent.parent
-CLIENTS = ROOT / "tests" / "clients"
+from tests.source_code import ROOT
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(not shutil.which("node"), reason="no Node here"),
+    needs_node,
 ]
 
 

@@ -39,7 +39,7 @@ console.log(
   JSON.stringify({
     rotated: first.refresh_token !== second.refresh_token,
     username: me.data?.username,
-    device: me.data?.session.name,
+    device: me.data?.device.name,
     logout: logout.response.status,
     after: dead.error?.error,
   }),
