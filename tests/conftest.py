@@ -13,6 +13,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import DateTimeField, Value
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -119,6 +120,14 @@ def phone(alice: User) -> Phone:
 def tablet(alice: User) -> Phone:
     """Alice's tablet, signed in."""
     return Phone(alice.username, {"name": "tablet", "installation_id": "tablet"}).sign_in()
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    """Return a browser in which a superuser is signed in."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("operator"))
+    return client
 
 
 class Clock:

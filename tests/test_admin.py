@@ -24,14 +24,6 @@ LIST = "/admin/authx/devicesession/"
 DELETE_CONFIRMED = {"post": "yes"}
 
 
-@pytest.fixture
-def operator(db: None) -> Client:
-    """Return a browser in which a superuser is signed in."""
-    client = Client()
-    client.force_login(User.objects.create_superuser("operator"))
-    return client
-
-
 def page_of(phone: Phone, action: str = "change") -> str:
     return f"{LIST}{phone.session_id}/{action}/"
 

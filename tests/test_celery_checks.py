@@ -7,7 +7,7 @@ import pytest
 
 from tasks import checks
 from tasks.checks import check_broker_link, check_celery
-from tests.test_checks import ids_in
+from tests.source_code import check_ids_in
 
 SWEEP = {"sweep": {"task": "tasks.cleanup.sweep", "schedule": 60}}
 MAIL = {"mail": {"task": "tasks.alerts.send_notifications", "schedule": 60}}
@@ -58,4 +58,4 @@ def test_no_message_tells_the_password_of_the_broker(settings: Any) -> None:
 
 
 def test_every_id_has_a_test_here() -> None:
-    assert set(ids_in(Path(checks.__file__).read_text())) == {case[0] for case in CASES}
+    assert set(check_ids_in(Path(checks.__file__).read_text())) == {case[0] for case in CASES}

@@ -1,7 +1,5 @@
 """Settings that undo a promise are refused at start-up, each under an id of its own."""
 
-import ast
-from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,8 @@ from django.core.management.base import SystemCheckError
 
 from authx.checks import settings as checks
 from authx.checks.settings import check_settings
+from tests.settings_page import unlisted_keys, unlisted_settings
+from tests.source_code import check_ids_in
 
 
 def ids() -> list[str | None]:
@@ -203,26 +203,13 @@ def test_a_prefix_of_the_wrong_type_is_refused_rather_than_a_crash(settings: Any
     assert ids() == ["authx.E011"]
 
 
-def ids_in(source: str) -> Counter[str]:
-    """Count the ids that a source makes: the literals `id=`, and the numbers given to _error."""
-    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    made = [ast.unparse(call.args[0]) for call in calls if ast.unparse(call.func) == "_error"]
-    named = [
-        ast.literal_eval(word.value)
-        for call in calls
-        for word in call.keywords
-        if word.arg == "id" and isinstance(word.value, ast.Constant)
-    ]
-    return Counter([f"authx.E{int(number):03}" for number in made] + named)
-
-
 def test_the_id_counter_sees_an_id_used_twice() -> None:
     source = "_error(1, 't', 'h')\n_error(1, 't', 'h')\nCheckWarning('t', id='authx.W001')"
-    assert ids_in(source) == {"authx.E001": 2, "authx.W001": 1}
+    assert check_ids_in(source) == {"authx.E001": 2, "authx.W001": 1}
 
 
 def test_every_id_is_used_once_and_has_a_test_here() -> None:
-    found = ids_in(Path(checks.__file__).read_text())
+    found = check_ids_in(Path(checks.__file__).read_text())
     tested = {case[0] for case in [*OWN, *KNOX, *DJANGO]} | {"authx.E015"}
     assert set(found.values()) == {1}
     assert set(found) == tested
@@ -232,3 +219,9 @@ def test_manage_py_check_runs_ours(settings: Any) -> None:
     settings.AUTHX = settings.AUTHX | {"RETRY": "always"}
     with pytest.raises(SystemCheckError, match=r"authx\.E008"):
         call_command("check")
+
+
+def test_the_page_of_settings_has_them_beside_their_keys() -> None:
+    assert unlisted_keys("AUTHX", OWN) == set()
+    assert unlisted_keys("REST_KNOX", KNOX) == set()
+    assert unlisted_settings(DJANGO) == set()

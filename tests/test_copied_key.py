@@ -8,7 +8,7 @@ import pytest
 from authx.models import DeviceSession, Notification, SecurityEvent
 from tests.conftest import Clock
 from tests.phone import Phone, error_of
-from tests.test_two_places import AWAY, HOME, refresh
+from tests.places import AWAY, HOME, refresh_from
 
 pytestmark = pytest.mark.django_db
 
@@ -17,14 +17,14 @@ KEY = "the-key-of-the-app"
 
 def rotated_by_a_thief(phone: Phone) -> Phone:
     """Return a thief who copied the store in the middle of a refresh, key included, and went on."""
-    thief = Phone(pair=refresh(phone.refresh_token, KEY, **AWAY).json())
-    thief.pair = refresh(thief.refresh_token, "the-key-of-the-thief", **AWAY).json()
+    thief = Phone(pair=refresh_from(phone.refresh_token, KEY, **AWAY).json())
+    thief.pair = refresh_from(thief.refresh_token, "the-key-of-the-thief", **AWAY).json()
     return thief
 
 
 def late_duplicate(phone: Phone, **meta: str) -> Any:
     """Repeat a refresh as an app does that never got its answer: the same token and key."""
-    return refresh(phone.refresh_token, KEY, **meta)
+    return refresh_from(phone.refresh_token, KEY, **meta)
 
 
 def test_a_thief_who_copied_the_key_too_does_not_lock_the_app_out(
@@ -37,7 +37,7 @@ def test_a_thief_who_copied_the_key_too_does_not_lock_the_app_out(
     for turn in range(3):
         clock.forward(minutes=3)
         key = f"another-key-of-the-thief-{turn}"
-        thief.pair = refresh(thief.refresh_token, key, **AWAY).json()
+        thief.pair = refresh_from(thief.refresh_token, key, **AWAY).json()
         assert late_duplicate(phone, **HOME).status_code == HTTPStatus.SERVICE_UNAVAILABLE
     clock.forward(minutes=1)
     assert error_of(late_duplicate(phone, **HOME)) == (HTTPStatus.BAD_REQUEST, "invalid_grant")
@@ -61,9 +61,11 @@ def test_a_late_duplicate_is_recorded_and_mailed_where_its_source_differs(
 def test_a_thief_who_calls_himself_what_the_app_does_is_told_of(clock: Clock, phone: Phone) -> None:
     """README: the user is told. Key and network differ; the user agent is the thief's to choose."""
     stolen = phone.refresh_token
-    refresh(stolen, "the-key-of-the-thief", **AWAY | {"HTTP_USER_AGENT": HOME["HTTP_USER_AGENT"]})
+    refresh_from(
+        stolen, "the-key-of-the-thief", **AWAY | {"HTTP_USER_AGENT": HOME["HTTP_USER_AGENT"]}
+    )
     clock.forward(seconds=5)
-    refresh(stolen, KEY, **HOME)
+    refresh_from(stolen, KEY, **HOME)
     assert SecurityEvent.objects.filter(kind="two_places").exists()
     assert Notification.objects.filter(event__kind="two_places").exists()
 

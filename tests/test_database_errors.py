@@ -7,11 +7,11 @@ import pytest
 from django.db import connection
 from psycopg import errors
 
+from tests.failing_database import CONTROL
 from tests.phone import PASSWORD, Phone, error_of
 
 pytestmark = pytest.mark.postgresql
 
-CONTROL = ("SAVEPOINT", "ROLLBACK", "RELEASE")
 
 AWAY = [
     errors.AdminShutdown,

@@ -17,7 +17,7 @@ from authx.models import DeviceSession, SecurityEvent
 from authx.sessions import statements, sweep
 from tests.crew import Crew
 from tests.phone import PASSWORD, Phone
-from tests.test_two_places import AWAY, HOME, refresh
+from tests.places import AWAY, HOME, refresh_from
 
 pytestmark = pytest.mark.portable
 
@@ -160,7 +160,7 @@ def test_nothing_is_decided_by_what_a_replica_says(
 ) -> None:
     old = phone.refresh_token
     if act == "retry-away":
-        refresh(old, **HOME)
+        refresh_from(old, **HOME)
     replica.clear()
     new = "another long passphrase, never seen"
     acts: dict[str, Callable[[], Any]] = {
@@ -170,7 +170,7 @@ def test_nothing_is_decided_by_what_a_replica_says(
             "POST", "password", {"current_password": PASSWORD, "new_password": new}
         ),
         "logout-all": lambda: phone.send("POST", "logout-all", {}),
-        "retry-away": lambda: refresh(old, **AWAY),
+        "retry-away": lambda: refresh_from(old, **AWAY),
     }
     acts[act]()
     assert replica == []

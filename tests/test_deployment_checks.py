@@ -12,7 +12,8 @@ from authx.checks.project import check_keys, check_project, is_loopback
 from backend import checks as policy
 from backend.checks import API, SECURITY, check_deployment
 from backend.settings import PASSWORD_HASHERS
-from tests.test_checks import ids_in
+from tests.settings_page import unlisted_keys, unlisted_settings
+from tests.source_code import check_ids_in
 
 KEY = "a secret key of fifty characters or more, for tests only"
 DRF = "rest_framework"
@@ -179,7 +180,14 @@ def test_every_fault_comes_with_what_to_do_and_without_the_key(settings: Any) ->
 
 
 def test_every_id_has_a_test_here() -> None:
-    found = sum((ids_in(inspect.getsource(module)) for module in (project, policy)), Counter())
+    found = sum(
+        (check_ids_in(inspect.getsource(module)) for module in (project, policy)), Counter()
+    )
     tested = {case[0] for case in [*DJANGO, *REST_FRAMEWORK, *OWN, *DATABASE]}
     assert set(found) == tested
     assert set(found.values()) == {1}
+
+
+def test_the_page_of_settings_has_them_beside_their_keys() -> None:
+    assert unlisted_keys("AUTHX", OWN) == set()
+    assert unlisted_settings(DJANGO) == set()

@@ -34,9 +34,10 @@ from authx.sessions.revoke import revoke_by_token
 from authx.sessions.use import introspect_access_token, use_access_token
 from authx.sessions.values import Device
 from tests.effort import rounds
+from tests.failing_database import CONTROL
 from tests.phone import CLIENT, PASSWORD, Phone
 from tests.secrets_watch import Watch
-from tests.test_introspect import FORM, a_service, basic
+from tests.services import FORM, basic, new_service
 
 NEW_PASSWORD = "another horse entirely, honest"
 JSON = "application/json"
@@ -50,7 +51,6 @@ ERRORS = [
     (RuntimeError, 500, ALL_STATEMENTS),
     (OperationalError, 503, rounds(2, ALL_STATEMENTS)),
 ]
-CONTROL = ("SAVEPOINT", "ROLLBACK", "RELEASE")
 REQUESTS = [
     *((path, kind) for path in ("login", "token", "revoke", "introspect") for kind in TYPES),
     ("password", JSON),
@@ -70,7 +70,7 @@ CALLS = [
 
 @pytest.fixture
 def service(db: None) -> Service:
-    return a_service()
+    return new_service()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Every refusal has one shape, whatever went wrong and whoever noticed it."""
 
 import json
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -15,6 +14,7 @@ from authx.models import DeviceSession
 from authx.rest import exceptions
 from authx.rest.views.account import MeView
 from authx.sessions import refresh
+from tests.failing_database import fail_every_statement
 from tests.phone import PASSWORD, Phone, error_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 FORM = "application/x-www-form-urlencoded"
 ALICE = {"username": "alice", "password": PASSWORD}
-CONTROL = ("SAVEPOINT", "ROLLBACK", "RELEASE")
 PUBLIC_PATHS = ["login", "token", "revoke"]
 BEARER_PATHS = ["logout-all", "password"]
 SECRET = "the address of the database"
@@ -205,18 +204,6 @@ def test_a_failure_of_ours_says_nothing_of_the_inside(phone: Phone) -> None:
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def refuse(error: Exception) -> Callable[..., Any]:
-    """Return a wrapper under which every statement fails, as with a database that is away."""
-
-    def wrapper(execute: Any, sql: str, params: Any, many: Any, context: Any) -> Any:
-        # What the test's own transaction needs goes through.
-        if sql.startswith(CONTROL):
-            return execute(sql, params, many, context)
-        raise error
-
-    return wrapper
-
-
 @pytest.mark.parametrize("error", [OperationalError(SECRET), InterfaceError(SECRET)])
 @pytest.mark.parametrize(
     ("method", "path"),
@@ -235,7 +222,7 @@ def test_a_database_that_is_away_signs_nobody_out(
 ) -> None:
     tokens = {"token": phone.refresh_token, "refresh_token": phone.refresh_token}
     body = ALICE | tokens | {"grant_type": "refresh_token"}
-    with connection.execute_wrapper(refuse(error)):
+    with connection.execute_wrapper(fail_every_statement(error)):
         response = phone.send(method, path, body)
     assert error_of(response) == (503, "temporarily_unavailable")
     assert response.headers["Retry-After"] == "5"

@@ -13,7 +13,7 @@ from authx.throttling import classes as limits
 from tests.conftest import Clock
 from tests.crew import Crew
 from tests.phone import Phone
-from tests.test_two_places import AWAY, HOME, refresh
+from tests.places import AWAY, HOME, refresh_from
 
 
 @pytest.mark.django_db
@@ -56,7 +56,7 @@ def test_a_session_is_refreshed_at_most_twice_as_often_as_its_rate(
 
 
 def _retry(token: str) -> int:
-    return refresh(token, "the-key-of-a-thief", **AWAY).status_code
+    return refresh_from(token, "the-key-of-a-thief", **AWAY).status_code
 
 
 @pytest.mark.postgresql
@@ -65,7 +65,7 @@ def test_two_places_is_one_event_and_one_mail_a_generation(
     phone: Phone, without_limits: None
 ) -> None:
     token = phone.refresh_token
-    refresh(token, "the-key-of-the-app", **HOME)
+    refresh_from(token, "the-key-of-the-app", **HOME)
     with Crew(8) as crew:
         answers = crew.together([(_retry, (token,))] * 8)
     assert set(answers) == {200}
@@ -79,8 +79,8 @@ def test_a_thief_cannot_bury_the_owner_in_mails(clock: Clock, phone: Phone) -> N
     for _ in range(30):
         clock.forward(milliseconds=1100)
         old = phone.refresh_token
-        phone.pair = refresh(old, **HOME).json()
-        assert refresh(old, **AWAY).status_code == 200
+        phone.pair = refresh_from(old, **HOME).json()
+        assert refresh_from(old, **AWAY).status_code == 200
     assert Notification.objects.filter(event__kind="two_places").count() <= 5
 
 

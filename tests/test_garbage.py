@@ -14,7 +14,7 @@ from authx.codec import token_codec
 from authx.contrib.introspection.models import Service
 from authx.tokens import Token, TokenKind
 from tests.phone import PASSWORD, Phone, error_of
-from tests.test_introspect import a_service, basic
+from tests.services import basic, new_service
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
@@ -84,7 +84,7 @@ class Caller(Phone):
 
 @pytest.fixture
 def phone(phone: Phone) -> Caller:
-    service = a_service()
+    service = new_service()
     # That it is used is noted already, so that a refusal has nothing to write.
     Service.objects.update(last_used_at=timezone.now())
     return Caller(**vars(phone), service=basic(service.pk, service.raw_secret))

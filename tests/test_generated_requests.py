@@ -24,7 +24,7 @@ from authx.sessions.open import open_session
 from authx.sessions.values import Device, TokenPair
 from tests.effort import SOAK, rounds
 from tests.phone import PASSWORD
-from tests.test_introspect import a_service, basic
+from tests.services import basic, new_service
 
 NEW_PASSWORD = "another horse entirely, honest"
 FORM = "application/x-www-form-urlencoded"
@@ -145,7 +145,7 @@ def credentials_for(case: Case[Any], pair: TokenPair) -> dict[str, str]:
     """Return what an operation wants to see: a service's credential, or a user's token."""
     if case.path != "/users/introspect":
         return bearer(pair)
-    service = a_service()
+    service = new_service()
     return {"Authorization": basic(service.pk, service.raw_secret)}
 
 

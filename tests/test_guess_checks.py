@@ -9,7 +9,8 @@ from django.core.management.base import SystemCheckError
 
 from authx.checks import throttling
 from authx.checks.throttling import check_sharing, check_throttling
-from tests.test_checks import ids_in
+from tests.settings_page import unlisted_keys
+from tests.source_code import check_ids_in
 
 OWN = [
     ("authx.E020", {"SIGN_IN_RATES": []}),
@@ -95,7 +96,7 @@ def test_the_message_shows_no_password_of_the_store(settings: Any) -> None:
 
 
 def test_every_id_is_used_once_and_has_a_test_here() -> None:
-    found = ids_in(inspect.getsource(throttling))
+    found = check_ids_in(inspect.getsource(throttling))
     assert set(found.values()) == {1}
     assert set(found) == {case[0] for case in [*OWN, *PROXIES, *DEPLOYMENT]}
 
@@ -110,3 +111,7 @@ def test_manage_py_check_deploy_runs_the_others(settings: Any) -> None:
     settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": "memory://"}
     with pytest.raises(SystemCheckError, match=r"authx\.E024"):
         call_command("check", "--deploy", "--fail-level", "WARNING")
+
+
+def test_the_page_of_settings_has_them_beside_their_keys() -> None:
+    assert unlisted_keys("AUTHX", OWN) == set()

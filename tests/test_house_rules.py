@@ -3,26 +3,29 @@
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from authx import conf
-from tests.test_checks import ids_in
+from tests.source_code import (
+    ALL_FILES,
+    AUTHX,
+    BACKEND,
+    ROOT,
+    TASKS,
+    TESTS,
+    calls_in,
+    check_ids_in,
+    functions_in,
+    names_in,
+    offenders,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
-AUTHX = [path for path in sorted(ROOT.glob("authx/**/*.py")) if path.parent.name != "migrations"]
-TASKS = sorted(ROOT.glob("tasks/**/*.py"))
-BACKEND = sorted(ROOT.glob("backend/**/*.py"))
-ALL_FILES = [*AUTHX, *TASKS, *BACKEND]
 SERVICE_CREDENTIALS = ROOT / "authx/contrib/introspection/services.py"
 
 SECRET = re.compile(r"raw_|digest")
 OF_SESSIONS = re.compile(r"DeviceSession|SweepLease|session")
-OF_TRAIL = re.compile(r"SecurityEvent|Notification|event|notification")
-NO_READY = "authx/contrib/introspection/apps.py"
-NOTHING = re.compile(r"(?!)")
+OF_AUDIT = re.compile(r"SecurityEvent|Notification|event|notification")
 OVERRIDES = "authx/models/events.py"
 WRITES = frozenset(
     [
@@ -33,29 +36,7 @@ WRITES = frozenset(
 )
 
 
-def named(path: Path) -> str:
-    return str(path.relative_to(ROOT))
-
-
-def calls_in(node: ast.AST) -> Iterator[ast.Call]:
-    return (inner for inner in ast.walk(node) if isinstance(inner, ast.Call))
-
-
-def functions_in(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return (inner for inner in ast.walk(node) if isinstance(inner, kinds))
-
-
-def names_in(*nodes: ast.AST) -> Iterator[str]:
-    for node in nodes:
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.Name):
-                yield inner.id
-            if isinstance(inner, ast.Attribute):
-                yield inner.attr
-
-
-def told_secrets(source: str) -> list[str]:
+def logged_secrets(source: str) -> list[str]:
     """Return the names of secrets that log calls and printed forms mention."""
     tree = ast.parse(source)
     calls = [call for call in calls_in(tree) if re.match("log", ast.unparse(call.func))]
@@ -125,12 +106,11 @@ def error_codes(source: str) -> set[str]:
     ],
 )
 def test_the_rule_on_secrets_sees_them(source: str, expected: list[str]) -> None:
-    assert told_secrets(source) == expected
+    assert logged_secrets(source) == expected
 
 
-@pytest.mark.parametrize("path", ALL_FILES, ids=named)
-def test_no_log_call_and_no_printed_form_mentions_a_secret(path: Path) -> None:
-    assert told_secrets(path.read_text()) == []
+def test_no_log_call_and_no_printed_form_mentions_a_secret() -> None:
+    assert offenders(ALL_FILES, logged_secrets) == {}
 
 
 @pytest.mark.parametrize(
@@ -147,39 +127,35 @@ def test_the_rule_on_writes_sees_them(source: str, expected: int) -> None:
     assert len(writes(source)) == expected
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
+def test_only_sessions_audit_and_passwords_write() -> None:
+    writers = {"sessions", "audit", "passwords"}
+    others = [
         path
         for path in [*AUTHX, *TASKS]
-        if path.parent.name not in {"sessions", "audit", "passwords"}
-        and path != SERVICE_CREDENTIALS
-    ],
-    ids=named,
-)
-def test_only_the_rooms_of_sessions_and_of_the_trail_write(path: Path) -> None:
+        if path.parent.name not in writers and path != SERVICE_CREDENTIALS
+    ]
     # What overrides a way to write, to forbid it, calls it.
-    allowed = ["super().bulk_create", "super().save"] if named(path) == OVERRIDES else []
-    assert writes(path.read_text()) == allowed
+    assert offenders(others, writes) == {OVERRIDES: ["super().bulk_create", "super().save"]}
 
 
-@pytest.mark.parametrize("path", AUTHX, ids=named)
-def test_each_room_writes_what_is_its_own(path: Path) -> None:
-    foreign = {"sessions": OF_TRAIL, "audit": OF_SESSIONS, "passwords": OF_SESSIONS}.get(
-        path.parent.name, NOTHING
-    )
-    assert [target for target in writes(path.read_text()) if foreign.search(target)] == []
+@pytest.mark.parametrize(
+    ("package", "foreign"),
+    [("sessions", OF_AUDIT), ("audit", OF_SESSIONS), ("passwords", OF_SESSIONS)],
+)
+def test_each_package_writes_what_is_its_own(package: str, foreign: re.Pattern[str]) -> None:
+    own = [path for path in AUTHX if path.parent.name == package]
+    assert own
+    assert offenders(own, lambda source: list(filter(foreign.search, writes(source)))) == {}
 
 
-def test_the_room_of_service_credentials_writes_services_and_nothing_else() -> None:
+def test_service_credentials_write_services_and_nothing_else() -> None:
     targets = writes(SERVICE_CREDENTIALS.read_text())
     assert {re.split(r"\W", target)[0] for target in targets} == {"Service", "service", "unrevoked"}
     assert [target for target in targets if OF_SESSIONS.search(target)] == []
 
 
-@pytest.mark.parametrize("path", BACKEND, ids=named)
-def test_the_backend_writes_no_session(path: Path) -> None:
-    assert [target for target in writes(path.read_text()) if OF_SESSIONS.search(target)] == []
+def test_the_backend_writes_no_session() -> None:
+    assert offenders(BACKEND, lambda source: list(filter(OF_SESSIONS.search, writes(source)))) == {}
 
 
 @pytest.mark.parametrize(
@@ -194,10 +170,11 @@ def test_the_rule_on_local_imports_sees_them(source: str, expected: list[str]) -
     assert local_imports(source) == expected
 
 
-@pytest.mark.parametrize("path", ALL_FILES, ids=named)
-def test_no_function_imports_except_ready_of_apps(path: Path) -> None:
-    allowed = ["ready"] if named(path).endswith("/apps.py") and named(path) != NO_READY else []
-    assert local_imports(path.read_text()) == allowed
+def test_no_function_imports_except_ready_of_apps() -> None:
+    found = offenders(ALL_FILES, local_imports)
+    apps = {name: functions for name, functions in found.items() if name.endswith("/apps.py")}
+    assert found == apps
+    assert {*map(tuple, apps.values())} == {("ready",)}
 
 
 @pytest.mark.parametrize(
@@ -212,9 +189,8 @@ def test_the_rule_on_locks_sees_them(source: str, expected: list[str]) -> None:
     assert careless_locks(source) == expected
 
 
-@pytest.mark.parametrize("path", ALL_FILES, ids=named)
-def test_every_row_lock_says_how_it_waits(path: Path) -> None:
-    assert careless_locks(path.read_text()) == []
+def test_every_row_lock_says_how_it_waits() -> None:
+    assert offenders(ALL_FILES, careless_locks) == {}
 
 
 def test_the_rule_on_settings_sees_them() -> None:
@@ -229,7 +205,7 @@ def test_every_setting_is_used_and_every_used_one_has_a_default() -> None:
 
 
 def test_ids_of_checks_are_unique_in_all_of_the_code() -> None:
-    ids = sum((ids_in(path.read_text()) for path in ALL_FILES), Counter())
+    ids = sum((check_ids_in(path.read_text()) for path in ALL_FILES), Counter())
     assert ids.total() >= 19
     assert [name for name, count in ids.items() if count > 1] == []
 
@@ -243,8 +219,24 @@ def test_the_rule_on_error_codes_sees_them() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "code", sorted(error_codes((ROOT / "authx/rest/exceptions.py").read_text()))
-)
-def test_every_error_code_is_in_the_schema(code: str) -> None:
-    assert re.search(rf"\b{code}\b", (ROOT / "schema.yaml").read_text())
+def test_every_error_code_is_in_the_schema() -> None:
+    schema = (ROOT / "schema.yaml").read_text()
+    codes = error_codes((ROOT / "authx/rest/exceptions.py").read_text())
+    assert codes
+    assert [code for code in sorted(codes) if not re.search(rf"\b{code}\b", schema)] == []
+
+
+def imported_tests(source: str) -> list[str]:
+    """Return the test modules that a source imports."""
+    imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+    modules = [f"{node.module}.{alias.name}" for node in imports for alias in node.names]
+    return [module for module in modules if re.match(r"tests\.test_", module)]
+
+
+def test_the_rule_on_tests_that_import_tests_sees_them() -> None:
+    source = "from tests.test_a import b\nfrom tests import test_c as d\nfrom tests.phone import e"
+    assert imported_tests(source) == ["tests.test_a.b", "tests.test_c"]
+
+
+def test_no_test_imports_another_test() -> None:
+    assert offenders(TESTS, imported_tests) == {}

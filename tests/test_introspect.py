@@ -1,63 +1,32 @@
 """Introspection (RFC 7662): a service learns whether an access token is live, and nothing more."""
 
-from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 
 from authx.contrib.introspection.models import Service
-from authx.contrib.introspection.services import create_service
 from authx.models import DeviceSession
 from tests.conftest import NOON, Clock, Statements
+from tests.failing_database import fail_every_statement
 from tests.phone import CLIENT, Phone, error_of
-from tests.test_errors import refuse
+from tests.services import FORM, basic, introspect, new_service, post_introspection
 
-if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
-
-FORM = "application/x-www-form-urlencoded"
 INACTIVE = {"active": False}
-
-
-def basic(client_id: Any, raw_secret: Any) -> str:
-    return "Basic " + b64encode(f"{client_id}:{raw_secret}".encode()).decode()
-
-
-def a_service(name: str = "billing") -> Service:
-    service = Service(name=name)
-    create_service(service=service)
-    return service
 
 
 @pytest.fixture
 def service(db: None) -> Service:
-    return a_service()
-
-
-def ask(token: str, authorization: str, **extra: str) -> "ErrorResponse":
-    headers = {"authorization": authorization}
-    body = urlencode({"token": token} | extra)
-    return CLIENT.post("/users/introspect", body, content_type=FORM, headers=headers)
-
-
-def told(service: Service, token: str, **extra: str) -> dict[str, Any]:
-    answer = ask(token, basic(service.pk, service.raw_secret), **extra)
-    assert answer.status_code == HTTPStatus.OK
-    assert answer.headers["Cache-Control"] == "no-store"
-    body: dict[str, Any] = answer.json()
-    return body
+    return new_service()
 
 
 def test_a_live_access_token_is_told_with_its_person_and_its_session(
     clock: Clock, phone: Phone, service: Service, alice: User
 ) -> None:
-    assert told(service, phone.access_token) == {
+    assert introspect(service, phone.access_token) == {
         "active": True,
         "sub": str(alice.pk),
         "username": "alice",
@@ -152,7 +121,7 @@ def test_any_other_token_is_told_to_be_inactive_and_nothing_else(
     token = token_of(phone, clock)
     before = list(DeviceSession.objects.values())
     for hint in ("", "access_token", "refresh_token", "made_up"):
-        assert told(service, token, token_type_hint=hint) == INACTIVE
+        assert introspect(service, token, token_type_hint=hint) == INACTIVE
     assert before == list(DeviceSession.objects.values())
 
 
@@ -173,7 +142,7 @@ def test_asking_confirms_a_pair_as_any_use_does(
     clock: Clock, phone: Phone, service: Service
 ) -> None:
     old = phone.refresh_token
-    assert told(service, phone.refresh().access_token)["active"]
+    assert introspect(service, phone.refresh().access_token)["active"]
     clock.forward(seconds=10)
     assert error_of(phone.try_refresh(old)) == (400, "invalid_grant")
     assert not phone.is_signed_in
@@ -183,11 +152,11 @@ def test_asking_does_not_renew(
     clock: Clock, phone: Phone, service: Service, statements: Callable[[], Statements]
 ) -> None:
     phone.refresh()
-    told(service, phone.access_token)
+    introspect(service, phone.access_token)
     clock.forward(seconds=61)
     Service.objects.update(last_used_at=NOON + timedelta(seconds=61))
     with statements() as seen:
-        assert told(service, phone.access_token)["exp"] == int(NOON.timestamp()) + 15 * 60
+        assert introspect(service, phone.access_token)["exp"] == int(NOON.timestamp()) + 15 * 60
     assert (len(seen), seen.writes) == (2, [])
 
 
@@ -196,7 +165,7 @@ def test_a_consumed_refresh_token_that_a_service_asks_about_is_no_theft(
 ) -> None:
     old = phone.refresh_token
     phone.refresh().refresh()
-    assert told(service, old) == INACTIVE
+    assert introspect(service, old) == INACTIVE
     assert phone.is_signed_in
     assert phone.refresh().is_signed_in
 
@@ -207,9 +176,9 @@ def test_a_straggler_is_live_to_the_end_of_its_window(
     old = phone.access_token
     phone.refresh()
     clock.forward(seconds=9)
-    assert told(service, old)["exp"] == int(NOON.timestamp()) + 10
+    assert introspect(service, old)["exp"] == int(NOON.timestamp()) + 10
     clock.forward(seconds=1)
-    assert told(service, old) == INACTIVE
+    assert introspect(service, old) == INACTIVE
 
 
 @pytest.mark.parametrize("path", ["/users/introspect", "/users/introspect/"])
@@ -242,8 +211,8 @@ def test_only_post_asks(phone: Phone, service: Service) -> None:
 def test_a_database_that_is_away_tells_nobody_that_a_token_is_dead(
     phone: Phone, service: Service
 ) -> None:
-    with connection.execute_wrapper(refuse(OperationalError())):
-        answer = ask(phone.access_token, basic(service.pk, service.raw_secret))
+    with connection.execute_wrapper(fail_every_statement(OperationalError())):
+        answer = post_introspection(phone.access_token, basic(service.pk, service.raw_secret))
     assert error_of(answer) == (503, "temporarily_unavailable")
 
 
@@ -251,16 +220,18 @@ def test_a_service_is_limited_for_itself(
     clock: Clock, phone: Phone, service: Service, settings: Any
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"SERVICE_RATES": ["1/minute"]}
-    assert told(service, phone.access_token)["active"]
-    answer = ask(phone.access_token, basic(service.pk, service.raw_secret))
+    assert introspect(service, phone.access_token)["active"]
+    answer = post_introspection(phone.access_token, basic(service.pk, service.raw_secret))
     assert error_of(answer) == (429, "rate_limited")
-    assert told(a_service("another"), phone.access_token)["active"]
+    assert introspect(new_service("another"), phone.access_token)["active"]
 
 
 def test_guessed_credentials_are_limited_for_their_source_and_no_genuine_one_is(
     clock: Clock, phone: Phone, service: Service, settings: Any
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"FORGED_TOKEN_RATES": ["2/minute"]}
-    guesses = [ask("x", basic(service.pk, "axs_guess")).status_code for _ in range(3)]
+    guesses = [
+        post_introspection("x", basic(service.pk, "axs_guess")).status_code for _ in range(3)
+    ]
     assert guesses == [401, 401, 429]
-    assert told(service, phone.access_token)["active"]
+    assert introspect(service, phone.access_token)["active"]

@@ -8,7 +8,7 @@ import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
 from tests.phone import CLIENT, Phone, error_of
-from tests.test_introspect import a_service, basic
+from tests.services import basic, new_service
 
 PATH = "/.well-known/oauth-authorization-server"
 ISSUER = "https://api.example.com"
@@ -86,7 +86,7 @@ def address(told: dict[str, Any], endpoint: str) -> str:
 
 def test_each_address_does_what_it_says_by_the_method_it_says(phone: Phone) -> None:
     told = metadata()
-    asked = {"authorization": basic((service := a_service()).pk, service.raw_secret)}
+    asked = {"authorization": basic((service := new_service()).pk, service.raw_secret)}
     token = {"token": phone.access_token}
     assert CLIENT.post(address(told, "introspection"), token, headers=asked).status_code == 415
     form = "application/x-www-form-urlencoded"

@@ -25,7 +25,7 @@ from requests_oauthlib import OAuth2Session
 from tests.lossy_network import LossyNetwork, running
 from tests.phone import PASSWORD
 from tests.ports import HOST
-from tests.test_introspect import a_service
+from tests.services import new_service
 from tests.web_server import ROOT, of_this_run, web_server
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
@@ -166,7 +166,7 @@ ASKED = {"introspected": True, "introspected by a stranger": "invalid_client"}
 def test_a_client_on_node_lives_through_all_of_it(
     url: str, lossy_url: str, owner: User, client: str, told: dict[str, Any]
 ) -> None:
-    service = a_service()
+    service = new_service()
     given = {
         "url": url,
         "lossyURL": lossy_url,
@@ -255,7 +255,7 @@ def test_a_revoked_token_is_told_by_its_code(url: str, owner: User, library: Lib
 
 
 def test_authlib_asks_about_a_token_as_a_service(url: str, owner: User) -> None:
-    pair, service = sign_in(url, owner), a_service()
+    pair, service = sign_in(url, owner), new_service()
     session = AuthlibSession(str(service.pk), str(service.raw_secret))
     told = session.introspect_token(f"{url}/users/introspect", pair["access_token"]).json()
     assert (told["active"], told["username"], told["device_id"]) == (

@@ -25,6 +25,7 @@ from authx.sessions.open import open_session
 from authx.sessions.values import Device
 from tests.conftest import NOON, Clock
 from tests.phone import PASSWORD, Phone
+from tests.settings_page import unlisted_keys
 
 SUNSET = NOON + timedelta(days=30)
 RETIREMENT = {
@@ -164,3 +165,7 @@ def test_a_password_that_changes_under_an_exchange_signs_nobody_out(ask: Ask) ->
     answer = ExchangeView.as_view()(request)
     assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert answer["Retry-After"] == "5"
+
+
+def test_the_page_of_settings_has_them_beside_their_keys() -> None:
+    assert unlisted_keys("AUTHX", BROKEN) == set()

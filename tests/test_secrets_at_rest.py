@@ -22,7 +22,7 @@ from tasks import cleanup
 from tests.conftest import Clock, Statements
 from tests.forging import mint_with
 from tests.phone import PASSWORD, Phone, error_of
-from tests.test_introspect import a_service, told
+from tests.services import introspect, new_service
 
 INVALID_GRANT = (HTTPStatus.BAD_REQUEST, "invalid_grant")
 INVALID_TOKEN = (HTTPStatus.UNAUTHORIZED, "invalid_token")
@@ -142,8 +142,8 @@ def busy_day(clock: Clock, alice: User, bob: User, committed: Any) -> Issued:
         bob.is_active = False
         bob.save()
         cleanup.sweep()
-    service = a_service()
-    assert told(service, tablet.access_token) == {"active": False}
+    service = new_service()
+    assert introspect(service, tablet.access_token) == {"active": False}
     return [*Notebook.issued, str(service.raw_secret)]
 
 

@@ -2,11 +2,10 @@
 
 import ast
 import re
-from pathlib import Path
+from functools import cache
 
-import pytest
+from tests.source_code import ROOT, functions_in
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "SECURITY.md").read_text()
 NAMED = re.compile(r"`(tests/\w+\.py)?(?:::(\w+))?`")
 
@@ -36,11 +35,21 @@ def test_the_reader_of_names_sees_them() -> None:
     ]
 
 
-@pytest.mark.parametrize(("file", "name"), sorted(set(named_tests(PAGE))))
-def test_a_test_that_is_named_exists(file: str, name: str) -> None:
-    tree = ast.parse((ROOT / file).read_text())
-    functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    assert name in functions | {""}
+@cache
+def functions_of(file: str) -> set[str]:
+    """Return the names of the functions in a file; nothing if there is no such file."""
+    path = ROOT / file
+    tree = ast.parse(path.read_text() if path.is_file() else "")
+    return {node.name for node in functions_in(tree)}
+
+
+def test_a_test_that_is_named_exists() -> None:
+    named = sorted(set(named_tests(PAGE)))
+    assert named
+    assert [
+        f"{file}::{name}" for file, name in named if name not in functions_of(file) | {""}
+    ] == []
+    assert [file for file, _ in named if not (ROOT / file).is_file()] == []
 
 
 def test_the_reader_of_tables_sees_their_rows() -> None:
@@ -55,9 +64,7 @@ def test_the_reader_of_tables_sees_their_rows() -> None:
     )
 
 
-@pytest.mark.parametrize("row", threats(PAGE), ids=lambda row: row[0])
-def test_every_threat_has_a_defence_and_a_test(row: list[str]) -> None:
-    threat, defence, shown_by = row
-    assert threat
-    assert defence
-    assert named_tests(shown_by)
+def test_every_threat_has_a_defence_and_a_test() -> None:
+    rows = threats(PAGE)
+    assert len(rows) > 50
+    assert [row for row in rows if len(row) != 3 or not all(row) or not named_tests(row[2])] == []

@@ -19,7 +19,7 @@ from authx.contrib.introspection.models import Service
 from authx.contrib.introspection.services import revoke_service
 from tests.conftest import NOON, Clock, Statements
 from tests.phone import Phone, error_of
-from tests.test_introspect import a_service, ask, basic, told
+from tests.services import basic, introspect, new_service, post_introspection
 
 pytestmark = pytest.mark.portable
 
@@ -29,7 +29,7 @@ LIST = "/admin/authx_introspection/service/"
 
 @pytest.fixture
 def service(db: None) -> Service:
-    return a_service()
+    return new_service()
 
 
 @pytest.fixture
@@ -55,15 +55,17 @@ def test_a_service_may_encode_its_credential_as_rfc_6749_says(
     phone: Phone, service: Service
 ) -> None:
     as_sent = basic(encoded(service.pk), encoded(service.raw_secret))
-    assert ask(phone.access_token, as_sent).json()["active"]
-    assert ask(phone.access_token, as_sent.replace("Basic", "bAsIc")).json()["active"]
+    assert post_introspection(phone.access_token, as_sent).json()["active"]
+    assert post_introspection(phone.access_token, as_sent.replace("Basic", "bAsIc")).json()[
+        "active"
+    ]
 
 
 def test_whoever_is_no_service_learns_nothing(phone: Phone, service: Service) -> None:
-    other = a_service("other")
-    lost = Service.objects.get(pk=a_service("lost").pk)
+    other = new_service("other")
+    lost = Service.objects.get(pk=new_service("lost").pk)
     refused = [
-        ask(phone.access_token, authorization)
+        post_introspection(phone.access_token, authorization)
         for authorization in (
             "",
             "Basic",
@@ -92,7 +94,7 @@ def test_a_forged_credential_costs_no_query(
 ) -> None:
     assert service.raw_secret is not None
     with statements() as seen:
-        answer = ask("x", basic(service.pk, service.raw_secret[:-4] + "AAAA"))
+        answer = post_introspection("x", basic(service.pk, service.raw_secret[:-4] + "AAAA"))
     assert error_of(answer) == UNKNOWN_SERVICE
     assert len(seen) == 0
 
@@ -100,12 +102,12 @@ def test_a_forged_credential_costs_no_query(
 def test_a_revoked_service_gets_no_further_answer_and_others_do(
     phone: Phone, service: Service
 ) -> None:
-    successor = a_service()
+    successor = new_service()
     assert revoke_service(service=service)
     assert not revoke_service(service=service)
-    answer = ask(phone.access_token, basic(service.pk, service.raw_secret))
+    answer = post_introspection(phone.access_token, basic(service.pk, service.raw_secret))
     assert error_of(answer) == UNKNOWN_SERVICE
-    assert told(successor, phone.access_token)["active"]
+    assert introspect(successor, phone.access_token)["active"]
 
 
 def test_a_service_outlives_a_key_that_is_still_accepted(
@@ -113,9 +115,9 @@ def test_a_service_outlives_a_key_that_is_still_accepted(
 ) -> None:
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "the next key" + "x" * 50
-    assert told(service, phone.access_token)["active"]
+    assert introspect(service, phone.access_token)["active"]
     settings.SECRET_KEY_FALLBACKS = []
-    answer = ask(phone.access_token, basic(service.pk, service.raw_secret))
+    answer = post_introspection(phone.access_token, basic(service.pk, service.raw_secret))
     assert error_of(answer) == UNKNOWN_SERVICE
 
 
@@ -123,15 +125,15 @@ def test_a_service_outlives_a_key_that_is_still_accepted(
 def test_the_use_of_a_credential_is_noted_once_a_minute(
     clock: Clock, service: Service, seconds: int, noted_at: datetime
 ) -> None:
-    told(service, "x")
+    introspect(service, "x")
     clock.forward(seconds=seconds)
-    told(service, "x")
+    introspect(service, "x")
     assert Service.objects.get().last_used_at == noted_at
 
 
 def test_the_command_tells_a_secret_once_and_the_database_never(phone: Phone) -> None:
     client_id, raw_secret = run("create_service", "billing").split()[1::2]
-    assert ask(phone.access_token, basic(client_id, raw_secret)).json()["active"]
+    assert post_introspection(phone.access_token, basic(client_id, raw_secret)).json()["active"]
     stored = Service.objects.values().get()
     assert (str(stored["id"]), stored["name"]) == (client_id, "billing")
     assert raw_secret not in str(stored)
@@ -147,7 +149,7 @@ def test_the_command_refuses_a_name_that_is_none(db: None, name: str) -> None:
 
 def test_the_command_revokes_by_id(phone: Phone, service: Service) -> None:
     assert run("revoke_service", str(service.pk).upper()) == f"Revoked billing ({service.pk}).\n"
-    answer = ask(phone.access_token, basic(service.pk, service.raw_secret))
+    answer = post_introspection(phone.access_token, basic(service.pk, service.raw_secret))
     assert error_of(answer) == UNKNOWN_SERVICE
 
 
@@ -155,7 +157,7 @@ def test_the_command_revokes_by_id(phone: Phone, service: Service) -> None:
 def test_the_command_names_the_live_services_where_an_id_is_wrong(
     service: Service, client_id: str
 ) -> None:
-    revoke_service(service=a_service("gone"))
+    revoke_service(service=new_service("gone"))
     with pytest.raises(CommandError) as refused:
         run("revoke_service", client_id)
     assert str(refused.value).endswith(f"Live services:\n  billing ({service.pk})")
@@ -175,7 +177,7 @@ def test_the_admin_shows_a_secret_once_in_an_answer_that_nobody_keeps(
     assert "<b>billing</b>" not in answer.content.decode()
     assert "no-store" in answer.headers["Cache-Control"]
     assert "messages" not in answer.cookies
-    assert ask(phone.access_token, basic(service.pk, raw_secret)).json()["active"]
+    assert post_introspection(phone.access_token, basic(service.pk, raw_secret)).json()["active"]
     assert LogEntry.objects.values_list("user__username", "object_id").get() == (
         "operator",
         str(service.pk),

@@ -1,40 +1,10 @@
 """The page of settings says what the code does: every key, its default, its checks."""
 
 import re
-from datetime import timedelta
-from pathlib import Path
-from typing import Any
-
-import pytest
 
 from authx import conf
-from tests import test_deployment_checks as surroundings
-from tests import test_guess_checks as guessing
-from tests.test_checks import DJANGO, KNOX, OWN
-from tests.test_retirement import BROKEN
-
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = (ROOT / "docs" / "settings.md").read_text()
-SECTIONS = dict(re.findall(r"^## `?([\w ]+)`?\n(.+?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
-ROW = re.compile(r"^\| `(\w+)` \| `([^`]+)` \| .* \| ([\w., ]*) ?\|$", re.MULTILINE)
-# A key that does not exist, and one of Knox's that has no default of ours.
-WITHOUT_ROW = {("DEVICE_LIMITS", "authx.E001"), ("SECURE_HASH_ALGORITHM", "authx.E014")}
-CHECK = re.compile(r"\b(?:[a-z_]+\.)?[EW]\d{3}\b")
-SOURCES = [path for room in ("authx", "backend", "tasks") for path in (ROOT / room).rglob("*.py")]
-
-
-def defaults_on_the_page(section: str) -> dict[str, Any]:
-    rows = ROW.findall(SECTIONS[section])
-    return {key: eval(default, {"timedelta": timedelta}) for key, default, _ in rows}
-
-
-def ids_in(text: str) -> set[str]:
-    """Return the ids of checks that a text of the page names; one without a prefix is of authx."""
-    return {one if "." in one else f"authx.{one}" for one in CHECK.findall(text)}
-
-
-def checks_on_the_page(section: str) -> dict[str, set[str]]:
-    return {key: ids_in(checks) for key, _, checks in ROW.findall(SECTIONS[section])}
+from tests.settings_page import PAGE, defaults_on_the_page, named_checks
+from tests.source_code import ALL_FILES
 
 
 def test_every_key_of_authx_is_there_with_its_default() -> None:
@@ -45,34 +15,8 @@ def test_every_key_of_knox_that_has_a_default_of_ours_is_there_with_it() -> None
     assert defaults_on_the_page("REST_KNOX") == conf.KNOX_DEFAULTS
 
 
-@pytest.mark.parametrize(
-    ("section", "cases"),
-    [("AUTHX", [*OWN, *surroundings.OWN, *guessing.OWN, *BROKEN]), ("REST_KNOX", KNOX)],
-    ids=["AUTHX", "KNOX"],
-)
-def test_every_check_that_refuses_a_key_stands_beside_it(section: str, cases: Any) -> None:
-    there = {
-        (key, check) for key, checks in checks_on_the_page(section).items() for check in checks
-    }
-    shown = {(key, check) for check, change in cases for key in change}
-    assert shown - WITHOUT_ROW <= there
-
-
 def test_every_check_is_on_the_page_and_no_other() -> None:
-    source = "".join(path.read_text() for path in SOURCES)
+    source = "".join(path.read_text() for path in ALL_FILES)
     numbered = {f"authx.E{int(number):03}" for number in re.findall(r"_error\(\s*(\d+),", source)}
     named = set(re.findall(r"\bid=\"([a-z_]+\.[EW]\d{3})\"", source))
-    assert ids_in(PAGE) == numbered | named
-
-
-def test_every_setting_of_django_that_is_checked_is_there() -> None:
-    sections = SECTIONS["Django"] + SECTIONS["The policy of this deployment"]
-    rows = re.findall(r"^\| (.+?) \|.*\| ([\w., ]+) \|$", sections, re.MULTILINE)
-    there = {
-        (check, name)
-        for names, checks in rows
-        for check in ids_in(checks)
-        for name in re.findall(r"`(\w+)`", names)
-    }
-    shown = {case[:2] for case in [*DJANGO, *surroundings.DJANGO]}
-    assert sorted(shown - there) == []
+    assert named_checks(PAGE) == numbered | named

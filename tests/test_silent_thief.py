@@ -44,7 +44,7 @@ WITHOUT_KEYS = Setting(has_keys=False, thief_source=HOME)
 FROM_ELSEWHERE = Setting(has_keys=False, thief_source=ELSEWHERE)
 # What the app did before its store was copied: its pair is the first, or unused, or used.
 FIRST, UNUSED, USED = (), ("app refreshes",), ("app refreshes", "app uses")
-STARTS = chosen([UNUSED], [FIRST, UNUSED, USED])
+STARTS: list[tuple[str, ...]] = chosen([UNUSED], [FIRST, UNUSED, USED])
 STEPS = chosen(4, 6)
 from_each_start = pytest.mark.parametrize("start", STARTS)
 

@@ -33,8 +33,8 @@ from authx.sessions.sweep import SweepReport, sweep
 from tests.conftest import NOON
 from tests.effort import SOAK, rounds
 from tests.phone import Phone, error_of
+from tests.services import introspect, new_service
 from tests.session_model import PLACES, ROW, Place, Session, late
-from tests.test_introspect import a_service, told
 
 pytestmark = pytest.mark.portable
 
@@ -73,7 +73,7 @@ class Devices(stateful.RuleBasedStateMachine):
         self.clock = self.world.enter_context(time_machine.travel(NOON, tick=False))
         self.users = [User.objects.create_user(it, password="first") for it in ("anna", "ben")]
         self.passwords, self.all = ["first", "first"], list[Session]()
-        self.service = a_service()
+        self.service = new_service()
         self.numbers = count()
         self.sign_in(who=False, installation="one", place=PLACES[0])
 
@@ -224,7 +224,7 @@ class Devices(stateful.RuleBasedStateMachine):
     def introspect(self, pick: int, back: int) -> None:
         session = self.picked(pick)
         raw_token = session.access_tokens[-1 - back :][0]
-        answer = told(self.service, raw_token)
+        answer = introspect(self.service, raw_token)
         assert answer["active"] == session.use(raw_token, timezone.now(), renews=False)
 
     @stateful.rule(span=SPANS)

@@ -149,7 +149,7 @@ def test_ending_everybodys_sessions_is_one_event_of_nobody(phone: Phone, tablet:
     call_command("revoke_sessions", "--all", stdout=StringIO())
     event = SecurityEvent.objects.get(kind="ended_by_operator")
     assert (event.user_id, event.session_id) == (None, None)
-    assert event.reason == "2 sessions of everybody"
+    assert event.reason == "2 sessions of all users"
 
 
 def test_what_ends_nothing_is_no_event(phone: Phone, alice: User) -> None:

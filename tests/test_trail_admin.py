@@ -9,11 +9,8 @@ from django.test import Client
 
 from authx.models import SecurityEvent
 from tests.phone import Phone
-from tests.test_admin import operator
 
 LIST = "/admin/authx/securityevent/"
-
-__all__ = ["operator"]
 
 
 def by_the_phone() -> SecurityEvent:

@@ -1,6 +1,6 @@
 """A pair that was handed out to two places is told of, and ends nothing by itself."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.core import mail
@@ -9,20 +9,11 @@ from authx.models import DeviceSession, Notification, SecurityEvent
 from tasks.alerts import send_notifications
 from tests.conftest import Clock
 from tests.phone import Phone
-
-if TYPE_CHECKING:
-    from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
+from tests.places import AWAY, HOME, refresh_from
 
 pytestmark = [pytest.mark.django_db, pytest.mark.portable]
 
 KEY, OTHER_KEY = "a-key-of-the-app", "a-key-of-another"
-HOME = {"REMOTE_ADDR": "192.0.2.1", "HTTP_USER_AGENT": "App/1 (phone)"}
-AWAY = {"REMOTE_ADDR": "198.51.100.7", "HTTP_USER_AGENT": "curl/8"}
-
-
-def refresh(refresh_token: str, key: str = "", **meta: str) -> "ErrorResponse":
-    options: dict[str, Any] = meta
-    return Phone().try_refresh(refresh_token, key=key, **options)
 
 
 def causes() -> list[str]:
@@ -57,7 +48,9 @@ def causes() -> list[str]:
 def test_a_retry_from_another_place_is_recorded_by_its_cause(
     phone: Phone, first: Any, second: Any, recorded: list[str]
 ) -> None:
-    answers = [refresh(phone.refresh_token, key, **meta).json() for key, meta in (first, second)]
+    answers = [
+        refresh_from(phone.refresh_token, key, **meta).json() for key, meta in (first, second)
+    ]
     assert answers[0]["refresh_token"] == answers[1]["refresh_token"]
     assert causes() == recorded
     assert Notification.objects.filter(event__kind="two_places").count() == recorded.count(
@@ -69,8 +62,8 @@ def test_a_retry_from_another_place_is_recorded_by_its_cause(
 
 def test_without_an_address_nothing_is_said_of_the_source(phone: Phone) -> None:
     token = phone.refresh_token
-    refresh(token, **HOME | {"REMOTE_ADDR": ""})
-    refresh(token, **AWAY)
+    refresh_from(token, **HOME | {"REMOTE_ADDR": ""})
+    refresh_from(token, **AWAY)
     assert causes() == []
 
 
@@ -79,10 +72,10 @@ def test_it_is_recorded_once_a_generation_and_cause_however_often_it_happens(
 ) -> None:
     for generation in range(2):
         token = phone.refresh_token
-        phone.pair = refresh(token, KEY, **HOME).json()
+        phone.pair = refresh_from(token, KEY, **HOME).json()
         for _ in range(3):
-            refresh(token, OTHER_KEY, **HOME)
-            refresh(token, KEY, **AWAY)
+            refresh_from(token, OTHER_KEY, **HOME)
+            refresh_from(token, KEY, **AWAY)
         assert len(causes()) == 2 * (generation + 1)
         clock.forward(minutes=10)
 
@@ -92,8 +85,8 @@ def test_the_mail_says_what_happened_and_how_to_end_it(phone: Phone) -> None:
     phone_owner.email = "alice@example.com"
     phone_owner.save()
     token = phone.refresh_token
-    refresh(token, **HOME)
-    refresh(token, **AWAY)
+    refresh_from(token, **HOME)
+    refresh_from(token, **AWAY)
     send_notifications()
     (message,) = mail.outbox
     assert message.subject == "Your session on phone was renewed from two places"
@@ -105,8 +98,8 @@ def test_the_mail_says_what_happened_and_how_to_end_it(phone: Phone) -> None:
 
 def test_the_user_sees_it_in_the_activity(phone: Phone) -> None:
     token = phone.refresh_token
-    phone.pair = refresh(token, **HOME).json()
-    refresh(token, **AWAY)
+    phone.pair = refresh_from(token, **HOME).json()
+    refresh_from(token, **AWAY)
     newest = phone.send("GET", "activity").json()["results"][0]
     assert (newest["kind"], newest["ip"], newest["current"]) == (
         "two_places",
