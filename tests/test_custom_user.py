@@ -40,9 +40,16 @@ PROJECT = {
             objects = Accounts()
             USERNAME_FIELD = "email"
 
+            def check_password(self, raw_password):
+                return super().check_password(raw_password)
+
         class Member(Account):
             city = models.CharField(max_length=50)
             objects = Accounts()
+
+        class Guest(Member):
+            class Meta:
+                proxy = True
     """,
     "members/routers.py": """
         class Router:
@@ -84,7 +91,10 @@ PROJECT = {
         KNOX_TOKEN_MODEL = "authx.DeviceSession"
         MIGRATION_MODULES = {"knox": None}
         AUTHENTICATION_BACKENDS = ["authx.passwords.backends.ModelBackend"]
-        PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+        PASSWORD_HASHERS = [
+            "django.contrib.auth.hashers.MD5PasswordHasher",
+            "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+        ]
         REST_FRAMEWORK = {
             "DEFAULT_AUTHENTICATION_CLASSES": ["authx.rest.authentication.TokenAuthentication"],
             "NUM_PROXIES": 0,
@@ -109,11 +119,13 @@ PROJECT = {
         import django
         django.setup()
         from django.contrib.auth import get_user_model
+        from django.contrib.auth.hashers import PBKDF2PasswordHasher
         from django.core.management import call_command
         from django.db import connections
         from django.test import Client
+        from members.models import Guest
         from members.routers import Router
-        from authx.models import DeviceSession
+        from authx.models import DeviceSession, SecurityEvent
 
         def migrate(*aliases):
             call_command("makemigrations", "members", verbosity=0)
@@ -123,7 +135,7 @@ PROJECT = {
         def token_of(pair):
             return {"authorization": f"Bearer {pair['access_token']}"}
 
-        def log_event():
+        def tell():
             client, body = Client(), {"content_type": "application/json"}
             member = get_user_model().objects.create_user("ann@example.com", "a long password")
             login = {"username": "ann@example.com", "password": "a long password"}
@@ -143,6 +155,24 @@ PROJECT = {
             out = client.post("/users/logout", headers=token_of(second)).status_code
             after = client.get("/where", headers=token_of(second)).status_code
             refused = client.post("/users/token", grant, **keyed).json()["error"]
+
+            first = client.post("/users/login", login, **body).json()
+            outdated = PBKDF2PasswordHasher().encode(login["password"], "salt", iterations=1)
+            get_user_model().objects.update(password=outdated)
+            member.refresh_from_db()
+            DeviceSession.objects.update(auth_hash=member.get_session_auth_hash())
+            client.post("/users/login", login, **body)
+            member.refresh_from_db()
+            upgraded = [member.password != outdated, client.get("/where", headers=token_of(first))]
+
+            guest = Guest.objects.get()
+            guest.is_active = False
+            guest.save()
+            guest.is_active = True
+            guest.save()
+            client.post("/users/login", login, **body)
+            guest.delete()
+            kinds = SecurityEvent.objects.filter(kind__in=["deactivated", "deleted"])
             print(json.dumps({
                 "where": where == ["Member", "Ghent", "ann@example.com", str(member.pk)],
                 "rotated": second["refresh_token"] != first["refresh_token"],
@@ -151,12 +181,14 @@ PROJECT = {
                 "row": [row._state.db, row.generation, row.confirmed_at is not None],
                 "devices": [device["current"] for device in devices],
                 "ends": [inactive, out, after, refused],
+                "upgraded": [upgraded[0], upgraded[1].status_code],
+                "by proxy": [event.kind for event in kinds.order_by("pk")],
                 "tables": len(connections["default"].introspection.table_names()),
             }))
 
         migrate("north", "south")
         for Router.alias in ("north", "south"):
-            log_event()
+            tell()
     """,
 }
 
@@ -195,6 +227,8 @@ def test_a_custom_user_signs_in_calls_refreshes_retries_and_signs_out(
         "row": [["north", "south"][number], 1, True],
         "devices": [False, True],
         "ends": [401, 204, 401, "invalid_grant"],
+        "upgraded": [True, 200],
+        "by proxy": ["deactivated", "deleted"],
         "tables": 0,
     }
 

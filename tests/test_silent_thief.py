@@ -43,8 +43,11 @@ WITH_KEYS = Setting(has_keys=True, thief_source=HOME)
 WITHOUT_KEYS = Setting(has_keys=False, thief_source=HOME)
 FROM_ELSEWHERE = Setting(has_keys=False, thief_source=ELSEWHERE)
 # What the app did before its store was copied: its pair is the first, or unused, or used.
-FIRST, UNUSED, USED = (), ("app refreshes",), ("app refreshes", "app uses")
-STARTS: list[tuple[str, ...]] = chosen([UNUSED], [FIRST, UNUSED, USED])
+Start = tuple[str, ...]
+FIRST: Start = ()
+UNUSED: Start = ("app refreshes",)
+USED: Start = ("app refreshes", "app uses")
+STARTS = chosen([UNUSED], [FIRST, UNUSED, USED])
 STEPS = chosen(4, 6)
 from_each_start = pytest.mark.parametrize("start", STARTS)
 
