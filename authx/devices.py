@@ -56,39 +56,48 @@ def assess_sign_in(
     """
     sessions = DeviceSession.objects.filter(user_id=user.pk)
     sign_ins = _sign_ins(user.pk)
-    of_device = {"installation_id": installation_id} | (
-        {} if installation_id else {"platform": platform}
-    )
-    by_agent = {} if installation_id else {"user_agent": user_agent}
-    by_last_agent = {} if installation_id else {"last_user_agent": user_agent}
+    if installation_id:
+        same_sessions = sessions.filter(installation_id=installation_id)
+        same_sign_ins = sign_ins.filter(installation_id=installation_id)
+    else:
+        device = {"installation_id": "", "platform": platform}
+        same_sessions = sessions.filter(**device, last_user_agent=user_agent)
+        same_sign_ins = sign_ins.filter(**device, user_agent=user_agent)
     attempts = SecurityEvent.objects.filter(user_id=user.pk, kind__in=ATTEMPTS)
-    # One statement: a row for each unrevoked session, at least one.
+    rows = _unrevoked_sessions(
+        user,
+        *(Exists(found) for found in (same_sessions, same_sign_ins, sessions, sign_ins)),
+        Subquery(attempts.order_by("-created_at", "-pk").values("kind")[:1]),
+        clock.database_now(),
+    )
+    in_sessions, in_events, any_session, any_sign_in, last_attempt, now = rows[0][0]
+    # `last_login` is kept for longer than events.
+    is_first = not any_session and not any_sign_in and user.last_login is None
+    return SignInAssessment(
+        is_new_device=not in_sessions and not in_events and not is_first,
+        failed_before=last_attempt == EventKind.SIGN_IN_FAILED,
+        unrevoked=[DeviceSession(**session) for _, session in rows if session["id"]],
+        now=now,
+    )
+
+
+def _unrevoked_sessions(
+    user: "User", *expressions: Any
+) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Return a row for each unrevoked session, at least one: the expressions and the columns.
+
+    One statement, whatever the expressions ask.
+    """
     rows = (
         get_user_model()
         ._base_manager.using(write_alias())
         .filter(pk=user.pk)
         .annotate(session=FilteredRelation("auth_token_set", condition=UNREVOKED))
         .order_by("-session__last_used_at", "-session__created_at")
-        .values_list(
-            Exists(sessions.filter(**of_device, **by_last_agent)),
-            Exists(sign_ins.filter(**of_device, **by_agent)),
-            Exists(sessions),
-            Exists(sign_ins),
-            Subquery(attempts.order_by("-created_at", "-pk").values("kind")[:1]),
-            clock.database_now(),
-            *(f"session__{name}" for name in SESSION_COLUMNS),
-        )
+        .values_list(*expressions, *(f"session__{name}" for name in SESSION_COLUMNS))
     )
-    found = [(row[:6], dict(zip(SESSION_COLUMNS, row[6:], strict=True))) for row in rows]
-    in_sessions, in_events, any_session, any_sign_in, last_attempt, now = found[0][0]
-    # `last_login` is kept for longer than events.
-    is_first = not any_session and not any_sign_in and user.last_login is None
-    return SignInAssessment(
-        is_new_device=not in_sessions and not in_events and not is_first,
-        failed_before=last_attempt == EventKind.SIGN_IN_FAILED,
-        unrevoked=[DeviceSession(**session) for _, session in found if session["id"]],
-        now=now,
-    )
+    count = len(expressions)
+    return [(row[:count], dict(zip(SESSION_COLUMNS, row[count:], strict=True))) for row in rows]
 
 
 def _sign_ins(user_id: Any) -> SecurityEventQuerySet:
