@@ -43,8 +43,8 @@ wsgi_app = "backend.wsgi"
 worker_class = Worker
 threads = 4
 
-# Only Django decides whether a request came over TLS, and from where, by NUM_PROXIES. gunicorn would
-# trust these headers of any client on this machine.
+# Only Django decides whether a request came over TLS, and from where, by NUM_PROXIES. gunicorn
+# would trust these headers of any client on this machine.
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 

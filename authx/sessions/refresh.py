@@ -77,8 +77,8 @@ def refresh_session(
 
     A consumed token that may be retried gets the newest pair. Raises RefreshTokenReusedError after
     revoking the session; InvalidRefreshTokenError for any other refused token; LateDuplicateError
-    for a late copy of the app's own request; TooManyRotationsError; ConflictError if other processes
-    change the row ten times in a row; RuntimeError inside a transaction of the caller; and what
+    for a late copy of the app's own request; TooManyRotationsError; ConflictError if the row
+    changes ten times in a row; RuntimeError inside a transaction of the caller; and what
     `check_limit` raises. After the session is read, `check_limit` is called with the time since its
     last rotation if the token is the newest, and with None if it is not.
     """
