@@ -1,6 +1,7 @@
 """The stable interface for the code of a project; every other module may change.
 
-Views, middleware and backends that settings name by path are stable too (docs/adopt.md).
+Also stable: the views in authx.rest.views, the serializers that they name, and what docs/adopt.md
+puts into settings.
 """
 
 from authx.audit.notifications import send_next_notification

@@ -13,8 +13,8 @@ SERVICE_PREFIX: Final = "axs_"
 def token_codec() -> TokenCodec:
     """Return the codec of the current keys and prefixes."""
     return make_codec(
-        conf.knox("TOKEN_PREFIX"),
-        conf.own("REFRESH_TOKEN_PREFIX"),
+        conf.knox_setting("TOKEN_PREFIX"),
+        conf.authx_setting("REFRESH_TOKEN_PREFIX"),
         SERVICE_PREFIX,
         tuple(conf.secret_keys()),
     )

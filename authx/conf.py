@@ -47,7 +47,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     # Sign-ins from one network to any account: more than an office needs, and far fewer than
     # password spraying needs.
     "SIGN_IN_RATES_PER_IP": ["30/minute", "300/hour"],
-    # Consecutive failures that lock a password until it is set anew; at most a hundred (NIST SP
+    # Consecutive failures that lock a password until it is changed; at most a hundred (NIST SP
     # 800-63B-4 section 3.2.2).
     "MAX_PASSWORD_FAILURES": 100,
     # Refreshes and revocations of one session. An app refreshes about four times an hour; twenty
@@ -75,12 +75,12 @@ KNOX_DEFAULTS: Final[dict[str, Any]] = {
 }
 
 
-def own(name: str) -> Any:
+def authx_setting(name: str) -> Any:
     """Return the setting AUTHX[name], or its default."""
     return getattr(settings, "AUTHX", {}).get(name, DEFAULTS[name])
 
 
-def knox(name: str) -> Any:
+def knox_setting(name: str) -> Any:
     """Return the setting REST_KNOX[name], or the default that authx gives it."""
     return getattr(settings, "REST_KNOX", {}).get(name, KNOX_DEFAULTS[name])
 
@@ -91,39 +91,39 @@ def secret_keys() -> list[str | bytes]:
 
 
 def access_token_ttl() -> timedelta:
-    ttl: timedelta = knox("TOKEN_TTL")
+    ttl: timedelta = knox_setting("TOKEN_TTL")
     return ttl
 
 
 def access_token_max_ttl() -> timedelta:
-    ttl: timedelta = knox("AUTO_REFRESH_MAX_TTL")
+    ttl: timedelta = knox_setting("AUTO_REFRESH_MAX_TTL")
     return ttl
 
 
 def min_renewal_interval() -> timedelta:
-    return timedelta(seconds=knox("MIN_REFRESH_INTERVAL"))
+    return timedelta(seconds=knox_setting("MIN_REFRESH_INTERVAL"))
 
 
 def refresh_token_ttl() -> timedelta:
-    ttl: timedelta = own("REFRESH_TOKEN_TTL")
+    ttl: timedelta = authx_setting("REFRESH_TOKEN_TTL")
     return ttl
 
 
 def session_ttl() -> timedelta:
-    ttl: timedelta = own("SESSION_TTL")
+    ttl: timedelta = authx_setting("SESSION_TTL")
     return ttl
 
 
 def refresh_token_grace_period() -> timedelta:
-    grace_period: timedelta = own("REFRESH_TOKEN_GRACE_PERIOD")
+    grace_period: timedelta = authx_setting("REFRESH_TOKEN_GRACE_PERIOD")
     return grace_period
 
 
 def sweep_retention() -> timedelta:
-    retention: timedelta = own("SWEEP_RETENTION")
+    retention: timedelta = authx_setting("SWEEP_RETENTION")
     return retention
 
 
 def event_retention() -> timedelta:
-    retention: timedelta = own("EVENT_RETENTION")
+    retention: timedelta = authx_setting("EVENT_RETENTION")
     return retention

@@ -25,7 +25,7 @@ REFUSAL: Final = (
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """Refuses what is no HTTP in the shape of every refusal."""
+    """Responds to malformed HTTP with the JSON error of the API."""
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         is_ours = isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName)
@@ -43,12 +43,12 @@ wsgi_app = "backend.wsgi"
 worker_class = Worker
 threads = 4
 
-# Whether a request came over TLS, and from where, is for Django alone to judge, by NUM_PROXIES:
-# gunicorn would believe these headers of whoever connects from this machine.
+# Only Django decides whether a request came over TLS, and from where, by NUM_PROXIES. gunicorn
+# would trust these headers of any client on this machine.
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 
-# No address and no header of an honest request comes near; a token has some hundred characters.
+# Far above the URLs and headers of apps; a token has about a hundred characters.
 limit_request_line = 2048
 limit_request_fields = 64
 limit_request_field_size = 4096

@@ -26,7 +26,7 @@ PAGE_POLICY: Final = {
 
 CORS_METHODS: Final = ["GET", "POST", "PATCH", "DELETE"]
 CORS_REQUEST_HEADERS: Final = ["authorization", "content-type", "idempotency-key"]
-CORS_ANSWER_HEADERS: Final = [
+CORS_EXPOSED_HEADERS: Final = [
     "Authentication-Info",
     "Retry-After",
     "WWW-Authenticate",

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 def run_startup_checks() -> None:
     """Raise ImproperlyConfigured with every error that the system checks find.
 
-    Django's servers run no checks by themselves. Only `manage.py check --deploy` reports warnings.
+    WSGI servers and Celery run no checks by themselves. Warnings are left to `check --deploy`.
     """
     # A second setup would configure logging again, with the stderr that Celery has redirected.
     if not apps.ready:

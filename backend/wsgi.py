@@ -1,4 +1,4 @@
-"""The WSGI entry point that a web server loads; with a wrong configuration it does not load.
+"""The WSGI entry point; it does not load with a wrong configuration.
 
 Without the guard around Django, `Content-Type: text/plain; charset=hex` raises outside of Django's
 error handling, and the client gets no JSON.
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-# RFC 2046 section 5.1.1; without it no file could be uploaded, as to an admin of yours.
+# RFC 2046 section 5.1.1; needed for file uploads, for example to a project's admin.
 BOUNDARY: Final = re.compile(r""";\s*boundary=("?)[\w'()+,./:=? -]{1,70}\1\s*(?=;|$)""", re.ASCII)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
-# Somebody waits for the answer: a database that hangs is given up.
+# Clients wait for a response, so queries have a timeout.
 os.environ.setdefault("DATABASE_TIMEOUT", "5s")
 run_startup_checks()
 django_application = get_wsgi_application()
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
-    """Answer a request as UTF-8, whatever charset it claims.
+    """Handle a request as UTF-8, whatever charset it declares.
 
-    Django decodes the query string by that claim before any of its error handling is in place, so
-    that `charset=hex` would crash it.
+    Django decodes the query string with that charset outside of its error handling, where
+    `charset=hex` raises.
     """
     claimed = environ.get("CONTENT_TYPE", "")
     boundary = BOUNDARY.search(claimed)

@@ -78,7 +78,7 @@ def settings_read(source: str) -> set[str]:
     return {
         ast.literal_eval(call.args[0])
         for call in calls_in(ast.parse(source))
-        if re.fullmatch(r"(conf\.)?own", ast.unparse(call.func))
+        if re.fullmatch(r"(conf\.)?authx_setting", ast.unparse(call.func))
         and isinstance(call.args[0], ast.Constant)
     }
 
@@ -194,7 +194,7 @@ def test_every_row_lock_says_how_it_waits() -> None:
 
 
 def test_the_rule_on_settings_sees_them() -> None:
-    source = "conf.own('A')\nown('B')\nconf.own(name)\nconf.knox('C')\n{'D': 1}"
+    source = "conf.authx_setting('A')\nauthx_setting('B')\nconf.authx_setting(name)\n{'D': 1}"
     assert settings_read(source) == {"A", "B"}
 
 
@@ -240,3 +240,8 @@ def test_the_rule_on_tests_that_import_tests_sees_them() -> None:
 
 def test_no_test_imports_another_test() -> None:
     assert offenders(TESTS, imported_tests) == {}
+
+
+def test_at_most_two_context_variables() -> None:
+    sources = "".join(path.read_text() for path in AUTHX)
+    assert len(re.findall(r"\bContextVar\(", sources)) <= 2

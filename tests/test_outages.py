@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(90)]
 
 # An answer waited for, a second to cancel it, three to connect anew; the rest is the machine's,
 # which has other tests to run.
-BOUND = PATIENCE + base.CANCEL_PATIENCE + 3 + 2
+BOUND = PATIENCE + base.CANCEL_TIMEOUT + 3 + 2
 
 
 @pytest.fixture(scope="module")

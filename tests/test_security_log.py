@@ -89,7 +89,7 @@ OCCASIONS: list[tuple[str, int, int, Callable[[Phone], Any]]] = [
     ("authn_login_success", INFO, 1, lambda _: Phone(device=OTHER).sign_in()),
     ("authn_login_newdevice", WARNING, 1, lambda _: Phone(device=OTHER).sign_in()),
     ("session_created", INFO, 1, lambda _: Phone(device=OTHER).sign_in()),
-    ("session_expired", INFO, 1, lambda phone: Phone(device=phone.device).sign_in()),
+    ("session_replaced", INFO, 1, lambda phone: Phone(device=phone.device).sign_in()),
     ("authn_login_successafterfail", WARNING, 1, succeed_after_failing),
     ("authn_login_success", INFO, 0, succeed_after_failing),
     ("authn_login_fail", WARNING, 1, lambda phone: phone.try_sign_in("wrong password")),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+import authx
 from tests.phone import PASSWORD
 from tests.shop import BLOCK, ROOT, Shop, install_wheel
 
@@ -122,3 +123,7 @@ def test_the_readme_shows_what_the_guide_does() -> None:
     assert len(shown) == 3
     assert [block for block in shown if block not in guide] == []
     assert re.search(r"^pip install \.$", readme, re.MULTILINE)
+
+
+def test_the_package_says_the_version_of_the_distribution() -> None:
+    assert PYPROJECT["project"]["version"] == authx.__version__

@@ -79,7 +79,7 @@ def record_events(events: Sequence[SecurityEvent]) -> None:
     notified = [event for event in written if event.kind in NOTIFIED and event.sends_notification]
     if notified:
         Notification.objects.bulk_create(
-            [Notification(event=event, due_at=event.created_at) for event in notified]
+            [Notification(event=event, due_at=clock.database_now()) for event in notified]
         )
     for event in written:
         _log_after_commit(event)

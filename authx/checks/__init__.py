@@ -1,4 +1,4 @@
-"""System checks, each with an id: a setting that breaks a promise keeps a server from starting."""
+"""System checks, each with an id, of settings that would break a promise."""
 
 from typing import Final
 

@@ -53,7 +53,7 @@ def _check_context() -> Iterator[CheckMessage]:
 
 def _check_api_paths() -> Iterator[CheckMessage]:
     try:
-        paths = re.compile(conf.own("API_PATHS"))
+        paths = re.compile(conf.authx_setting("API_PATHS"))
         # APIMiddleware sees a path without the prefix under which the project itself is mounted.
         sign_in = "/" + reverse("authx:login").removeprefix(get_script_prefix())
     except NoReverseMatch:

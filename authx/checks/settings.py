@@ -50,10 +50,10 @@ def _check_names() -> Iterator[CheckMessage]:
 
 def _check_lifetimes() -> Iterator[CheckMessage]:
     lifetimes = {
-        "REST_KNOX['TOKEN_TTL']": conf.knox("TOKEN_TTL"),
-        "REST_KNOX['AUTO_REFRESH_MAX_TTL']": conf.knox("AUTO_REFRESH_MAX_TTL"),
-        "AUTHX['REFRESH_TOKEN_TTL']": conf.own("REFRESH_TOKEN_TTL"),
-        "AUTHX['SESSION_TTL']": conf.own("SESSION_TTL"),
+        "REST_KNOX['TOKEN_TTL']": conf.knox_setting("TOKEN_TTL"),
+        "REST_KNOX['AUTO_REFRESH_MAX_TTL']": conf.knox_setting("AUTO_REFRESH_MAX_TTL"),
+        "AUTHX['REFRESH_TOKEN_TTL']": conf.authx_setting("REFRESH_TOKEN_TTL"),
+        "AUTHX['SESSION_TTL']": conf.authx_setting("SESSION_TTL"),
     }
     for name, value in lifetimes.items():
         if not isinstance(value, timedelta) or not timedelta(0) < value <= MAX_LIFETIME:
@@ -61,14 +61,14 @@ def _check_lifetimes() -> Iterator[CheckMessage]:
                 2, f"{name} is {value!r}.", "Set a positive timedelta of at most ten years."
             )
     spans = {
-        "AUTHX['REFRESH_TOKEN_GRACE_PERIOD']": conf.own("REFRESH_TOKEN_GRACE_PERIOD"),
-        "AUTHX['SWEEP_RETENTION']": conf.own("SWEEP_RETENTION"),
-        "AUTHX['EVENT_RETENTION']": conf.own("EVENT_RETENTION"),
+        "AUTHX['REFRESH_TOKEN_GRACE_PERIOD']": conf.authx_setting("REFRESH_TOKEN_GRACE_PERIOD"),
+        "AUTHX['SWEEP_RETENTION']": conf.authx_setting("SWEEP_RETENTION"),
+        "AUTHX['EVENT_RETENTION']": conf.authx_setting("EVENT_RETENTION"),
     }
     for name, value in spans.items():
         if not isinstance(value, timedelta) or not timedelta(0) <= value <= MAX_LIFETIME:
             yield _error(3, f"{name} is {value!r}.", "Set a timedelta from zero to ten years.")
-    interval = conf.knox("MIN_REFRESH_INTERVAL")
+    interval = conf.knox_setting("MIN_REFRESH_INTERVAL")
     if type(interval) not in {int, float} or not 0 <= interval < inf:
         yield _error(
             4, f"REST_KNOX['MIN_REFRESH_INTERVAL'] is {interval!r}.", "Set a number of seconds."
@@ -83,7 +83,7 @@ def _check_relations() -> Iterator[CheckMessage]:
             "The lifetimes contradict each other.",
             "Keep TOKEN_TTL <= AUTO_REFRESH_MAX_TTL <= REFRESH_TOKEN_TTL <= SESSION_TTL.",
         )
-    if conf.knox("AUTO_REFRESH") and conf.min_renewal_interval() >= ttl:
+    if conf.knox_setting("AUTO_REFRESH") and conf.min_renewal_interval() >= ttl:
         yield _error(
             6,
             "Access tokens would never be renewed: MIN_REFRESH_INTERVAL reaches TOKEN_TTL.",
@@ -110,7 +110,7 @@ def _check_relations() -> Iterator[CheckMessage]:
 
 
 def _check_retry() -> Iterator[CheckMessage]:
-    retry = conf.own("RETRY")
+    retry = conf.authx_setting("RETRY")
     if retry not in list(RetryPolicy):
         known = ", ".join(repr(policy.value) for policy in RetryPolicy)
         yield _error(8, f"AUTHX['RETRY'] is {retry!r}.", f"Choose one of {known}.")
@@ -118,13 +118,13 @@ def _check_retry() -> Iterator[CheckMessage]:
 
 def _check_counts() -> Iterator[CheckMessage]:
     for name in ("SESSION_LIMIT_PER_USER", "SWEEP_BATCH_SIZE"):
-        count = conf.own(name)
+        count = conf.authx_setting(name)
         if type(count) is not int or count < 1:
             yield _error(9, f"AUTHX[{name!r}] is {count!r}.", "Set a whole number from 1.")
 
 
 def _check_prefixes() -> Iterator[CheckMessage]:
-    access, refresh = conf.knox("TOKEN_PREFIX"), conf.own("REFRESH_TOKEN_PREFIX")
+    access, refresh = conf.knox_setting("TOKEN_PREFIX"), conf.authx_setting("REFRESH_TOKEN_PREFIX")
     longest = CONSTANTS.MAXIMUM_TOKEN_PREFIX_LENGTH
     if access == refresh:
         yield _error(
@@ -142,7 +142,7 @@ def _check_prefixes() -> Iterator[CheckMessage]:
 
 
 def _check_realm() -> Iterator[CheckMessage]:
-    realm = conf.own("REALM")
+    realm = conf.authx_setting("REALM")
     if not isinstance(realm, str) or not REALM.fullmatch(realm):
         yield _error(
             18,
@@ -152,7 +152,7 @@ def _check_realm() -> Iterator[CheckMessage]:
 
 
 def _check_issuer() -> Iterator[CheckMessage]:
-    name = conf.own("ISSUER")
+    name = conf.authx_setting("ISSUER")
     if not isinstance(name, str) or (name and not ISSUER.fullmatch(name)):
         yield _error(
             65,
@@ -168,7 +168,7 @@ def _check_knox() -> Iterator[CheckMessage]:
             "Knox does not use DeviceSession as its token model.",
             "Set KNOX_TOKEN_MODEL = 'authx.DeviceSession'.",
         )
-    if str(conf.knox("AUTH_HEADER_PREFIX")).lower() != "bearer":
+    if str(conf.knox_setting("AUTH_HEADER_PREFIX")).lower() != "bearer":
         yield _error(
             13,
             "REST_KNOX['AUTH_HEADER_PREFIX'] is not Bearer, the token type of every pair.",

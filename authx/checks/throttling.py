@@ -35,7 +35,7 @@ def check_sharing(**_: Any) -> list[CheckMessage]:
 
 def _check_rates() -> Iterator[CheckMessage]:
     for name in RATES:
-        rates = conf.own(name)
+        rates = conf.authx_setting(name)
         if not isinstance(rates, list | tuple) or not rates or not all(map(_is_rate, rates)):
             yield Error(
                 f"AUTHX[{name!r}] is {rates!r}.",
@@ -52,7 +52,7 @@ def _is_rate(text: Any) -> bool:
 
 
 def _check_failures() -> Iterator[CheckMessage]:
-    count = conf.own("MAX_PASSWORD_FAILURES")
+    count = conf.authx_setting("MAX_PASSWORD_FAILURES")
     if type(count) is not int or not 1 <= count <= MAX_FAILURES:
         yield Error(
             f"AUTHX['MAX_PASSWORD_FAILURES'] is {count!r}.",
@@ -72,7 +72,7 @@ def _check_proxies() -> Iterator[CheckMessage]:
 
 
 def _check_storage() -> Iterator[CheckMessage]:
-    url = conf.own("THROTTLE_STORAGE_URL")
+    url = conf.authx_setting("THROTTLE_STORAGE_URL")
     if url == PER_PROCESS:
         return
     usable = isinstance(url, str) and url.startswith(SHARED)
@@ -91,7 +91,7 @@ def _check_storage() -> Iterator[CheckMessage]:
 
 
 def _check_sharing() -> Iterator[CheckMessage]:
-    if conf.own("THROTTLE_STORAGE_URL") == PER_PROCESS and is_public():
+    if conf.authx_setting("THROTTLE_STORAGE_URL") == PER_PROCESS and is_public():
         yield Error(
             "Each process counts rate limits separately, and ALLOWED_HOSTS admits other machines.",
             hint="Set AUTHX['THROTTLE_STORAGE_URL'] to a Redis that all processes share.",

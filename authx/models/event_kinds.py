@@ -22,7 +22,7 @@ class EventKind(models.TextChoices):
     SIGNED_OUT = "signed_out", _("signed out")
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere", _("signed out everywhere")
     TOKEN_REVOKED = "token_revoked", _("ended by one of its tokens")
-    ENDED_BY_USER = "ended_by_user", _("ended from another device")
+    ENDED_BY_USER = "ended_by_user", _("ended in the list of devices")
     ENDED_BY_OPERATOR = "ended_by_operator", _("ended by an operator")
     REPLACED = "replaced", _("replaced by a new sign-in of the same installation")
     EVICTED = "evicted", _("evicted by the session limit")

@@ -16,6 +16,9 @@ from authx.models.sessions import write_alias
 class AppendOnlyError(TypeError):
     """Raised for an attempt to change or delete a security event."""
 
+    def __init__(self) -> None:
+        super().__init__("Security events cannot be changed or deleted.")
+
 
 class SecurityEventQuerySet(models.QuerySet["SecurityEvent"]):
     """Reads and appends. Only the sweep deletes, with SQL of its own."""

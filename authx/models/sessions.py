@@ -91,7 +91,7 @@ class DeviceSession(AbstractAuthToken):
     recent = models.BinaryField(blank=True, default=b"")
 
     created_at = models.DateTimeField(default=timezone.now)
-    # When the user last showed a credential.
+    # When the user last presented a credential.
     authenticated_at = models.DateTimeField(default=timezone.now)
     # A keyed digest of the password hash: a password change in any way ends the session.
     auth_hash = models.CharField(max_length=128)

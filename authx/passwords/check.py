@@ -53,7 +53,7 @@ def attempt_under_way() -> Iterator[None]:
 def check_password(user: "User", password: str) -> bool:
     """Return whether a password is right, unless the limit of consecutive failures is reached.
 
-    In that case the password is locked, which looks like a wrong password, until it is set anew in
+    In that case the password is locked, which looks like a wrong password, until it is changed in
     any way or an operator unlocks it (NIST SP 800-63B-4 section 3.2.2). Sessions are not affected.
     """
     # Counted as a failure before the result is known: parallel guesses cannot exceed the limit.
@@ -134,7 +134,7 @@ def is_password_locked(user: "User") -> bool:
 
 
 def _locked(user: "User") -> QuerySet[PasswordFailures]:
-    bound = conf.own("MAX_PASSWORD_FAILURES")
+    bound = conf.authx_setting("MAX_PASSWORD_FAILURES")
     return _failures(user).filter(fingerprint=hash_fingerprint(user.password), count__gte=bound)
 
 
@@ -151,14 +151,14 @@ def _failures(user: "User") -> QuerySet[PasswordFailures]:
 
 def _count_failure(user: "User") -> AttemptBudget:
     """Count one failure; return how many were left before it. Raises ConflictError."""
-    known, limit = hash_fingerprint(user.password), conf.own("MAX_PASSWORD_FAILURES")
+    known, limit = hash_fingerprint(user.password), conf.authx_setting("MAX_PASSWORD_FAILURES")
     counted = _failures(user).filter(fingerprint=known)
     if counted.filter(count__lt=limit - 1).update(count=F("count") + 1):
         return AttemptBudget.SOME
     if counted.filter(count=limit - 1).update(count=limit):
         return AttemptBudget.LAST
     first = AttemptBudget.LAST if limit == 1 else AttemptBudget.SOME
-    # The password was set anew since the last failure.
+    # The password has changed since the last failure.
     if _failures(user).exclude(fingerprint=known).update(fingerprint=known, count=1):
         return first
     row, created = PasswordFailures.objects.get_or_create(

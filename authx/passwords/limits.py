@@ -64,7 +64,7 @@ def sign_in_limits(username: str, installation_id: str = "") -> tuple[Limit, ...
     named = users.filter(**{get_user_model().USERNAME_FIELD: username}).values("pk")[:1]
     if is_known_device(user_id=Subquery(named), installation_id=installation_id):
         return (device_bucket(username, installation_id),)
-    rates = conf.own("SIGN_IN_RATES_PER_IP")
+    rates = conf.authx_setting("SIGN_IN_RATES_PER_IP")
     return (
         account_bucket(username),
         Limit("sign-ins from a network", client_network(), rates),
@@ -72,7 +72,7 @@ def sign_in_limits(username: str, installation_id: str = "") -> tuple[Limit, ...
 
 
 def current_password_limits(session: DeviceSession) -> tuple[Limit, ...]:
-    """Return the limits of showing the current password while signed in."""
+    """Return the limits of entering the current password while signed in."""
     device = session.installation_id or str(session.pk)
     return (device_bucket(session.user.get_username(), device),)
 
@@ -83,13 +83,15 @@ def reset_attempts(username: str) -> None:
 
 
 def account_bucket(username: str) -> Limit:
-    rates = conf.own("SIGN_IN_RATES")
+    rates = conf.authx_setting("SIGN_IN_RATES")
     return Limit("sign-ins to an account", normalize_username(username), rates, username)
 
 
 def device_bucket(username: str, device: str) -> Limit:
     subject = f"{normalize_username(username)}\0{device}"
-    return Limit("sign-ins on a known device", subject, conf.own("SIGN_IN_RATES"), username)
+    return Limit(
+        "sign-ins on a known device", subject, conf.authx_setting("SIGN_IN_RATES"), username
+    )
 
 
 def _record(limit: Limit) -> None:

@@ -120,7 +120,7 @@ def _change_password(session: DeviceSession, current_password: str, new_password
         device = Device(
             session.installation_id, session.name, session.platform, session.app_version
         )
-        # The password was just shown: a new session with new lifetimes (NIST SP 800-63B-4
+        # The password was just entered: a new session with new lifetimes (NIST SP 800-63B-4
         # section 5.2).
         pair = insert_session(user=user, device=device, now=clock.read_at(user))
         # For the receiver that records the change (receivers.record_changed_password).

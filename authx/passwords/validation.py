@@ -16,7 +16,7 @@ MIN_UNIT_LENGTH: Final = 4
 
 
 class CommonPasswordValidator(password_validation.CommonPasswordValidator):
-    """Refuses Django's 20 000 common passwords, also repeated or padded with digits and signs.
+    """Refuses Django's 20 000 common passwords, also repeated or padded with digits and symbols.
 
     Few of them have fifteen characters, but "password1234567" has.
     """

@@ -27,7 +27,7 @@ class TokenAuthentication(KnoxTokenAuthentication):
     def authenticate(self, request: Request) -> tuple[AbstractBaseUser, DeviceSession] | None:
         scheme, _, credentials = get_authorization_header(request).partition(b" ")
         # Another class may handle another scheme; its name is case-insensitive (RFC 9110 11.1).
-        if scheme.lower() != conf.knox("AUTH_HEADER_PREFIX").lower().encode():
+        if scheme.lower() != conf.knox_setting("AUTH_HEADER_PREFIX").lower().encode():
             return None
         user, session = self.authenticate_credentials(credentials.strip())
         if session.renewed_at is not None:
@@ -60,7 +60,7 @@ def _count_forged_token() -> None:
 
 def challenge(code: str) -> str:
     """Return WWW-Authenticate; it names no error for missing credentials (RFC 6750 section 3.1)."""
-    realm = f'realm="{conf.own("REALM")}"'
+    realm = f'realm="{conf.authx_setting("REALM")}"'
     if code == "invalid_client":
         return f"Basic {realm}"
     return (

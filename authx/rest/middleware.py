@@ -64,7 +64,7 @@ class APIMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not re.match(conf.own("API_PATHS"), request.path_info):
+        if not re.match(conf.authx_setting("API_PATHS"), request.path_info):
             return self.get_response(request)
         # A browser sends cookies by itself, so another site could use them. Django would also
         # respond to an invalid cookie with a new one.

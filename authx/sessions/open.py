@@ -74,7 +74,7 @@ def enforce_session_limit(
             replaced.append(session)
         elif session.is_live(now) and session.auth_hash in hashes:
             live.append(session)
-    evicted = live[conf.own("SESSION_LIMIT_PER_USER") - 1 :]
+    evicted = live[conf.authx_setting("SESSION_LIMIT_PER_USER") - 1 :]
     if not replaced and not evicted:
         return []
     replaced_ids = [session.pk for session in replaced]

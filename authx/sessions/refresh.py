@@ -1,7 +1,8 @@
 """Refresh: rotates a session, answers a retry with the same pair, detects a stolen token.
 
 The row is read first and changed by one conditional UPDATE. The session auth hash cannot be
-computed in SQL, and a refusal writes nothing. A process whose UPDATE matches no row reads again.
+computed in SQL, and an ordinary refusal writes nothing. A process whose UPDATE matches no row reads
+again.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,7 +39,7 @@ from authx.sessions.generations import (
 from authx.sessions.locking import require_no_transaction, retry_on_conflict
 from authx.sessions.revoke import revoke_session
 from authx.sessions.state import rejection_reason
-from authx.sessions.two_places import may_be_late_duplicate, record_two_places
+from authx.sessions.two_places import record_late_duplicate, record_two_places
 from authx.sessions.values import TokenPair
 from authx.signals import send_after_commit, token_reused
 from authx.tokens import RawToken, Token, TokenDigest, TokenKind
@@ -75,10 +76,11 @@ def refresh_session(
     """Consume a refresh token and return its session's next pair (RFC 9700 section 4.14.2).
 
     A consumed token that may be retried gets the newest pair. Raises RefreshTokenReusedError after
-    revoking the session, LateDuplicateError for a late copy of the app's own request,
-    TooManyRotationsError, InvalidRefreshTokenError in every other case, and what `check_limit`
-    raises. `check_limit` is called once the session has been read, with the time since its last
-    rotation, or with None unless the token is the newest.
+    revoking the session; InvalidRefreshTokenError for any other refused token; LateDuplicateError
+    for a late copy of the app's own request; TooManyRotationsError; ConflictError if the row
+    changes ten times in a row; RuntimeError inside a transaction of the caller; and what
+    `check_limit` raises. After the session is read, `check_limit` is called with the time since its
+    last rotation if the token is the newest, and with None if it is not.
     """
     require_no_transaction()
     codec = token_codec()
@@ -96,7 +98,7 @@ def _refresh(request: RefreshRequest) -> TokenPair:
     session = statements.find_session(request.token.session_id)
     if session is None:
         request.check_limit(None)
-        raise InvalidRefreshTokenError("gone")
+        raise InvalidRefreshTokenError("session not found")
     now = clock.read_at(session)
     reason = rejection_reason(session, now)
     is_newest = not reason and request.digest == session.refresh_digest
@@ -146,15 +148,15 @@ def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> To
     """Answer a superseded generation with the newest pair, if it may still be answered."""
     since = Generations(session).since(request.token.generation + 1)
     if not since or _is_forgotten(since, now):
-        if remembers_key(session, request.key_digests) and may_be_late_duplicate(
+        if remembers_key(session, request.key_digests) and record_late_duplicate(
             session, generation=request.token.generation, now=now
         ):
             raise LateDuplicateError(session.pk, session.user_id)
-        raise _end_stolen(session, request)
+        raise _revoke_for_reuse(session, request)
     refresh = derive_newest(request.token, since)
     if not _may_retry(since[0], request, now):
-        raise _end_stolen(session, request)
-    raw_access_token = _access_token_again(session, refresh.token, now)
+        raise _revoke_for_reuse(session, request)
+    raw_access_token = _reissue_access_token(session, refresh.token, now)
     key_differs = _key_differs(since[0], request)
     record_two_places(session, key_differs=key_differs, now=now)
     log_event_after_commit(
@@ -166,7 +168,7 @@ def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> To
     return TokenPair(session, raw_access_token, refresh.raw_token, unused_until, now)
 
 
-def _access_token_again(session: DeviceSession, refresh_token: Token, now: datetime) -> RawToken:
+def _reissue_access_token(session: DeviceSession, refresh_token: Token, now: datetime) -> RawToken:
     """Return the access token of the newest pair, or a fresh one if it has expired."""
     if session.expiry > now or session.fresh_access_count >= MAX_FRESH_ACCESS_TOKENS:
         return derive_access_token(refresh_token, session)
@@ -197,7 +199,7 @@ def _may_retry(successor: Generation, request: RefreshRequest, now: datetime) ->
         return True
     grace_period = conf.refresh_token_grace_period()
     has_no_key = not request.key_digests and successor.idempotency_digest == NO_KEY
-    if has_no_key and conf.own("RETRY") == RetryPolicy.UNTIL_CONFIRMED:
+    if has_no_key and conf.authx_setting("RETRY") == RetryPolicy.UNTIL_CONFIRMED:
         confirmed_at = successor.confirmed_at
         return confirmed_at is None or now < confirmed_at + grace_period
     # Two processes of one app that do not share a key, or a thief.
@@ -208,7 +210,7 @@ def _key_differs(successor: Generation, request: RefreshRequest) -> bool:
     return successor.idempotency_digest not in (request.key_digests or (NO_KEY,))
 
 
-def _end_stolen(session: DeviceSession, request: RefreshRequest) -> RefreshTokenReusedError:
+def _revoke_for_reuse(session: DeviceSession, request: RefreshRequest) -> RefreshTokenReusedError:
     """Revoke a session whose consumed token was presented again; return the error to raise.
 
     The server cannot tell the thief from the app (RFC 9700 section 4.14.2). The revocation is

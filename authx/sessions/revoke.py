@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
+from authx import clock
 from authx.audit.events import record_event
 from authx.codec import token_codec
 from authx.errors import ForgedTokenError
@@ -133,7 +133,7 @@ def _revoke(
     reason: EventKind,
 ) -> int:
     """Return how many were ended; in the caller's transaction, which records the event."""
-    count = sessions.unrevoked().update(revoked_at=timezone.now(), revoked_reason=reason)
+    count = sessions.unrevoked().update(revoked_at=clock.database_now(), revoked_reason=reason)
     if count:
         send_after_commit(
             sessions_revoked,

@@ -14,7 +14,7 @@ from authx.models import DeviceSession, DeviceSessionQuerySet, write_alias
 from authx.sessions.compiled import CompiledSelect, CompiledUpdate, Parameter
 
 # The columns that a rotation updates, none of them indexed.
-ROTATED: Final = (
+ROTATION_COLUMNS: Final = (
     "digest",
     "created",
     "expiry",
@@ -35,7 +35,7 @@ ROTATED: Final = (
 )
 # A decision takes a fraction of this; a process that takes longer reads again.
 MAX_READ_AGE_SECONDS: Final = 2
-REPLACED: Final = ("digest", "created", "expiry", "access_nonce", "fresh_access_count")
+ACCESS_TOKEN_COLUMNS: Final = ("digest", "created", "expiry", "access_nonce", "fresh_access_count")
 
 
 def _parameter(name: str, field: str | None = None) -> Parameter:
@@ -91,10 +91,10 @@ _rotate: Final = CompiledUpdate(
         last_used_at=_parameter("old_last_used_at", "last_used_at"),
         idle_expires_at__gt=_parameter("now", "rotated_at"),
     ),
-    lambda: {name: _parameter(name) for name in ROTATED},
+    lambda: {name: _parameter(name) for name in ROTATION_COLUMNS},
 )
 _replace_access_token: Final = CompiledUpdate(
-    _unchanged, lambda: {name: _parameter(name) for name in REPLACED}
+    _unchanged, lambda: {name: _parameter(name) for name in ACCESS_TOKEN_COLUMNS}
 )
 _note_use: Final = CompiledUpdate(
     lambda: _unchanged().filter(last_used_at=_parameter("old_last_used_at", "last_used_at")),

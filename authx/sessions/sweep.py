@@ -97,7 +97,7 @@ def _ended_sessions() -> models.QuerySet[DeviceSession]:
 
 def _delete_in_batches(rows: models.QuerySet[Any], lease: Lease) -> int:
     """Delete rows until a batch is not full; return how many."""
-    size: int = conf.own("SWEEP_BATCH_SIZE")
+    size: int = conf.authx_setting("SWEEP_BATCH_SIZE")
     deleted = 0
     while True:
         began = monotonic()

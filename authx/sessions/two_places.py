@@ -30,7 +30,7 @@ def record_two_places(session: DeviceSession, *, key_differs: bool, now: datetim
         _record_once(session, [f"{ANOTHER_KEY}, {once}"], now)
 
 
-def may_be_late_duplicate(session: DeviceSession, *, generation: int, now: datetime) -> bool:
+def record_late_duplicate(session: DeviceSession, *, generation: int, now: datetime) -> bool:
     """Record the late duplicate of a refresh; return whether the app itself may have sent it.
 
     It has not if the first such duplicate was longer ago than LATE_DUPLICATE_WINDOW: then somebody

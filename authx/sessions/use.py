@@ -96,7 +96,7 @@ def _use(token: Token, raw_token: RawToken) -> DeviceSession:
     if session.confirmed_at is not None and not is_due:
         return session
     expiry = session.expiry
-    if is_due and conf.knox("AUTO_REFRESH"):
+    if is_due and conf.knox_setting("AUTO_REFRESH"):
         renewed = access_expiry(
             issued_at=session.created, used_at=now, session_expires_at=session.idle_expires_at
         )
@@ -120,7 +120,7 @@ def _find_live(token: Token, raw_token: RawToken) -> LiveToken:
     """Read a session and check its access token; raises InvalidAccessTokenError."""
     session = statements.find_session(token.session_id)
     if session is None:
-        raise InvalidAccessTokenError("gone")
+        raise InvalidAccessTokenError("session not found")
     now = clock.read_at(session)
     if reason := rejection_reason(session, now):
         raise InvalidAccessTokenError(reason)

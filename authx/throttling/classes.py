@@ -30,7 +30,7 @@ class SessionThrottle(BaseThrottle):
         session: Any = request.auth
         session_id = session.pk if isinstance(session, DeviceSession) else None
         subject = str(session_id or request.user.pk or client_network())
-        rates = conf.own("SESSION_RATES")
+        rates = conf.authx_setting("SESSION_RATES")
         # Raises instead of returning False, because only the error knows how long to wait.
         consume_recorded(Limit("requests of a session", subject, rates, session_id=session_id))
         return True
@@ -78,7 +78,7 @@ def count_forged_token() -> None:
 
     It affects no genuine token.
     """
-    rates = conf.own("FORGED_TOKEN_RATES")
+    rates = conf.authx_setting("FORGED_TOKEN_RATES")
     consume_recorded(Limit("forged tokens from a network", client_network(), rates))
 
 
@@ -108,7 +108,7 @@ def _limit_of(raw_token: str, *kinds: TokenKind) -> Limit | None:
             session_id = token_codec().parse(raw_token, kind).session_id
             # Each kind separately: old access tokens can be found in logs, and whoever sends these
             # to be revoked must not use up the refreshes of their session.
-            rates = conf.own("REFRESH_RATES")
+            rates = conf.authx_setting("REFRESH_RATES")
             named = f"{kind.value} tokens of a session"
             return Limit(named, str(session_id), rates, session_id=session_id)
     return None

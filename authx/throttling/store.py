@@ -93,4 +93,4 @@ def store_at(url: str) -> AttemptStore:
 
 
 def store() -> AttemptStore:
-    return store_at(conf.own("THROTTLE_STORAGE_URL"))
+    return store_at(conf.authx_setting("THROTTLE_STORAGE_URL"))

@@ -1,1 +1,1 @@
-"""PostgreSQL for processes that somebody waits for; Django finds it by its ENGINE."""
+"""The PostgreSQL backend of web processes; Django finds it by its ENGINE."""

@@ -1,11 +1,11 @@
-"""Django's PostgreSQL backend, which gives up a statement that has no answer after a while.
+"""Django's PostgreSQL backend with a timeout for each query on the client side.
 
-Without it, a database server that freezes holds every thread of the web server, and each request
-hangs instead of being answered 503.
+Without it, a database server that freezes blocks every thread of the web server, and requests hang
+instead of getting a 503.
 
-The server's own limits (`statement_timeout`) do not hold where the server itself hangs, and
-PgBouncer refuses them as start-up parameters; the network's (`tcp_user_timeout`) see no fault in a
-process that merely sleeps. So whoever waits has to be the one who stops waiting.
+The timeouts of the server (`statement_timeout`) do not work if the server itself hangs, and
+PgBouncer refuses them as start-up parameters. Those of the network (`tcp_user_timeout`) do not
+notice a process that is suspended.
 """
 
 from contextlib import suppress
@@ -17,32 +17,32 @@ from django.conf import settings
 from django.db.backends.postgresql import base
 from psycopg.pq import TransactionStatus
 
-# To ask a server that is alive to stop what nobody waits for any more.
-CANCEL_PATIENCE: Final = 1.0  # seconds
+# For the request to cancel the query on the server.
+CANCEL_TIMEOUT: Final = 1.0  # seconds
 
 
 class TimeoutConnection(psycopg.Connection[Any]):
-    """Waits for each answer as long as DATABASE_TIMEOUT; then it is closed, and raises."""
+    """Waits at most DATABASE_TIMEOUT for each result; then it is closed, and raises."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        patience: Any = settings.DATABASE_TIMEOUT
+        default: Any = settings.DATABASE_TIMEOUT
         try:
-            return super().wait(gen, interval, timeout or patience.total_seconds())
+            return super().wait(gen, interval, timeout or default.total_seconds())
         except psycopg.OperationalError:
-            # An error that PostgreSQL itself tells ends the statement; this one still runs.
+            # An error of PostgreSQL ends the query; after a timeout it is still active.
             if not self.closed and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                self._give_up()
+                self._abandon()
             raise
 
-    def _give_up(self) -> None:
-        # Its locks would outlive us otherwise: PostgreSQL notices only when it has an answer.
+    def _abandon(self) -> None:
+        # Otherwise its locks would stay: PostgreSQL notices a closed connection only when it sends.
         with suppress(psycopg.Error):
-            self.cancel_safe(timeout=CANCEL_PATIENCE)
-        # Not to be used again: the late answer would be taken for that to the next statement.
+            self.cancel_safe(timeout=CANCEL_TIMEOUT)
+        # A late result would be taken for that of the next query.
         self.close()
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Connects impatiently; `Database` is the driver as Django knows it."""
+    """Connects with TimeoutConnection; `Database` is the driver module that Django uses."""
 
     Database = SimpleNamespace(**vars(psycopg) | {"connect": TimeoutConnection.connect})

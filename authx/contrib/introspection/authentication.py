@@ -58,5 +58,7 @@ class ServiceThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         service_id = str(request.user.pk)
-        consume_recorded(Limit("requests of a service", service_id, conf.own("SERVICE_RATES")))
+        consume_recorded(
+            Limit("requests of a service", service_id, conf.authx_setting("SERVICE_RATES"))
+        )
         return True

@@ -23,7 +23,7 @@ class SunsetAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         # Both schemes may use Bearer; only tokens of authx have its prefix.
         _, _, credentials = get_authorization_header(request).partition(b" ")
-        if credentials.strip().startswith(conf.knox("TOKEN_PREFIX").encode()):
+        if credentials.strip().startswith(conf.knox_setting("TOKEN_PREFIX").encode()):
             return None
         accepted = super().authenticate(request)
         if accepted is not None:
@@ -36,14 +36,14 @@ def announce_sunset(request: Request) -> None:
 
     Raises DRF's AuthenticationFailed after that date.
     """
-    sunset_at, deprecated_at = conf.own("SUNSET_AT"), conf.own("DEPRECATED_AT")
+    sunset_at, deprecated_at = conf.authx_setting("SUNSET_AT"), conf.authx_setting("DEPRECATED_AT")
     # DRF adds these headers to every response of the view, errors included.
     headers = request.parser_context["view"].headers
     if deprecated_at is not None:
         headers["Deprecation"] = f"@{int(deprecated_at.timestamp())}"
     if sunset_at is not None:
         headers["Sunset"] = http_date(sunset_at.timestamp())
-    if link := conf.own("SUNSET_LINK"):
+    if link := conf.authx_setting("SUNSET_LINK"):
         headers["Link"] = f'<{link}>; rel="deprecation", <{link}>; rel="sunset"'
     # Without a date the scheme is not accepted, so that none stays by being forgotten.
     if sunset_at is None or sunset_at <= timezone.now():

@@ -14,7 +14,7 @@ LINK: Final = re.compile(r"(https://[!#-;=?-~]+)?")
 
 def check_sunset(**_: Any) -> list[CheckMessage]:
     """Check that the dates are complete and in order."""
-    dates = {name: conf.own(name) for name in ("DEPRECATED_AT", "SUNSET_AT")}
+    dates = {name: conf.authx_setting(name) for name in ("DEPRECATED_AT", "SUNSET_AT")}
     found: list[CheckMessage] = [
         Error(
             f"AUTHX[{name!r}] is {date!r}.",
@@ -33,7 +33,7 @@ def check_sunset(**_: Any) -> list[CheckMessage]:
                 id="authx_sunset.E002",
             )
         )
-    link = conf.own("SUNSET_LINK")
+    link = conf.authx_setting("SUNSET_LINK")
     if not isinstance(link, str) or not LINK.fullmatch(link):
         hint = "Set an https address, or nothing."
         found.append(Error(f"AUTHX['SUNSET_LINK'] is {link!r}.", hint=hint, id="authx_sunset.E003"))

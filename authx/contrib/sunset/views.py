@@ -1,7 +1,7 @@
 """Views of an older authentication scheme.
 
-Apart from the authentication class, which DRF loads before its own views where a project names it
-among its default authentication classes.
+They are in a module of their own because DRF imports default authentication classes before its
+views, so the module of the authentication class must not import views.
 """
 
 from typing import Any

@@ -58,7 +58,7 @@ class MetadataView(PublicView):
 
 def issuer_for(request: HttpRequest) -> str:
     """Return AUTHX["ISSUER"], or the origin under which the client sent this request."""
-    name: str = conf.own("ISSUER")
+    name: str = conf.authx_setting("ISSUER")
     return name or f"{request.scheme}://{request.get_host()}"
 
 
