@@ -257,7 +257,7 @@ class Devices(stateful.RuleBasedStateMachine):
         # Old access tokens lie about in logs; tests/test_generations.py says what they end.
         if not session.is_old_and_refused(token, timezone.now()):
             assert error_body(Phone().send("POST", "revoke", {"token": token})) == {}
-            session.end("signed_out", timezone.now())
+            session.end("token_revoked", timezone.now())
 
     def revoke_locked(self, user: User, reason: str) -> int:
         return sum(own.end(reason, timezone.now()) for own in self.own(user))
