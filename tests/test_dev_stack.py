@@ -264,7 +264,7 @@ def test_story_fails_where_the_service_deviates(seen: Seen) -> None:
 
 def test_management_command_reaches_the_running_stack(seen: Seen) -> None:
     # The lines and the story have signed the demo user out.
-    assert (seen.managed.returncode, seen.managed.stdout) == (0, "Ended 0 sessions.\n")
+    assert (seen.managed.returncode, seen.managed.stdout) == (0, "Revoked 0 sessions.\n")
 
 
 def test_management_command_without_a_stack_is_refused_in_one_line(seen: Seen) -> None:

@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import authenticate
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import MD5PasswordHasher, PBKDF2PasswordHasher, make_password
 from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
@@ -17,6 +18,7 @@ from django.test import Client
 
 from authx.models import DeviceSession
 from authx.passwords.backends import ModelBackend
+from authx.passwords.check import check_password
 from tests.phone import PASSWORD, Phone, error_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.portable]
@@ -145,6 +147,38 @@ def test_a_backend_of_the_project_does_not_undo_a_password_change(
         response = Phone(device={}).try_sign_in()
     assert error_of(response) == (HTTPStatus.BAD_REQUEST, "invalid_grant")
     assert User.objects.get().check_password(NEW_PASSWORD)
+
+
+def test_a_backend_of_the_project_keeps_the_sessions_of_a_user_whose_hash_it_upgrades(
+    outdated: User, phone: Phone, settings: Any
+) -> None:
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+    assert Phone(device={}).sign_in().is_signed_in
+    assert not User.objects.get().password.startswith("pbkdf2")
+    assert phone.is_signed_in
+
+
+def test_a_backend_of_the_project_upgrades_no_hash_of_a_locked_password(
+    outdated: User, settings: Any
+) -> None:
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+    settings.AUTHX = settings.AUTHX | {"MAX_PASSWORD_FAILURES": 1}
+    check_password(outdated, "wrong password")
+    response = Phone(device={}).try_sign_in()
+    assert error_of(response) == (HTTPStatus.BAD_REQUEST, "invalid_grant")
+    assert User.objects.get().password.startswith("pbkdf2")
+
+
+def test_a_check_of_the_users_own_keeps_the_sessions_of_a_user_whose_hash_it_upgrades(
+    outdated: User, phone: Phone
+) -> None:
+    def own_check(user: User, raw_password: str) -> bool:
+        return AbstractBaseUser.check_password(user, raw_password)
+
+    with mock.patch.object(User, "check_password", own_check):
+        assert Phone(device={}).sign_in().is_signed_in
+    assert not User.objects.get().password.startswith("pbkdf2")
+    assert phone.is_signed_in
 
 
 def test_a_change_to_the_same_password_beside_an_upgrade_lets_the_sign_in_succeed(

@@ -1,5 +1,6 @@
 """`make` installs what it needs, or says in one line why it cannot."""
 
+import os
 import subprocess
 from pathlib import Path
 from subprocess import PIPE, STDOUT
@@ -28,6 +29,8 @@ def make_run(venv: Path, python: Path | str) -> tuple[int, str]:
     ended = subprocess.run(
         ["make", "run", f"VENV={venv}", f"PYTHON={python}"],
         cwd=ROOT,
+        # Not as part of the make that may run the tests, which numbers its lines.
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
         stdout=PIPE,
         stderr=STDOUT,
         text=True,

@@ -6,8 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.checks.registry import registry
+from django.test import override_settings
+from django.urls import include, path
 
-from tests.phone import PASSWORD
+from authx.contrib.openapi.apps import OpenAPIConfig
+from authx.contrib.sunset.apps import SunsetConfig
+from authx.contrib.sunset.checks import check_sunset
+from tests.phone import CLIENT, PASSWORD
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRIB = ("introspection", "openapi", "sunset")
@@ -103,3 +109,37 @@ def test_the_rest_works_without_one_optional_app(missing: str) -> None:
 
 def test_the_rest_works_without_any_and_without_drf_spectacular() -> None:
     assert run_project(list(CONTRIB), "drf_spectacular,drf_spectacular_sidecar") == "[]"
+
+
+urlpatterns = [
+    path("users/", include("authx.urls")),
+    path(".well-known/", include("authx.well_known")),
+]
+
+
+def test_the_metadata_name_no_introspection_endpoint_where_none_is_mounted() -> None:
+    with override_settings(ROOT_URLCONF=__name__):
+        metadata = CLIENT.get("/.well-known/oauth-authorization-server").json()
+    assert "token_endpoint" in metadata
+    assert not [name for name in metadata if name.startswith("introspection")]
+
+
+def test_the_description_loads_nothing_of_an_app_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr("authx.contrib.openapi.apps.import_module", loaded.append)
+    config = OpenAPIConfig.create("authx.contrib.openapi")
+    config.ready()
+    monkeypatch.setattr("authx.contrib.openapi.apps.apps.is_installed", lambda _: False)
+    config.ready()
+    extensions, introspection = (
+        f"authx.contrib.openapi.{name}" for name in ("extensions", "introspection")
+    )
+    assert loaded == [extensions, introspection, extensions]
+
+
+def test_the_app_of_an_older_scheme_checks_its_dates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "registered_checks", set())
+    SunsetConfig.create("authx.contrib.sunset").ready()
+    assert registry.registered_checks == {check_sunset}

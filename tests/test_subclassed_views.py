@@ -4,12 +4,16 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import ImproperlyConfigured
 from django.test import Client, override_settings
 from django.urls import include, path
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from authx.rest.serializers import LoginSerializer, PairSerializer
+from authx.rest.views.base import AuthxView
 from authx.rest.views.tokens import LoginView
 from tests.phone import PASSWORD
 
@@ -27,7 +31,15 @@ class ShopLoginView(LoginView):
     response_serializer_class = PairWithGreeting
 
 
+class GreetingView(AuthxView):
+    response_serializer_class = PairWithGreeting
+
+    def get(self, request: Request) -> Response:
+        return Response({"greeting": request.user.get_username()})
+
+
 urlpatterns = [
+    path("shop/greeting", GreetingView.as_view()),
     path("shop/login", ShopLoginView.as_view()),
     path("users/", include("authx.urls")),
 ]
@@ -56,3 +68,9 @@ def test_the_api_description_shows_its_own_serializers() -> None:
     response = operation["responses"]["200"]["content"]["application/json"]["schema"]
     assert response == {"$ref": "#/components/schemas/PairWithGreeting"}
     assert {"400", "429", "503"} < set(operation["responses"])
+    assert schema["paths"]["/shop/greeting"]["get"]["security"] == [{"bearer": []}]
+
+
+def test_a_view_that_forgets_its_response_serializer_says_so() -> None:
+    with pytest.raises(ImproperlyConfigured, match="AuthxView sets no response_serializer_class"):
+        AuthxView().respond({})

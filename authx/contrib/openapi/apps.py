@@ -1,6 +1,8 @@
 """The app as Django loads it."""
 
-from django.apps import AppConfig
+from importlib import import_module
+
+from django.apps import AppConfig, apps
 
 
 class OpenAPIConfig(AppConfig):
@@ -9,4 +11,6 @@ class OpenAPIConfig(AppConfig):
 
     def ready(self) -> None:
         # Importing the extensions registers them with drf-spectacular.
-        from authx.contrib.openapi import extensions  # noqa: F401
+        import_module("authx.contrib.openapi.extensions")
+        if apps.is_installed("authx.contrib.introspection"):
+            import_module("authx.contrib.openapi.introspection")

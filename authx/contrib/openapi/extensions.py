@@ -2,7 +2,6 @@
 
 from typing import Any, Final
 
-from django.apps import apps
 from drf_spectacular.extensions import (
     OpenApiAuthenticationExtension,
     OpenApiSerializerFieldExtension,
@@ -62,19 +61,3 @@ class LabelDescription(OpenApiSerializerFieldExtension):  # type: ignore[no-unty
             self.target, direction, bypass_extensions=True
         )
         return described if self.target.allow_blank else described | {"pattern": VISIBLE}
-
-
-if apps.is_installed("authx.contrib.introspection"):
-
-    class ServiceScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-        """Describes ServiceAuthentication."""
-
-        target_class = "authx.contrib.introspection.authentication.ServiceAuthentication"
-        name = "service"
-
-        def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-            return {
-                "type": "http",
-                "scheme": "basic",
-                "description": "The id and the secret that `manage.py create_service` printed.",
-            }

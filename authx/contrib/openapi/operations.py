@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
-from django.apps import apps
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.views import APIView
@@ -152,17 +151,6 @@ OPERATIONS: Final[dict[type[AuthxView], dict[str, Operation]]] = {
         ),
     },
 }
-if apps.is_installed("authx.contrib.introspection"):
-    from authx.contrib.introspection.views import IntrospectView
-
-    OPERATIONS[IntrospectView] = {
-        "post": Operation(
-            "introspect",
-            "Introspect an access token",
-            "RFC 7662, for other services. Anything but a live access token is inactive.",
-            ("invalid_client", *BODY),
-        ),
-    }
 
 
 def described(view: type[APIView]) -> type[APIView]:
