@@ -10,7 +10,7 @@ from psycopg import errors
 from tests.failing_database import CONTROL
 from tests.phone import PASSWORD, Phone, error_of
 
-pytestmark = pytest.mark.postgresql
+pytestmark = [pytest.mark.no_cover, pytest.mark.postgresql]
 
 
 AWAY = [

@@ -15,11 +15,13 @@ import pytest
 from django.db import connection
 
 from backend.postgresql import base
+from tests.effort import chosen
 from tests.outage import PATIENCE, App, Database, ErrorResponse, Web, busy
 from tests.web_server import until
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(90)]
 
+PHONES = chosen(2, 4)
 # An answer waited for, a second to cancel it, three to connect anew; the rest is the machine's,
 # which has other tests to run.
 BOUND = PATIENCE + base.CANCEL_TIMEOUT + 3 + 2
@@ -102,7 +104,7 @@ def answers_through(
 def test_an_outage_is_answered_in_bounded_time_and_ends_no_session(
     web: Web, database: Database, outage: Outage
 ) -> None:
-    apps = [App(web, f"phone-{number}") for number in range(4)]
+    apps = [App(web, f"phone-{number}") for number in range(PHONES)]
     pids = web.pids()
     answers = answers_through(outage, web, database, apps)
     refused = [answer for answer in answers if answer.status != 200]
@@ -114,7 +116,7 @@ def test_an_outage_is_answered_in_bounded_time_and_ends_no_session(
     for app in apps:
         app.refresh()
         app.use()
-    assert [answer.status for app in apps for answer in app.answers[-2:]] == [200] * 8
+    assert [answer.status for app in apps for answer in app.answers[-2:]] == [200] * 2 * PHONES
 
 
 # Within a transaction, PostgreSQL would show the same picture of its activity again and again.

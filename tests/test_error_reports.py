@@ -39,6 +39,8 @@ from tests.phone import CLIENT, PASSWORD, Phone
 from tests.secrets_watch import Watch
 from tests.services import FORM, basic, new_service
 
+pytestmark = pytest.mark.no_cover
+
 NEW_PASSWORD = "another horse entirely, honest"
 JSON = "application/json"
 TYPES: dict[str, Callable[[Any], Any]] = {FORM: urlencode, JSON: lambda body: body}
@@ -168,7 +170,6 @@ def failed(
     return fail
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize(("error", "status", "most"), ERRORS)
 @pytest.mark.parametrize(("path", "kind"), REQUESTS)
 def test_no_report_of_a_failed_request_holds_a_secret(  # noqa: PLR0913, PLR0917 -- fixtures
@@ -187,7 +188,6 @@ def test_no_report_of_a_failed_request_holds_a_secret(  # noqa: PLR0913, PLR0917
     assert leaks(watch, reports()) == set()
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize(("path", "kind"), REQUESTS)
 def test_the_search_sees_what_a_report_does_not_hide(  # noqa: PLR0913, PLR0917 -- fixtures
     failed: Any, reports: Any, watch: Watch, settings: Any, path: str, kind: str

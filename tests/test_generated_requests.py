@@ -26,6 +26,9 @@ from tests.effort import SOAK, rounds
 from tests.phone import PASSWORD
 from tests.services import basic, new_service
 
+# Other tests cover the same lines, at less cost.
+pytestmark = pytest.mark.no_cover
+
 NEW_PASSWORD = "another horse entirely, honest"
 FORM = "application/x-www-form-urlencoded"
 

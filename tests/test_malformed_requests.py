@@ -16,6 +16,9 @@ from authx.tokens import Token, TokenKind
 from tests.phone import PASSWORD, Phone, error_of
 from tests.services import basic, new_service
 
+# Other tests cover the same lines, at less cost.
+pytestmark = pytest.mark.no_cover
+
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as ErrorResponse
 

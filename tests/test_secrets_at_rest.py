@@ -24,6 +24,9 @@ from tests.forging import mint_with
 from tests.phone import PASSWORD, Phone, error_of
 from tests.services import introspect, new_service
 
+# Other tests cover the same lines, at less cost.
+pytestmark = pytest.mark.no_cover
+
 INVALID_GRANT = (HTTPStatus.BAD_REQUEST, "invalid_grant")
 INVALID_TOKEN = (HTTPStatus.UNAUTHORIZED, "invalid_token")
 NEW_PASSWORD = "another horse, another battery"

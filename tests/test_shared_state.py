@@ -15,6 +15,9 @@ from authx.rest.views import base
 from authx.sessions import sweep
 from tests.processes import Processes
 
+# Other tests cover the same lines, at less cost.
+pytestmark = pytest.mark.no_cover
+
 
 def _revive(ids: list[Any]) -> list[Any]:
     until = timezone.now() + timedelta(days=1)

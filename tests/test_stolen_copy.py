@@ -39,6 +39,9 @@ from tests.stolen_copy import (
     stolen_after,
 )
 
+# Other tests cover the same lines, at less cost.
+pytestmark = pytest.mark.no_cover
+
 WITH_KEYS = Setting(has_keys=True, thief_source=HOME)
 WITHOUT_KEYS = Setting(has_keys=False, thief_source=HOME)
 FROM_ELSEWHERE = Setting(has_keys=False, thief_source=ELSEWHERE)
