@@ -6,10 +6,7 @@ BIN := $(VENV)/bin
 export PORT
 # Like pip, uv trusts the certificates of this machine: a proxy may have its own.
 export UV_SYSTEM_CERTS := true
-# Two tests at a time; a test that waits for a server leaves its core to the other one.
-PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
-# The parts of the gate run side by side, and each tells what it has to say when it is done.
-SIDE_BY_SIDE := --jobs=3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+PYTEST := -m pytest --numprocesses=2 --dist=worksteal
 
 .PHONY: run manage demo test check lint types deployment tests portable audit soak bench docs requirements schema clean
 
@@ -26,7 +23,7 @@ demo: $(VENV)/.local  ## Show the life of a session over HTTP: on a stack of its
 test: check  ## Set up, then the whole gate.
 
 check: lint  ## The gate: lint first, then the rest side by side.
-	@$(MAKE) --no-print-directory $(SIDE_BY_SIDE) tests types portable deployment audit
+	@$(MAKE) --no-print-directory --jobs=3 tests types portable deployment audit
 
 lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
@@ -47,7 +44,7 @@ deployment: $(VENV)/.test  ## Deployment checks, migrations, schema.
 	diff -u schema.yaml .local/schema.yaml
 
 tests: $(VENV)/.test tests/clients/node_modules  ## All tests at their small size, on PostgreSQL, with coverage.
-	$(PYTEST) --cov --cov-report=term-missing
+	$(BIN)/python $(PYTEST) --cov --cov-report=term-missing
 
 portable: $(VENV)/.test  ## What depends on the dialect of SQL, on SQLite.
 	DATABASE_URL=sqlite:///.local/test.sqlite3 $(BIN)/python -m pytest -q \
@@ -59,7 +56,7 @@ audit: $(VENV)/.test  ## Known weaknesses of what production runs.
 # Development mode shows every warning; its checks of each allocation would cost a third of the time.
 soak: export SOAK ?= 1
 soak: $(VENV)/.test tests/clients/node_modules  ## The same tests at length, in development mode: make soak SOAK=5
-	PYTHONMALLOC=pymalloc $(BIN)/python -X dev -m pytest --numprocesses=2 --dist=worksteal --timeout=0 -rP
+	PYTHONMALLOC=pymalloc $(BIN)/python -X dev $(PYTEST) --timeout=0 -rP
 
 bench: $(VENV)/.bench  ## Measure beside other systems, write docs/performance.md: make bench ARGS="--calls 50 --rows 50000"
 	@$(BIN)/python -W ignore -m tests.benchmarks $(ARGS)

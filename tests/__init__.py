@@ -1,1 +1,1 @@
-"""One file a promise; phone.py and crew.py are what they are written with."""
+"""One file a promise; phone.py and processes.py are what they are written with."""

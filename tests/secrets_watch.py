@@ -101,4 +101,5 @@ def watch(_watch: Watch) -> Iterator[Watch]:
     logging.getLogger().addHandler(_watch)
     yield _watch
     logging.getLogger().removeHandler(_watch)
-    assert _watch.leaks() == []
+    leaks = _watch.leaks()
+    assert not leaks, leaks

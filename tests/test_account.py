@@ -70,7 +70,7 @@ def test_logging_out_twice_is_refused_the_second_time(phone: Phone) -> None:
 
 
 @pytest.mark.parametrize("body", [None, {}, {"keep_current": False}])
-def test_logout_all_ends_every_device_of_the_person(
+def test_logout_all_ends_every_device_of_the_user(
     phone: Phone, tablet: Phone, bob: User, body: Any
 ) -> None:
     of_bob = Phone("bob").sign_in()
@@ -97,7 +97,7 @@ def test_logout_all_with_an_unclear_wish_ends_nothing(phone: Phone, value: Any) 
     assert phone.is_signed_in
 
 
-def test_a_changed_password_ends_every_session_and_opens_one_here(
+def test_a_password_change_ends_every_session_and_opens_one_here(
     phone: Phone, tablet: Phone
 ) -> None:
     response = phone.send("POST", "password", CHANGE)
@@ -167,7 +167,7 @@ def committing(django_capture_on_commit_callbacks: Committing) -> Committing:
     return lambda: django_capture_on_commit_callbacks(execute=True)
 
 
-def test_a_sign_in_is_told_once_after_commit(
+def test_a_sign_in_sends_its_signal_once_after_commit(
     alice: User, heard: dict[Signal, mock.Mock], committing: Committing
 ) -> None:
     with committing():
@@ -179,7 +179,7 @@ def test_a_sign_in_is_told_once_after_commit(
     assert phone.is_signed_in
 
 
-def test_a_logout_is_told_once_after_commit_and_a_failing_listener_fails_nothing(
+def test_a_logout_sends_its_signal_once_after_commit_and_a_failing_receiver_fails_nothing(
     phone: Phone, alice: User, heard: dict[Signal, mock.Mock], committing: Committing
 ) -> None:
     with committing():
@@ -196,7 +196,7 @@ def test_a_logout_is_told_once_after_commit_and_a_failing_listener_fails_nothing
     assert is_ended(phone)
 
 
-def test_a_logout_everywhere_is_told_once_for_all(
+def test_a_logout_everywhere_sends_its_signal_once(
     phone: Phone, tablet: Phone, heard: dict[Signal, mock.Mock], committing: Committing
 ) -> None:
     with committing():
@@ -208,7 +208,7 @@ def test_a_logout_everywhere_is_told_once_for_all(
 
 
 @pytest.mark.usefixtures("no_grace_period")
-def test_a_reuse_is_told_once_after_commit(
+def test_a_reuse_sends_its_signal_once_after_commit(
     phone: Phone, heard: dict[Signal, mock.Mock], committing: Committing
 ) -> None:
     stolen = phone.refresh_token
@@ -223,7 +223,7 @@ def test_a_reuse_is_told_once_after_commit(
     assert heard[sessions_revoked].call_args.kwargs["reason"] == "reuse_detected"
 
 
-def test_a_replaced_session_is_told(
+def test_a_replaced_session_sends_its_signal(
     phone: Phone, heard: dict[Signal, mock.Mock], committing: Committing
 ) -> None:
     with committing():
@@ -234,7 +234,7 @@ def test_a_replaced_session_is_told(
 
 
 @pytest.mark.parametrize("path", ["logout", "logout-all"])
-def test_signing_out_is_told_in_the_words_of_django(
+def test_signing_out_sends_the_signal_of_django(
     phone: Phone, alice: User, heard: dict[Signal, mock.Mock], path: str
 ) -> None:
     phone.send("POST", path)
@@ -243,7 +243,7 @@ def test_signing_out_is_told_in_the_words_of_django(
     assert (told["sender"], told["user"]) == (User, alice)
 
 
-def test_logout_all_that_ends_nothing_tells_nobody(
+def test_logout_all_that_ends_nothing_sends_no_signal(
     phone: Phone, heard: dict[Signal, mock.Mock], committing: Committing
 ) -> None:
     with committing():

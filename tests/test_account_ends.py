@@ -67,20 +67,20 @@ def test_a_bulk_deactivation_refuses_while_it_lasts(alice: User, phone: Phone) -
     assert_refused(phone)
 
 
-def test_a_deleted_person_is_refused_never_an_error(alice: User, phone: Phone) -> None:
+def test_a_deleted_user_is_refused_without_an_error(alice: User, phone: Phone) -> None:
     alice.delete()
     assert_refused(phone)
     assert DeviceSession.objects.count() == 0
 
 
-def test_saving_a_person_otherwise_ends_nothing(alice: User, phone: Phone) -> None:
+def test_saving_a_user_otherwise_ends_nothing(alice: User, phone: Phone) -> None:
     alice.first_name = "Alice"
     alice.save()
     alice.save(update_fields=["last_name"])
     assert phone.is_signed_in
 
 
-def test_any_save_of_somebody_inactive_ends_sessions_for_good(alice: User, phone: Phone) -> None:
+def test_any_save_of_an_inactive_user_ends_sessions_for_good(alice: User, phone: Phone) -> None:
     # `is_active` may be a property of any other field.
     User.objects.update(is_active=False)
     alice.refresh_from_db()

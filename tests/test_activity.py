@@ -30,7 +30,7 @@ def seen(phone: Phone, address: str = "activity") -> dict[str, Any]:
     return page
 
 
-def test_events_are_shown_newest_first_with_what_a_person_recognises(
+def test_events_are_listed_newest_first_with_what_a_user_recognizes(
     clock: Clock, phone: Phone
 ) -> None:
     clock.forward(minutes=1)
@@ -55,7 +55,7 @@ def test_events_are_shown_newest_first_with_what_a_person_recognises(
     assert [event["current"] for event in page["results"]] == [False, False, False, True]
 
 
-def test_nobody_sees_what_happened_to_others(phone: Phone, bob: User) -> None:
+def test_a_user_sees_no_events_of_others(phone: Phone, bob: User) -> None:
     Phone("bob").sign_in()
     Phone("nobody").try_sign_in()
     assert [event["kind"] for event in seen(phone)["results"]] == ["signed_in"]
@@ -119,7 +119,7 @@ def cursor(text: str) -> str:
         cursor("o=many"),
     ],
 )
-def test_a_cursor_of_somebodys_making_is_refused_by_name(phone: Phone, made_up: str) -> None:
+def test_an_invalid_cursor_is_refused_by_name(phone: Phone, made_up: str) -> None:
     refusal = phone.send("GET", "activity?" + urlencode({"cursor": made_up}))
     assert error_of(refusal) == (400, "invalid_request")
     assert set(refusal.json()["fields"]) == {"cursor"}

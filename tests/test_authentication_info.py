@@ -33,14 +33,14 @@ def project() -> Iterator[None]:
         yield
 
 
-def test_a_renewal_tells_what_is_left_and_only_once(clock: Clock, phone: Phone) -> None:
+def test_a_renewal_states_the_remaining_lifetime_once(clock: Clock, phone: Phone) -> None:
     assert HEADER not in phone.call().headers
     clock.forward(seconds=61)
     assert phone.call().headers[HEADER] == "expires_in=900"
     assert HEADER not in phone.call().headers
 
 
-def test_what_it_tells_is_what_is_enforced(clock: Clock, phone: Phone) -> None:
+def test_the_stated_lifetime_is_the_enforced_one(clock: Clock, phone: Phone) -> None:
     for _ in range(4):
         clock.forward(minutes=13)
         told = phone.call().headers[HEADER]
@@ -51,7 +51,7 @@ def test_what_it_tells_is_what_is_enforced(clock: Clock, phone: Phone) -> None:
     assert not phone.is_signed_in
 
 
-def test_a_use_that_prolongs_nothing_tells_nothing(
+def test_a_use_that_renews_nothing_states_nothing(
     settings: Any, clock: Clock, phone: Phone
 ) -> None:
     settings.REST_KNOX = settings.REST_KNOX | {"AUTO_REFRESH": False}
@@ -61,14 +61,14 @@ def test_a_use_that_prolongs_nothing_tells_nothing(
     assert session.last_used_at > session.created
 
 
-def test_a_refused_token_tells_nothing(clock: Clock, phone: Phone) -> None:
+def test_a_refused_token_states_nothing(clock: Clock, phone: Phone) -> None:
     clock.forward(minutes=15)
     assert HEADER not in phone.call().headers
 
 
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("status", [200, 404, 500])
-def test_a_view_of_the_project_tells_it_too_whatever_it_answers(
+def test_a_view_of_the_project_states_it_too_whatever_its_status(
     clock: Clock, phone: Phone, status: int
 ) -> None:
     clock.forward(seconds=61)

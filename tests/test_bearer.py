@@ -173,7 +173,7 @@ def test_no_single_character_of_a_token_can_be_changed(
     assert error_of(response) == (401, "invalid_token")
 
 
-def test_a_refresh_token_opens_nothing_and_is_not_consumed(phone: Phone) -> None:
+def test_a_refresh_token_is_no_access_token_and_is_not_consumed(phone: Phone) -> None:
     before = rows()
     assert error_of(present(f"Bearer {phone.refresh_token}")) == (401, "invalid_token")
     assert rows() == before

@@ -131,7 +131,7 @@ def test_a_retry_that_needs_a_fresh_access_token_costs_one_more(
 
 
 @pytest.mark.usefixtures("crowd")
-def test_a_reuse_costs_two_statements_beside_its_transaction_event_and_notice(
+def test_a_reuse_costs_two_statements_beside_its_transaction_event_and_notification(
     clock: Clock, phone: Phone, statements: Measure
 ) -> None:
     stolen = phone.refresh_token

@@ -20,7 +20,7 @@ from authx.clock import database_now, read_at
 from authx.models import DeviceSession, SweepLease
 from authx.sessions import sweep as sweep_module
 from authx.sessions.sweep import SweepReport, sweep
-from tests.attacker import guess, statuses
+from tests.guessing import guess, statuses
 from tests.phone import Phone, error_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.portable]
@@ -41,7 +41,9 @@ def node(off: timedelta) -> Any:
 
 
 @OFF
-def test_a_straggler_that_reaches_the_wrong_node_is_no_thief(phone: Phone, off: timedelta) -> None:
+def test_a_late_request_to_the_node_with_the_wrong_clock_is_no_reuse(
+    phone: Phone, off: timedelta
+) -> None:
     straggling = phone.refresh_token
     phone.refresh()
     assert phone.is_signed_in
@@ -52,7 +54,7 @@ def test_a_straggler_that_reaches_the_wrong_node_is_no_thief(phone: Phone, off: 
 
 
 @OFF
-def test_a_straggler_of_what_the_wrong_node_rotated_is_no_thief(
+def test_a_late_request_after_a_rotation_by_the_wrong_clock_is_no_reuse(
     phone: Phone, off: timedelta
 ) -> None:
     straggling = phone.refresh_token
@@ -64,7 +66,9 @@ def test_a_straggler_of_what_the_wrong_node_rotated_is_no_thief(
 
 
 @OFF
-def test_a_wrong_node_gives_a_thief_no_longer_window(phone: Phone, off: timedelta) -> None:
+def test_a_wrong_clock_gives_an_attacker_no_longer_grace_period(
+    phone: Phone, off: timedelta
+) -> None:
     stolen = phone.refresh_token
     with node(off):
         phone.refresh()
@@ -77,7 +81,7 @@ def test_a_wrong_node_gives_a_thief_no_longer_window(phone: Phone, off: timedelt
 
 
 @OFF
-def test_what_one_node_hands_out_the_other_takes(phone: Phone, off: timedelta) -> None:
+def test_what_one_node_issues_the_other_accepts(phone: Phone, off: timedelta) -> None:
     with node(off):
         assert phone.is_signed_in
         assert phone.refresh().is_signed_in
@@ -87,7 +91,7 @@ def test_what_one_node_hands_out_the_other_takes(phone: Phone, off: timedelta) -
 
 
 @OFF
-def test_a_sweep_on_the_wrong_node_deletes_nothing_alive(
+def test_a_sweep_with_the_wrong_clock_deletes_no_live_session(
     phone: Phone, tablet: Phone, off: timedelta
 ) -> None:
     retention = timedelta(days=7)
@@ -101,7 +105,7 @@ def test_a_sweep_on_the_wrong_node_deletes_nothing_alive(
 
 
 @OFF
-def test_a_sweep_killed_on_the_wrong_node_keeps_the_others_waiting_no_longer(
+def test_a_sweep_killed_under_the_wrong_clock_blocks_the_others_no_longer(
     phone: Phone, off: timedelta
 ) -> None:
     with node(off):
@@ -112,7 +116,7 @@ def test_a_sweep_killed_on_the_wrong_node_keeps_the_others_waiting_no_longer(
 
 
 @OFF
-def test_who_signs_in_at_the_wrong_node_stays_in(phone: Phone, off: timedelta) -> None:
+def test_a_sign_in_under_the_wrong_clock_stays_valid(phone: Phone, off: timedelta) -> None:
     with node(off):
         watch = Phone(device={"name": "watch"}).sign_in()
     assert watch.refresh().is_signed_in
@@ -126,7 +130,7 @@ def test_a_fast_node_sends_no_mail_that_another_is_sending(phone: Phone) -> None
         assert not send_next_notification()
 
 
-def test_a_wait_is_no_longer_than_its_window_whoever_counted(alice: User) -> None:
+def test_a_wait_is_no_longer_than_its_window_whichever_node_counted(alice: User) -> None:
     with node(HOUR):
         assert statuses(5) == [400] * 5
     assert 1 <= int(guess().headers["Retry-After"]) <= 61

@@ -87,7 +87,7 @@ def test_dry_run_needs_not_step_aside(clock: Clock, phone: Phone, run: Run) -> N
     assert run("sweep", "--dry-run") == "Would delete 1 sessions and 0 events."
 
 
-def test_revoking_one_persons_sessions_leaves_everybody_else_in(
+def test_revoking_the_sessions_of_one_user_keeps_those_of_others(
     phone: Phone, tablet: Phone, bob: User, run: Run
 ) -> None:
     of_bob = Phone("bob").sign_in()
@@ -99,7 +99,7 @@ def test_revoking_one_persons_sessions_leaves_everybody_else_in(
     }
 
 
-def test_revoking_all_ends_everybodys_sessions(phone: Phone, bob: User, run: Run) -> None:
+def test_revoking_all_ends_the_sessions_of_all_users(phone: Phone, bob: User, run: Run) -> None:
     of_bob = Phone("bob").sign_in()
     assert run("revoke_sessions", "--all") == "Revoked 2 sessions."
     assert [phone.is_signed_in, of_bob.is_signed_in] == [False, False]
@@ -130,7 +130,7 @@ def test_a_wrong_command_line_ends_nothing(
     assert phone.is_signed_in
 
 
-def test_an_empty_user_name_is_nobody_and_not_everybody(phone: Phone, run: Run) -> None:
+def test_an_empty_user_name_selects_no_user(phone: Phone, run: Run) -> None:
     with pytest.raises(CommandError):
         run("revoke_sessions", "--user", "")
     assert phone.is_signed_in

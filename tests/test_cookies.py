@@ -30,7 +30,7 @@ def operator(alice: User) -> Client:
     return client
 
 
-def test_whoever_is_signed_in_to_the_admin_is_a_stranger_to_the_api(operator: Client) -> None:
+def test_a_session_of_the_admin_does_not_authenticate_at_the_api(operator: Client) -> None:
     assert operator.get("/admin/").status_code == HTTPStatus.OK
     assert error_of(operator.get("/users/me")) == (401, "unauthorized")
     assert error_of(operator.post("/users/logout-all")) == (401, "unauthorized")

@@ -27,9 +27,7 @@ def late_duplicate(phone: Phone, **meta: str) -> Any:
     return refresh_from(phone.refresh_token, KEY, **meta)
 
 
-def test_a_thief_who_copied_the_key_too_does_not_lock_the_app_out(
-    clock: Clock, phone: Phone
-) -> None:
+def test_an_attacker_with_the_key_too_does_not_lock_the_app_out(clock: Clock, phone: Phone) -> None:
     thief = rotated_by_a_thief(phone)
     clock.forward(hours=1)
     assert late_duplicate(phone, **HOME).status_code == HTTPStatus.SERVICE_UNAVAILABLE
@@ -46,7 +44,7 @@ def test_a_thief_who_copied_the_key_too_does_not_lock_the_app_out(
 
 
 @pytest.mark.parametrize(("meta", "mails"), [(HOME, 1), (AWAY, 0)])
-def test_a_late_duplicate_is_recorded_and_mailed_where_its_source_differs(
+def test_a_late_duplicate_is_recorded_and_mailed_where_its_network_differs(
     clock: Clock, phone: Phone, meta: dict[str, str], mails: int
 ) -> None:
     rotated_by_a_thief(phone)
@@ -58,7 +56,7 @@ def test_a_late_duplicate_is_recorded_and_mailed_where_its_source_differs(
     assert Notification.objects.filter(event=event).count() == mails
 
 
-def test_a_thief_who_calls_himself_what_the_app_does_is_told_of(clock: Clock, phone: Phone) -> None:
+def test_an_attacker_with_the_user_agent_of_the_app_is_reported(clock: Clock, phone: Phone) -> None:
     """README: the user is told. Key and network differ; the user agent is the thief's to choose."""
     stolen = phone.refresh_token
     refresh_from(
@@ -70,9 +68,7 @@ def test_a_thief_who_calls_himself_what_the_app_does_is_told_of(clock: Clock, ph
     assert Notification.objects.filter(event__kind="two_places").exists()
 
 
-def test_a_pair_does_not_tell_a_thief_that_the_app_has_just_used_it(
-    clock: Clock, phone: Phone
-) -> None:
+def test_a_pair_does_not_reveal_that_the_app_has_just_used_it(clock: Clock, phone: Phone) -> None:
     thief, old = Phone(pair=phone.pair), phone.refresh_token
     phone.refresh()
     clock.forward(minutes=5)

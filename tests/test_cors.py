@@ -84,6 +84,6 @@ def test_a_listed_site_reads_refusals_too(path: str) -> None:
 
 
 @pytest.mark.usefixtures("listed")
-def test_a_page_for_people_is_open_to_no_site() -> None:
+def test_an_html_page_is_shared_with_no_origin() -> None:
     response = Phone().client.get("/admin/login/", headers={"origin": LISTED})
     assert shown(response) == {}

@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from authx.models import DeviceSession, SecurityEvent
 from authx.sessions import statements, sweep
-from tests.crew import Crew
 from tests.phone import PASSWORD, Phone
 from tests.places import AWAY, HOME, refresh_from
+from tests.processes import Processes
 
 pytestmark = pytest.mark.portable
 
@@ -252,11 +252,11 @@ def test_sign_ins_of_one_installation_at_repeatable_read_are_no_failures_of_ours
 ) -> None:
     options = connections.settings["default"]["OPTIONS"]
     level = psycopg.IsolationLevel.REPEATABLE_READ
-    with mock.patch.dict(options, isolation_level=level), Crew(6) as crew:
+    with mock.patch.dict(options, isolation_level=level), Processes(6) as processes:
         answers = []
         for _ in range(8):
             DeviceSession.objects.all().delete()
-            answers += crew.together([(_sign_in, (alice.username, "same"))] * 6)
+            answers += processes.together([(_sign_in, (alice.username, "same"))] * 6)
     assert 500 not in answers
 
 

@@ -138,7 +138,7 @@ def test_a_database_link_in_the_clear_is_warned_of(
         },
     ],
 )
-def test_a_link_that_nobody_can_listen_to_is_clean(
+def test_a_database_link_with_tls_or_on_loopback_is_clean(
     settings: Any, monkeypatch: pytest.MonkeyPatch, database: dict[str, Any]
 ) -> None:
     monkeypatch.setitem(settings.DATABASES, "default", database)
@@ -169,7 +169,7 @@ def test_on_loopback_debug_and_plain_http_are_clean(settings: Any) -> None:
 
 
 @pytest.mark.parametrize("host", ["*", ".example.com", "10.0.0.1", "localhost.example.com"])
-def test_a_host_that_strangers_reach_is_no_loopback(host: str) -> None:
+def test_a_public_host_is_no_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 

@@ -40,7 +40,7 @@ def of_bob(bob: User) -> Phone:
     return Phone("bob", {"name": "bob's", "installation_id": "bob's"}).sign_in()
 
 
-def test_list_shows_what_a_person_may_know_and_nothing_else(phone: Phone, tablet: Phone) -> None:
+def test_the_list_shows_public_fields_only(phone: Phone, tablet: Phone) -> None:
     response = phone.send("GET", "devices")
     devices = response.json()
     assert response.status_code == HTTPStatus.OK
@@ -101,7 +101,7 @@ def test_without_auto_refresh_use_shows_all_the_same(
 
 
 @pytest.mark.portable
-def test_list_leaves_out_what_ended_and_what_is_somebody_elses(
+def test_the_list_leaves_out_ended_sessions_and_those_of_others(
     phone: Phone, tablet: Phone, of_bob: Phone
 ) -> None:
     expired, outdated = Phone().sign_in(), Phone().sign_in()
@@ -167,7 +167,7 @@ def test_ending_the_present_device_signs_out(phone: Phone) -> None:
 
 
 @pytest.mark.parametrize(("method", "body"), REQUESTS)
-def test_somebody_elses_device_is_as_unknown_as_any(
+def test_a_device_of_another_user_is_not_found(
     phone: Phone, of_bob: Phone, method: str, body: Any
 ) -> None:
     forward = phone.send(method, f"devices/{of_bob.session_id}", body)

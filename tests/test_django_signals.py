@@ -75,7 +75,7 @@ def test_who_stays_signed_in_was_not_signed_out(
     assert counts(heard) == [0, 0, 0]
 
 
-def test_who_was_signed_out_by_somebody_faster_is_heard_of_once(phone: Phone, heard: Heard) -> None:
+def test_a_session_that_a_rival_revoked_first_sends_one_signal(phone: Phone, heard: Heard) -> None:
     with mock.patch("authx.rest.views.account.revoke_session", return_value=False):
         assert phone.send("POST", "logout").status_code == HTTPStatus.NO_CONTENT
     assert counts(heard) == [0, 0, 0]
@@ -90,7 +90,7 @@ def test_who_was_signed_out_by_somebody_faster_is_heard_of_once(phone: Phone, he
         ("django.contrib.auth.backends.AllowAllUsersModelBackend", "inactive", PASSWORD),
     ],
 )
-def test_a_failed_sign_in_is_heard_once_and_without_the_password(  # noqa: PLR0913, PLR0917 -- a table
+def test_a_failed_sign_in_sends_one_signal_without_the_password(  # noqa: PLR0913, PLR0917 -- a table
     alice: User, heard: Heard, settings: Any, backend: str, name: str, password: str
 ) -> None:
     settings.AUTHENTICATION_BACKENDS = [backend]

@@ -51,7 +51,7 @@ def test_an_unknown_address_is_not_found(phone: Phone, method: str, path: str) -
         ("PUT", "devices/x", "GET, PATCH, DELETE"),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(
+def test_a_wrong_method_gets_the_allowed_ones(
     phone: Phone, method: str, path: str, allowed: str
 ) -> None:
     response = phone.send(method, path)
@@ -159,7 +159,7 @@ def test_a_body_too_large_is_not_parsed(db: None, path: str, content_type: str) 
 
 
 @pytest.mark.parametrize("path", BEARER_PATHS)
-def test_a_body_too_large_is_refused_to_somebody_signed_in(phone: Phone, path: str) -> None:
+def test_a_body_too_large_is_refused_to_a_signed_in_user(phone: Phone, path: str) -> None:
     response = phone.send("POST", path, {"x": "x" * 70 * 1024})
     assert error_of(response) == (413, "payload_too_large")
     assert phone.is_signed_in
@@ -217,7 +217,7 @@ def test_a_failure_of_ours_says_nothing_of_the_inside(phone: Phone) -> None:
         ("POST", "password"),
     ],
 )
-def test_a_database_that_is_away_signs_nobody_out(
+def test_a_database_outage_ends_no_session(
     phone: Phone, method: str, path: str, error: Exception
 ) -> None:
     tokens = {"token": phone.refresh_token, "refresh_token": phone.refresh_token}

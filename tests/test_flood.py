@@ -11,9 +11,9 @@ from authx.models import Notification, SecurityEvent
 from authx.sessions import statements
 from authx.throttling import classes as limits
 from tests.conftest import Clock
-from tests.crew import Crew
 from tests.phone import Phone
 from tests.places import AWAY, HOME, refresh_from
+from tests.processes import Processes
 
 
 @pytest.mark.django_db
@@ -66,15 +66,15 @@ def test_two_places_is_one_event_and_one_mail_a_generation(
 ) -> None:
     token = phone.refresh_token
     refresh_from(token, "the-key-of-the-app", **HOME)
-    with Crew(8) as crew:
-        answers = crew.together([(_retry, (token,))] * 8)
+    with Processes(8) as processes:
+        answers = processes.together([(_retry, (token,))] * 8)
     assert set(answers) == {200}
     assert SecurityEvent.objects.filter(kind="two_places").count() == 1
     assert Notification.objects.filter(event__kind="two_places").count() == 1
 
 
 @pytest.mark.django_db
-def test_a_thief_cannot_bury_the_owner_in_mails(clock: Clock, phone: Phone) -> None:
+def test_an_attacker_cannot_flood_the_owner_with_mails(clock: Clock, phone: Phone) -> None:
     """One mail a generation, and generations cost nothing: 30 and more mails a minute."""
     for _ in range(30):
         clock.forward(milliseconds=1100)
@@ -95,8 +95,8 @@ def test_a_use_is_never_refused_because_others_use_the_same_token(
 ) -> None:
     """MIN_REFRESH_INTERVAL = 0 passes the checks."""
     settings.REST_KNOX = settings.REST_KNOX | {"MIN_REFRESH_INTERVAL": 0}
-    with Crew(24) as crew:
-        answers = crew.together([(_use, (phone.pair,))] * 24)
+    with Processes(24) as processes:
+        answers = processes.together([(_use, (phone.pair,))] * 24)
     assert {status for each in answers for status in each} == {200}
 
 

@@ -158,9 +158,7 @@ def test_old_access_tokens_are_cut_off_one_by_one(clock: Clock, phone: Phone) ->
     assert apps[-1].is_signed_in
 
 
-def test_an_access_token_that_is_accepted_no_longer_signs_nobody_out(
-    clock: Clock, phone: Phone
-) -> None:
+def test_revoking_an_old_access_token_ends_no_session(clock: Clock, phone: Phone) -> None:
     # RFC 7009 takes an access token too; but old ones lie about in logs.
     old = phone.access_token
     phone.refresh()

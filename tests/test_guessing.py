@@ -14,8 +14,8 @@ from redis import Redis
 from authx.models import EventKind, SecurityEvent
 from authx.passwords.limits import account_bucket
 from authx.throttling.limits import Limit
-from tests.attacker import ELSEWHERE, WRONG, guess, sign_in_from, statuses
 from tests.conftest import Clock
+from tests.guessing import ELSEWHERE, WRONG, guess, sign_in_from, statuses
 from tests.phone import PASSWORD, Phone, error_of
 
 pytestmark = pytest.mark.django_db
@@ -94,12 +94,12 @@ def test_spellings_of_a_name_share_a_count(clock: Clock, alice: User, spelling: 
     assert guess().status_code == HTTPStatus.TOO_MANY_REQUESTS
 
 
-def test_one_name_guessed_from_many_sources_is_limited(clock: Clock, alice: User) -> None:
+def test_one_name_guessed_from_many_addresses_is_limited(clock: Clock, alice: User) -> None:
     answers = [guess(REMOTE_ADDR=f"198.51.100.{number}").status_code for number in range(6)]
     assert answers == FIVE_THEN_NO
 
 
-def test_many_names_guessed_from_one_source_are_limited_and_nobody_elsewhere_is(
+def test_many_names_guessed_from_one_address_are_limited_for_that_address_only(
     clock: Clock, alice: User
 ) -> None:
     answers = [guess(f"user{number}").status_code for number in range(31)]
@@ -107,7 +107,7 @@ def test_many_names_guessed_from_one_source_are_limited_and_nobody_elsewhere_is(
     assert sign_in_from(ELSEWHERE).status_code == HTTPStatus.OK
 
 
-def test_a_success_does_not_clear_the_count_of_its_source(
+def test_a_success_does_not_clear_the_count_of_its_address(
     clock: Clock, alice: User, bob: User
 ) -> None:
     answers = [guess(f"user{number}").status_code for number in range(28)]
@@ -115,7 +115,7 @@ def test_a_success_does_not_clear_the_count_of_its_source(
     assert answers + statuses(2) == [400] * 29 + [429]
 
 
-def test_a_source_that_is_refused_uses_up_nobodys_account(clock: Clock, alice: User) -> None:
+def test_a_refused_address_uses_up_no_account(clock: Clock, alice: User) -> None:
     for number in range(30):
         guess(f"user{number}")
     assert statuses(10) == [429] * 10
@@ -132,7 +132,7 @@ def test_a_source_that_is_refused_uses_up_nobodys_account(clock: Clock, alice: U
         ("", "unix:", True),
     ],
 )
-def test_a_source_is_an_address_or_a_network_of_ipv6(
+def test_a_client_network_is_an_ipv4_address_or_an_ipv6_prefix(
     clock: Clock, settings: Any, one: str, other: str, *, same: bool
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"SIGN_IN_RATES_PER_IP": ["1/minute"]}
@@ -163,7 +163,7 @@ def test_a_known_device_gets_in_whatever_others_guess_from_the_same_address(
     assert phone.sign_in().is_signed_in
 
 
-def test_a_known_device_is_limited_in_its_own_lane(clock: Clock, phone: Phone) -> None:
+def test_a_known_device_has_a_limit_of_its_own(clock: Clock, phone: Phone) -> None:
     assert statuses(6, installation="phone") == FIVE_THEN_NO
     assert guess(password=PASSWORD).status_code == HTTPStatus.OK
     assert guess(installation="phone").status_code == HTTPStatus.TOO_MANY_REQUESTS
@@ -176,17 +176,21 @@ def test_a_device_stays_known_when_its_session_has_ended(clock: Clock, phone: Ph
 
 
 @pytest.mark.parametrize("username", ["alice", "nobody"])
-def test_inventing_devices_opens_no_further_lane(clock: Clock, phone: Phone, username: str) -> None:
+def test_invented_devices_get_no_limit_of_their_own(
+    clock: Clock, phone: Phone, username: str
+) -> None:
     answers = [guess(username, installation=str(number)).status_code for number in range(6)]
     assert answers == FIVE_THEN_NO
 
 
-def test_somebody_elses_device_opens_no_further_lane(clock: Clock, phone: Phone, bob: User) -> None:
+def test_a_device_of_another_user_gets_no_limit_of_its_own(
+    clock: Clock, phone: Phone, bob: User
+) -> None:
     assert statuses(5, "bob") == [400] * 5
     assert guess("bob", installation="phone").status_code == HTTPStatus.TOO_MANY_REQUESTS
 
 
-def test_the_admin_is_a_door_like_the_others(clock: Clock, admin_user: User) -> None:
+def test_the_admin_is_limited_like_the_api(clock: Clock, admin_user: User) -> None:
     form = {"username": "admin", "password": WRONG}
     answers = [Client().post("/admin/login/", form) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [200] * 5 + [429]
@@ -245,7 +249,7 @@ def test_redis_holds_no_name_no_device_and_no_address(
     assert [key for key in keys if not re.fullmatch(shape, key)] == []
 
 
-def test_a_key_tells_names_apart_and_depends_on_the_secret_key(settings: Any) -> None:
+def test_a_key_differs_by_name_and_by_the_secret_key(settings: Any) -> None:
     def keys() -> set[str]:
         names = ["alice", "bob", "\ud800", "x" * 10_000]
         return {account_bucket(name).key for name in names}

@@ -48,7 +48,7 @@ def test_the_upgrade_is_known_although_the_model_saves_more_fields(
     assert phone.is_signed_in
 
 
-def test_a_password_that_a_backend_brings_in_at_sign_in_ends_other_sessions(
+def test_a_password_that_a_backend_stores_at_sign_in_ends_other_sessions(
     alice: User, phone: Phone
 ) -> None:
     def bring_in(_: Any, request: Any, username: str, password: str) -> User:
@@ -193,7 +193,7 @@ def test_a_password_change_beside_an_upgrade_is_not_refused(outdated: User, phon
     assert Phone(pair=response.json()).is_signed_in
 
 
-def test_a_person_deleted_during_a_password_change_is_refused(phone: Phone) -> None:
+def test_a_user_deleted_during_a_password_change_is_refused(phone: Phone) -> None:
     def delete_meanwhile(*_: Any) -> None:
         User.objects.all().delete()
 

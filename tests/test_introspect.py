@@ -23,7 +23,7 @@ def service(db: None) -> Service:
     return new_service()
 
 
-def test_a_live_access_token_is_told_with_its_person_and_its_session(
+def test_a_live_access_token_is_described_with_its_user_and_session(
     clock: Clock, phone: Phone, service: Service, alice: User
 ) -> None:
     assert introspect(service, phone.access_token) == {
@@ -115,7 +115,7 @@ def garbage(phone: Phone, clock: Clock) -> str:
         *(refresh_token, consumed_refresh_token, of_another_server, garbage),
     ],
 )
-def test_any_other_token_is_told_to_be_inactive_and_nothing_else(
+def test_any_other_token_is_inactive_and_nothing_else(
     clock: Clock, phone: Phone, service: Service, token_of: Callable[[Phone, Clock], str]
 ) -> None:
     token = token_of(phone, clock)
@@ -170,7 +170,7 @@ def test_a_consumed_refresh_token_that_a_service_asks_about_is_no_theft(
     assert phone.refresh().is_signed_in
 
 
-def test_a_straggler_is_live_to_the_end_of_its_window(
+def test_a_superseded_access_token_is_active_within_the_grace_period(
     clock: Clock, phone: Phone, service: Service
 ) -> None:
     old = phone.access_token
@@ -208,9 +208,7 @@ def test_only_post_asks(phone: Phone, service: Service) -> None:
     assert error_of(answer) == (400, "invalid_request")
 
 
-def test_a_database_that_is_away_tells_nobody_that_a_token_is_dead(
-    phone: Phone, service: Service
-) -> None:
+def test_a_database_outage_makes_no_token_inactive(phone: Phone, service: Service) -> None:
     with connection.execute_wrapper(fail_every_statement(OperationalError())):
         answer = post_introspection(phone.access_token, basic(service.pk, service.raw_secret))
     assert error_of(answer) == (503, "temporarily_unavailable")
@@ -226,7 +224,7 @@ def test_a_service_is_limited_for_itself(
     assert introspect(new_service("another"), phone.access_token)["active"]
 
 
-def test_guessed_credentials_are_limited_for_their_source_and_no_genuine_one_is(
+def test_guessed_credentials_are_limited_by_address_and_no_genuine_one_is(
     clock: Clock, phone: Phone, service: Service, settings: Any
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"FORGED_TOKEN_RATES": ["2/minute"]}

@@ -68,7 +68,7 @@ def test_a_record_is_json_with_its_time_in_utc(as_json: Formatted, clock: Any) -
     }
 
 
-def test_a_line_ends_with_the_number_of_its_request_if_there_is_one(as_line: Formatted) -> None:
+def test_a_line_ends_with_its_request_id_if_there_is_one(as_line: Formatted) -> None:
     with use_context(RequestContext(request_id="number-1")):
         assert as_line("hello") == "INFO a.logger hello [number-1]"
     assert as_line("hello") == "INFO a.logger hello"
@@ -159,7 +159,7 @@ def test_django_logs_neither_query_strings_nor_bodies(
     assert PASSWORD not in text
 
 
-def test_a_denial_outside_of_a_request_has_an_empty_source(
+def test_a_denial_outside_of_a_request_has_an_empty_context(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     log_event(ACCESS_DENIED, user_id=7)

@@ -80,7 +80,7 @@ def test_same_installation_replaces_its_session(phone: Phone) -> None:
     assert DeviceSession.objects.get(pk=phone.session_id).revoked_reason == "replaced"
 
 
-def test_an_installation_replaces_nobody_elses_session(phone: Phone, bob: User) -> None:
+def test_an_installation_replaces_no_session_of_another_user(phone: Phone, bob: User) -> None:
     Phone("bob", phone.device).sign_in()
     assert phone.is_signed_in
 
@@ -116,7 +116,7 @@ def test_unknown_wrong_and_inactive_are_one_refusal(
     assert DeviceSession.objects.get().pk == UUID(phone.session_id)
 
 
-def test_a_backend_that_lets_inactive_people_in_changes_nothing(settings: Any, alice: User) -> None:
+def test_a_backend_that_accepts_inactive_users_changes_nothing(settings: Any, alice: User) -> None:
     settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.AllowAllUsersModelBackend"]
     User.objects.update(is_active=False)
     assert log_in(ALICE).content == REFUSAL
@@ -219,7 +219,7 @@ def test_a_failing_listener_fails_no_sign_in(alice: User) -> None:
     assert listener.call_args.kwargs["user"] == alice
 
 
-def test_the_device_limit_evicts_whoever_was_used_least_recently(
+def test_the_session_limit_evicts_the_least_recently_used(
     settings: Any, clock: Clock, phone: Phone
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"SESSION_LIMIT_PER_USER": 2}

@@ -84,7 +84,7 @@ def test_a_successor_that_cannot_be_derived_is_refused_without_an_alarm(phone: P
 
 
 @pytest.mark.usefixtures("no_grace_period")
-def test_a_reuse_that_somebody_else_ended_first_is_not_told_twice(
+def test_a_reuse_that_a_rival_ended_first_is_logged_once(
     phone: Phone, committed: Any, caplog: Any
 ) -> None:
     stolen = phone.refresh_token
@@ -104,7 +104,7 @@ def test_a_sign_in_whose_password_changed_after_its_check_checks_again(alice: Us
     assert phone.is_signed_in
 
 
-def test_an_upgrade_for_somebody_just_deleted_moves_nothing(alice: User, phone: Phone) -> None:
+def test_a_hash_upgrade_for_a_deleted_user_changes_nothing(alice: User, phone: Phone) -> None:
     before = DeviceSession.objects.get().auth_hash
     outdated = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
     User.objects.update(password=outdated)

@@ -29,7 +29,7 @@ def metadata(path: str = PATH, **headers: str) -> dict[str, Any]:
     return body
 
 
-def test_it_tells_all_there_is_and_nothing_else(issuer: str) -> None:
+def test_the_metadata_name_every_endpoint_and_nothing_else(issuer: str) -> None:
     assert metadata() == {
         "issuer": ISSUER,
         "token_endpoint": f"{ISSUER}/users/token",
@@ -110,7 +110,7 @@ def test_each_address_does_what_it_says_by_the_method_it_says(phone: Phone) -> N
 @pytest.mark.parametrize(
     "grant", ["password", "authorization_code", "client_credentials", "implicit", "urn:x"]
 )
-def test_a_grant_that_it_does_not_tell_is_unsupported(db: None, grant: str) -> None:
+def test_a_grant_that_the_metadata_do_not_name_is_unsupported(db: None, grant: str) -> None:
     assert grant not in metadata()["grant_types_supported"]
     answer = CLIENT.post("/users/token", {"grant_type": grant}, content_type="application/json")
     assert error_of(answer) == (400, "unsupported_grant_type")

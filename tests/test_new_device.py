@@ -10,8 +10,8 @@ from authx.devices import is_known_device
 from authx.models import DeviceSession, SecurityEvent
 from authx.sessions.sweep import sweep
 from tests.conftest import Clock
-from tests.crew import Crew
 from tests.phone import Phone
+from tests.processes import Processes
 
 pytestmark = pytest.mark.django_db
 
@@ -26,12 +26,12 @@ def sign_in(agent: str = "App/1", **device: str) -> None:
     assert answer.status_code == 200, answer.content
 
 
-def test_the_first_sign_in_of_an_account_is_no_news(alice: User) -> None:
+def test_the_first_sign_in_of_an_account_sends_no_notification(alice: User) -> None:
     sign_in(installation_id="phone")
     assert news() == 0
 
 
-def test_an_account_that_was_used_before_there_was_a_trail_has_no_first_sign_in(
+def test_an_account_used_before_the_audit_trail_has_no_first_sign_in(
     alice: User,
 ) -> None:
     # Swept away, or of the years before: Django remembers that there was one.
@@ -40,7 +40,7 @@ def test_an_account_that_was_used_before_there_was_a_trail_has_no_first_sign_in(
     assert news() == 1
 
 
-def test_each_new_installation_is_news_once(phone: Phone) -> None:
+def test_each_new_installation_sends_one_notification(phone: Phone) -> None:
     for _ in range(3):
         sign_in(installation_id="another")
         sign_in(installation_id="phone")
@@ -90,14 +90,14 @@ def test_without_an_installation_id_platform_and_user_agent_have_to_do(
     assert news() == expected
 
 
-def test_somebody_elses_installation_is_news_to_me(alice: User, bob: User) -> None:
+def test_an_installation_of_another_user_is_new_to_this_one(alice: User, bob: User) -> None:
     Phone("bob", {"installation_id": "shared"}).sign_in()
     sign_in(installation_id="mine")
     sign_in(installation_id="shared")
     assert news() == 1
 
 
-def test_an_installation_is_known_to_whoever_signed_in_on_it(
+def test_an_installation_is_known_to_each_user_who_signed_in_on_it(
     clock: Clock, phone: Phone, alice: User, bob: User
 ) -> None:
     def known(user: User, installation_id: str) -> bool:
@@ -121,13 +121,13 @@ def test_a_failed_sign_in_makes_no_acquaintance(phone: Phone, alice: User) -> No
 
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
-def test_parallel_sign_ins_of_one_new_installation_are_news_once(
+def test_parallel_sign_ins_of_one_new_installation_send_one_notification(
     phone: Phone, new_user: Callable[[str], User], without_limits: None
 ) -> None:
-    with Crew(6) as crew:
+    with Processes(6) as processes:
         for number in range(5):
             device = {"installation_id": f"another {number}"}
-            crew.together([(_sign_in_beside, (device,))] * 6)
+            processes.together([(_sign_in_beside, (device,))] * 6)
     assert news() == 5
 
 

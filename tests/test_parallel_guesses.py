@@ -9,8 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from authx.models import PasswordFailures
-from tests.attacker import WRONG, guess
-from tests.crew import Crew
+from tests.guessing import WRONG, guess
+from tests.processes import Processes
 
 pytestmark = [pytest.mark.no_cover, pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
@@ -42,20 +42,20 @@ def guess_often(names: list[str]) -> tuple[list[int], int]:
 
 def all_at_once(names: list[str]) -> tuple[list[int], int]:
     """Guess at these names, shared out among the processes."""
-    with Crew(PROCESSES) as crew:
+    with Processes(PROCESSES) as processes:
         shares = [names[number::PROCESSES] for number in range(PROCESSES)]
-        results = crew.together([(guess_often, (share,)) for share in shares])
+        results = processes.together([(guess_often, (share,)) for share in shares])
     answers = [status for statuses, _ in results for status in statuses]
     return answers, sum(count for _, count in results)
 
 
-def test_of_two_hundred_guesses_at_one_account_five_are_looked_at(alice: User) -> None:
+def test_of_two_hundred_guesses_at_one_account_five_are_checked(alice: User) -> None:
     answers, looked_at = all_at_once(["alice"] * ALL)
     assert looked_at == 5
     assert sorted(answers) == [400] * 5 + [429] * (ALL - 5)
 
 
-def test_of_two_hundred_guesses_at_two_hundred_accounts_thirty_are_looked_at(db: None) -> None:
+def test_of_two_hundred_guesses_at_two_hundred_accounts_thirty_are_checked(db: None) -> None:
     names = [f"user{number}" for number in range(ALL)]
     User.objects.bulk_create(User(username=name, password=WRONG) for name in names)
     answers, looked_at = all_at_once(names)

@@ -6,9 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from authx.models import DeviceSession
-from tests.crew import Crew
 from tests.effort import rounds
 from tests.phone import Phone
+from tests.processes import Processes
 
 pytestmark = [
     pytest.mark.no_cover,
@@ -29,9 +29,9 @@ def refresh(token: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_sixteen_processes_with_one_token_get_one_pair_by_one_rotation(phone: Phone) -> None:
-    with Crew(PROCESSES) as crew:
+    with Processes(PROCESSES) as processes:
         for generation in range(1, ROUNDS + 1):
-            answers = crew.together([(refresh, (phone.refresh_token,))] * PROCESSES)
+            answers = processes.together([(refresh, (phone.refresh_token,))] * PROCESSES)
             assert [status for status, _ in answers] == [200] * PROCESSES
             pairs = {(pair["access_token"], pair["refresh_token"]) for _, pair in answers}
             assert len(pairs) == 1
@@ -44,10 +44,10 @@ def test_parallel_retries_after_the_access_token_expired_get_one_fresh_access_to
     phone: Phone,
 ) -> None:
     lost = phone.try_refresh().json()
-    with Crew(PROCESSES) as crew:
+    with Processes(PROCESSES) as processes:
         for _ in range(VARIANT_ROUNDS):
             DeviceSession.objects.update(expiry="2026-01-01T00:00Z")
-            answers = crew.together([(refresh, (phone.refresh_token,))] * PROCESSES)
+            answers = processes.together([(refresh, (phone.refresh_token,))] * PROCESSES)
             assert {pair["refresh_token"] for _, pair in answers} == {lost["refresh_token"]}
             assert len({pair["access_token"] for _, pair in answers}) == 1
 
@@ -58,8 +58,8 @@ def test_parallel_reuse_of_an_old_token_ends_the_session_once(
 ) -> None:
     stolen = phone.refresh_token
     phone.refresh().refresh()
-    with Crew(PROCESSES) as crew:
-        answers = crew.together([(refresh, (stolen,))] * PROCESSES)
+    with Processes(PROCESSES) as processes:
+        answers = processes.together([(refresh, (stolen,))] * PROCESSES)
     assert {(status, body["error"]) for status, body in answers} == {(400, "invalid_grant")}
     assert not phone.is_signed_in
     assert tablet.is_signed_in

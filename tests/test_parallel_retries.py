@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from authx.models import Notification, SecurityEvent
-from tests.crew import Crew
 from tests.phone import Phone
-from tests.silent_thief import ELSEWHERE, HOME, sent_from
+from tests.processes import Processes
+from tests.stolen_copy import ELSEWHERE, HOME, sent_from
 
 pytestmark = [
     pytest.mark.no_cover,
@@ -28,14 +28,14 @@ def retry_with_another_key(token: str) -> int:
 
 
 @pytest.mark.parametrize("retry", [retry_from_elsewhere, retry_with_another_key])
-def test_two_places_are_told_once_a_generation_however_many_retry_at_once(
+def test_two_places_are_recorded_once_per_generation_however_many_retry_at_once(
     phone: Phone, retry: Callable[[str], int]
 ) -> None:
-    with Crew(PROCESSES) as crew:
+    with Processes(PROCESSES) as processes:
         for rounds in range(1, 4):
             old = phone.refresh_token
             phone.pair = phone.try_refresh(**sent_from(HOME)).json()
-            assert crew.together([(retry, (old,))] * PROCESSES) == [200] * PROCESSES
+            assert processes.together([(retry, (old,))] * PROCESSES) == [200] * PROCESSES
             assert SecurityEvent.objects.filter(kind="two_places").count() == rounds
     mails = Notification.objects.count()
     # One a day for a session.

@@ -7,9 +7,9 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
 
 from authx.models import DeviceSession
-from tests.crew import Crew
 from tests.effort import rounds
 from tests.phone import PASSWORD, Phone
+from tests.processes import Processes
 
 pytestmark = [
     pytest.mark.no_cover,
@@ -41,9 +41,9 @@ def test_parallel_sign_ins_leave_exactly_the_limit_and_the_newest_in(
     alice: User, settings: Any
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"SESSION_LIMIT_PER_USER": 3}
-    with Crew(PROCESSES) as crew:
+    with Processes(PROCESSES) as processes:
         for _ in range(ROUNDS):
-            answers = crew.together([(sign_in, ("",))] * PROCESSES)
+            answers = processes.together([(sign_in, ("",))] * PROCESSES)
             assert [status for status, _ in answers] == [200] * PROCESSES
             newest = DeviceSession.objects.order_by("-created_at")[:3]
             assert live_sessions() == list(newest)
@@ -51,9 +51,9 @@ def test_parallel_sign_ins_leave_exactly_the_limit_and_the_newest_in(
 
 
 def test_parallel_sign_ins_of_one_installation_leave_one_session(alice: User) -> None:
-    with Crew(PROCESSES) as crew:
+    with Processes(PROCESSES) as processes:
         for _ in range(ROUNDS):
-            answers = crew.together([(sign_in, ("phone",))] * PROCESSES)
+            answers = processes.together([(sign_in, ("phone",))] * PROCESSES)
             assert [status for status, _ in answers] == [200] * PROCESSES
             assert len(live_sessions()) == 1
             assert sum(Phone(pair=pair).is_signed_in for _, pair in answers) == 1
@@ -62,11 +62,11 @@ def test_parallel_sign_ins_of_one_installation_leave_one_session(alice: User) ->
 def test_sign_ins_at_the_limit_and_rotations_do_not_deadlock(alice: User, settings: Any) -> None:
     settings.AUTHX = settings.AUTHX | {"SESSION_LIMIT_PER_USER": 4}
     half = PROCESSES // 2
-    with Crew(PROCESSES) as crew:
+    with Processes(PROCESSES) as processes:
         for _ in range(ROUNDS * 2):
             phones = [Phone(device={}).sign_in() for _ in range(half)]
             rotations = [(refresh, (phone.refresh_token,)) for phone in phones]
-            answers = crew.together([*rotations, *[(sign_in, ("",))] * half])
+            answers = processes.together([*rotations, *[(sign_in, ("",))] * half])
             assert {status for status, _ in answers[:half]} <= {200, 400}
             assert [status for status, _ in answers[half:]] == [200] * half
             assert len(live_sessions()) == 4
@@ -76,13 +76,13 @@ def test_parallel_sign_ins_that_upgrade_the_password_hash_end_no_session(
     alice: User, phone: Phone
 ) -> None:
     outdated = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
-    with Crew(PROCESSES) as crew:
+    with Processes(PROCESSES) as processes:
         for number in range(ROUNDS):
             User.objects.update(password=outdated)
             hashed = User.objects.get().get_session_auth_hash()
             DeviceSession.objects.unrevoked().update(auth_hash=hashed)
             names = [f"{number}/{other}" for other in range(PROCESSES - 1)]
-            answers = crew.together(
+            answers = processes.together(
                 [(refresh, (phone.refresh_token,)), *[(sign_in, (name,)) for name in names]]
             )
             assert [status for status, _ in answers] == [200] * PROCESSES

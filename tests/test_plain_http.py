@@ -34,7 +34,7 @@ def test_an_api_path_is_refused_and_not_redirected(client: Client, method: str, 
     assert response.headers["X-Request-ID"]
 
 
-def test_a_sign_in_in_the_clear_opens_no_session(client: Client, alice: User) -> None:
+def test_a_sign_in_over_plain_http_opens_no_session(client: Client, alice: User) -> None:
     refused = client.post("/users/login", ALICE, content_type="application/json")
     assert error_of(refused) == (403, "forbidden")
     assert not DeviceSession.objects.exists()
@@ -42,7 +42,7 @@ def test_a_sign_in_in_the_clear_opens_no_session(client: Client, alice: User) ->
     assert taken.status_code == HTTPStatus.OK
 
 
-def test_a_token_in_the_clear_is_not_used(client: Client, alice: User) -> None:
+def test_a_token_over_plain_http_is_not_used(client: Client, alice: User) -> None:
     phone = Phone(client=client)
     taken = client.post("/users/login", ALICE, content_type="application/json", secure=True)
     phone.pair = taken.json()
@@ -53,7 +53,7 @@ def test_a_token_in_the_clear_is_not_used(client: Client, alice: User) -> None:
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/login/?next=/", "/api/docs"])
-def test_a_page_for_people_is_redirected(client: Client, path: str) -> None:
+def test_an_html_page_is_redirected(client: Client, path: str) -> None:
     response = client.get(path)
     assert response.status_code == HTTPStatus.MOVED_PERMANENTLY
     assert response.headers["Location"] == f"https://testserver{path}"
@@ -63,7 +63,7 @@ def test_a_probe_from_inside_needs_no_tls(client: Client) -> None:
     assert client.get("/health/live").status_code == HTTPStatus.NOT_FOUND
 
 
-def test_a_claim_of_tls_from_a_stranger_changes_nothing(client: Client) -> None:
+def test_a_claim_of_tls_from_an_untrusted_client_changes_nothing(client: Client) -> None:
     response = client.get("/users/me", headers={"x-forwarded-proto": "https"})
     assert error_of(response) == (403, "forbidden")
 

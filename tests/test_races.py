@@ -16,9 +16,9 @@ from authx.rest.serializers import PairSerializer
 from authx.sessions.open import open_session
 from authx.sessions.sweep import sweep
 from authx.sessions.values import Device
-from tests.crew import Crew
 from tests.effort import rounds
 from tests.phone import PASSWORD, Phone
+from tests.processes import Processes
 
 pytestmark = [
     pytest.mark.no_cover,
@@ -59,16 +59,16 @@ def sweep_now() -> int:
 
 
 @pytest.fixture
-def crew(settings: Any) -> Iterator[Crew]:
+def processes(settings: Any) -> Iterator[Processes]:
     # What ends is swept at once; set before the fork, which takes the settings along.
     settings.AUTHX = settings.AUTHX | {"SWEEP_RETENTION": timedelta(0)}
-    with Crew(2) as crew:
-        yield crew
+    with Processes(2) as processes:
+        yield processes
 
 
 @pytest.fixture
 def race(
-    crew: Crew, new_user: Callable[[str], User]
+    processes: Processes, new_user: Callable[[str], User]
 ) -> Callable[[int, Callable[[User, Phone, Phone], Any], int], None]:
     """Return a function that runs one round: a phone refreshes while something else happens."""
 
@@ -76,7 +76,7 @@ def race(
         user = new_user(f"user {number}")
         # The phone is the least recently used of the two.
         phone, tablet = opened(user, "phone"), opened(user, "tablet")
-        (refreshed, pair), ended = crew.together(
+        (refreshed, pair), ended = processes.together(
             [(refresh, (phone.refresh_token,)), rival(user, phone, tablet)]
         )
         assert ended == succeeds
@@ -132,10 +132,10 @@ def test_nothing_of_a_refresh_survives_its_eviction(
     new_user: Callable[[str], User], settings: Any
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"SESSION_LIMIT_PER_USER": 1}
-    with Crew(2) as crew:
+    with Processes(2) as processes:
         for number in range(ROUNDS):
             phone = Phone(new_user(f"user {number}").username).sign_in()
-            (refreshed, pair), entered = crew.together(
+            (refreshed, pair), entered = processes.together(
                 [(refresh, (phone.refresh_token,)), (sign_in, (phone.username, "watch"))]
             )
             assert (refreshed in (200, 400), entered) == (True, 200)
@@ -143,24 +143,24 @@ def test_nothing_of_a_refresh_survives_its_eviction(
 
 
 def test_a_sweep_beside_a_refresh_deletes_no_session_that_was_prolonged(
-    crew: Crew, alice: User, settings: Any
+    processes: Processes, alice: User, settings: Any
 ) -> None:
     for _ in range(ROUNDS):
         phone = Phone().sign_in()
         about_now = timezone.now() + timedelta(milliseconds=4)
         DeviceSession.objects.filter(pk=phone.session_id).update(idle_expires_at=about_now)
-        (status, pair), _ = crew.together([(refresh, (phone.refresh_token,)), (sweep_now, ())])
+        (status, pair), _ = processes.together([(refresh, (phone.refresh_token,)), (sweep_now, ())])
         assert status in (200, 400)
         survivor = Phone(pair=pair if status == 200 else phone.pair)
         assert survivor.is_signed_in == (status == 200)
 
 
 def test_a_request_beside_a_logout_is_answered_or_refused_but_never_fails(
-    crew: Crew, alice: User, settings: Any
+    processes: Processes, alice: User, settings: Any
 ) -> None:
     for _ in range(VARIANT_ROUNDS):
         phone = Phone().sign_in()
-        used, ended = crew.together(
+        used, ended = processes.together(
             [
                 (send, (phone.pair, "GET", "me")),
                 (send, (phone.pair, "POST", "logout")),
@@ -171,11 +171,11 @@ def test_a_request_beside_a_logout_is_answered_or_refused_but_never_fails(
         assert_signed_out(phone)
 
 
-def test_two_people_signing_out_everywhere_beside_refreshes_do_not_deadlock(alice: User) -> None:
-    with Crew(6) as crew:
+def test_two_logouts_everywhere_beside_refreshes_do_not_deadlock(alice: User) -> None:
+    with Processes(6) as processes:
         for _ in range(VARIANT_ROUNDS):
             phones = [Phone(device={}).sign_in() for _ in range(4)]
-            answers = crew.together(
+            answers = processes.together(
                 [
                     *[(send, (phone.pair, "POST", "logout-all", {})) for phone in phones[:2]],
                     *[(refresh, (phone.refresh_token,)) for phone in phones],
@@ -192,8 +192,8 @@ def delete_person(user_id: int) -> int:
 
 
 @pytest.mark.parametrize("retries", [False, True])
-def test_a_person_is_deleted_beside_a_refresh_and_nothing_fails(
-    crew: Crew, new_user: Callable[[str], User], retries: bool
+def test_a_user_is_deleted_beside_a_refresh_and_nothing_fails(
+    processes: Processes, new_user: Callable[[str], User], retries: bool
 ) -> None:
     for number in range(VARIANT_ROUNDS):
         user = new_user(f"user {number}")
@@ -202,7 +202,7 @@ def test_a_person_is_deleted_beside_a_refresh_and_nothing_fails(
             # The retry has to write a fresh access token.
             phone.try_refresh()
             DeviceSession.objects.filter(user=user).update(expiry="2026-01-01T00:00Z")
-        (refreshed, _), deleted = crew.together(
+        (refreshed, _), deleted = processes.together(
             [(refresh, (phone.refresh_token,)), (delete_person, (user.pk,))]
         )
         assert (refreshed in (200, 400), deleted) == (True, 200)

@@ -49,7 +49,7 @@ def test_a_refresh_keeps_the_device_and_the_absolute_end(clock: Clock, phone: Ph
     assert after.generation == 50
 
 
-def test_the_previous_access_token_is_cut_off_after_the_straggler_window(
+def test_the_previous_access_token_is_refused_after_the_grace_period(
     clock: Clock, phone: Phone
 ) -> None:
     straggler = Phone(pair=phone.pair)
@@ -61,7 +61,7 @@ def test_the_previous_access_token_is_cut_off_after_the_straggler_window(
     assert phone.is_signed_in
 
 
-def test_a_straggler_neither_confirms_nor_renews(clock: Clock, phone: Phone) -> None:
+def test_a_superseded_access_token_neither_confirms_nor_renews(clock: Clock, phone: Phone) -> None:
     straggler = Phone(pair=phone.pair)
     clock.forward(minutes=5)
     phone.refresh()
@@ -122,7 +122,7 @@ def test_retries_after_the_access_token_expired_bring_one_fresh_access_token(
     assert DeviceSession.objects.get().fresh_access_count == 1
 
 
-def test_a_straggler_within_the_window_after_the_first_use_gets_the_same_pair(
+def test_a_retry_within_the_grace_period_after_the_first_use_gets_the_same_pair(
     clock: Clock, phone: Phone
 ) -> None:
     old = Phone(pair=phone.pair)
@@ -203,7 +203,7 @@ def test_a_token_ahead_of_its_session_is_refused_without_an_alarm(phone: Phone) 
     assert DeviceSession.objects.get().revoked_at is None
 
 
-def test_a_refusal_is_told_in_the_same_words_for_every_reason(
+def test_a_refusal_has_the_same_body_for_every_reason(
     clock: Clock, alice: User, phone: Phone, tablet: Phone
 ) -> None:
     forged = phone.try_refresh("x" * 100)

@@ -22,13 +22,13 @@ def test_every_answer_carries_a_number_of_its_own(path: str) -> None:
     assert first != second
 
 
-def test_a_strangers_number_is_not_taken() -> None:
+def test_a_request_id_from_an_untrusted_client_is_not_used() -> None:
     headers = {"x-request-id": "chosen-by-me"}
     assert Phone().client.get("/nothing", headers=headers).headers["X-Request-ID"] != "chosen-by-me"
 
 
 @pytest.mark.usefixtures("behind_a_proxy")
-def test_the_number_that_our_proxy_gave_is_kept() -> None:
+def test_the_request_id_of_the_proxy_is_kept() -> None:
     headers = {"x-request-id": "edge-0123456789"}
     answer = Phone().client.get("/nothing", headers=headers)
     assert answer.headers["X-Request-ID"] == "edge-0123456789"
@@ -41,7 +41,7 @@ def test_a_number_that_could_spoil_a_log_is_replaced(number: str) -> None:
     assert len(context_of(request).request_id) == 32
 
 
-def test_a_source_is_bounded_and_printable() -> None:
+def test_a_request_context_is_bounded_and_printable() -> None:
     request = RequestFactory().get("/a\nb" + "c" * 999, HTTP_USER_AGENT="app\x00\n/1" + "2" * 999)
     source = context_of(request)
     assert source.path.startswith("/ab")
@@ -49,6 +49,6 @@ def test_a_source_is_bounded_and_printable() -> None:
     assert (len(source.path), len(source.user_agent)) == (256, 256)
 
 
-def test_outside_of_a_request_there_is_no_source() -> None:
+def test_outside_of_a_request_the_context_is_empty() -> None:
     Phone().client.get("/nothing")
     assert current_context() == RequestContext()

@@ -35,7 +35,7 @@ def test_events_go_in_batches_of_one_statement(
     assert len([one for one in sql.sql if "authx_securityevent" in one]) == 2
 
 
-def test_a_notice_that_nobody_ever_sent_goes_with_its_event_and_is_told_of(
+def test_an_unsent_notification_is_deleted_with_its_event_and_logged(
     clock: Clock, phone: Phone, caplog: pytest.LogCaptureFixture
 ) -> None:
     Phone(device={"installation_id": "another"}).sign_in()

@@ -164,7 +164,7 @@ def test_a_stale_access_token_in_the_header_does_not_spoil_it(phone: Phone) -> N
 
 
 @pytest.mark.parametrize("token", ["x" * 8192, "eyJhbGciOiJub25lIn0.e30.", "axr_ x"])
-def test_a_token_of_somebody_else_is_no_mistake(phone: Phone, token: str) -> None:
+def test_a_token_of_another_server_is_no_error(phone: Phone, token: str) -> None:
     response = phone.send("POST", "revoke", {"token": token, "token_type_hint": "y" * 99})
     assert (response.status_code, response.json()) == (200, {})
     assert phone.is_signed_in

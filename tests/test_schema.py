@@ -102,7 +102,7 @@ def test_the_schemes_are_those_of_the_challenges() -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_an_operation_behind_the_bearer_scheme_says_how_a_renewal_is_told(
+def test_an_operation_behind_the_bearer_scheme_describes_the_renewal_header(
     operation: dict[str, Any],
 ) -> None:
     successes = [said for code, said in operation["responses"].items() if code < "300"]

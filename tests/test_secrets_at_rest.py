@@ -289,7 +289,7 @@ def test_a_rotated_access_token_writes_nothing(
     assert DeviceSession.objects.get().confirmed_at is None
 
 
-def test_a_digest_written_into_the_database_lets_nobody_in(phone: Phone) -> None:
+def test_a_digest_written_into_the_database_grants_no_access(phone: Phone) -> None:
     known = token_codec().parse(phone.refresh_token, TokenKind.REFRESH)
     for forgery in ("a string that somebody knows", mint_with("somebody else's key", known)):
         digest = digest_of(RawToken(forgery))

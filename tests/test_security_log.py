@@ -170,7 +170,7 @@ def test_a_fresh_access_token_for_a_lost_one_is_one_record(
     assert (told.levelno, told.reason) == (INFO, "retry")
 
 
-def test_a_record_tells_who_what_where_and_how_it_ended(
+def test_a_record_says_who_what_where_and_with_which_outcome(
     phone: Phone, committed: Any, caplog: Any
 ) -> None:
     headers = {"user-agent": "App/1"}
@@ -191,7 +191,7 @@ def test_a_record_tells_who_what_where_and_how_it_ended(
     }
 
 
-def test_a_refused_refresh_is_told_with_the_session_it_was_for(phone: Phone, caplog: Any) -> None:
+def test_a_refused_refresh_is_logged_with_its_session(phone: Phone, caplog: Any) -> None:
     phone.send("POST", "logout")
     phone.try_refresh()
     (told,) = records_of(caplog, "session_use_after_expire")

@@ -61,7 +61,9 @@ def test_a_service_may_encode_its_credential_as_rfc_6749_says(
     ]
 
 
-def test_whoever_is_no_service_learns_nothing(phone: Phone, service: Service) -> None:
+def test_without_service_credentials_introspection_is_refused(
+    phone: Phone, service: Service
+) -> None:
     other = new_service("other")
     lost = Service.objects.get(pk=new_service("lost").pk)
     refused = [
@@ -131,7 +133,7 @@ def test_the_use_of_a_credential_is_noted_once_a_minute(
     assert Service.objects.get().last_used_at == noted_at
 
 
-def test_the_command_tells_a_secret_once_and_the_database_never(phone: Phone) -> None:
+def test_the_command_shows_a_secret_once_and_stores_its_digest_only(phone: Phone) -> None:
     client_id, raw_secret = run("create_service", "billing").split()[1::2]
     assert post_introspection(phone.access_token, basic(client_id, raw_secret)).json()["active"]
     stored = Service.objects.values().get()
@@ -166,7 +168,7 @@ def test_the_command_names_the_live_services_where_an_id_is_wrong(
         run("revoke_service", str(service.pk))
 
 
-def test_the_admin_shows_a_secret_once_in_an_answer_that_nobody_keeps(
+def test_the_admin_shows_a_secret_once_in_a_response_that_is_not_cached(
     phone: Phone, operator: Client
 ) -> None:
     answer = operator.post(f"{LIST}add/", {"name": "<b>billing</b>"})

@@ -83,14 +83,14 @@ def test_no_start_with_tls_but_without_a_number_of_proxies(
 @pytest.mark.parametrize(
     ("number", "believed"), [("0", "None"), ("1", "('HTTP_X_FORWARDED_PROTO', 'https')")]
 )
-def test_a_claim_of_tls_is_believed_of_a_proxy_alone(
+def test_a_claim_of_tls_is_trusted_from_a_proxy_only(
     read_setting: Callable[..., subprocess.CompletedProcess[str]], number: str, believed: str
 ) -> None:
     environment = SERVED | {"NUM_PROXIES": number}
     assert read_setting("settings.SECURE_PROXY_SSL_HEADER", **environment).stdout == f"{believed}\n"
 
 
-def test_no_origin_is_listed_unless_told(
+def test_no_origin_is_allowed_by_default(
     read_setting: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     listed = {"CORS_ALLOWED_ORIGINS": "https://a.example.com,https://b.example.com"}

@@ -154,7 +154,9 @@ def test_a_session_whose_end_moved_is_swept_on_the_right_day(
     assert sweep() == SweepReport(sessions=1)
 
 
-def test_a_phone_in_use_never_notices_a_sweep(clock: Clock, phone: Phone, tablet: Phone) -> None:
+def test_a_sweep_does_not_affect_a_session_in_use(
+    clock: Clock, phone: Phone, tablet: Phone
+) -> None:
     for _ in range(20):
         clock.forward(days=8)
         assert sweep().sessions == 0
@@ -207,7 +209,7 @@ def locked_elsewhere(rows: QuerySet[DeviceSession]) -> Iterator[None]:
 
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_row_that_somebody_holds_is_left_for_the_next_sweep(alice: User) -> None:
+def test_a_locked_row_is_left_for_the_next_sweep(alice: User) -> None:
     now = timezone.now()
     live = a_session(alice, now + FAR)
     ended = [a_session(alice, now - FAR) for _ in range(3)]

@@ -44,7 +44,7 @@ def test_a_token_five_generations_old_is_caught_although_all_was_swept_in_betwee
     assert tablet.refresh().is_signed_in
 
 
-def test_the_grandparent_is_reuse_once_its_own_grace_period_is_over(
+def test_the_last_but_one_generation_is_reuse_after_its_grace_period(
     clock: Clock, phone: Phone
 ) -> None:
     stolen = phone.refresh_token
@@ -55,7 +55,9 @@ def test_the_grandparent_is_reuse_once_its_own_grace_period_is_over(
     assert DeviceSession.objects.get().revoked_reason == "reuse_detected"
 
 
-def test_a_thief_who_refreshes_first_is_caught_by_the_phone(clock: Clock, phone: Phone) -> None:
+def test_an_attacker_who_refreshes_first_is_detected_by_the_next_refresh_of_the_phone(
+    clock: Clock, phone: Phone
+) -> None:
     thief = Phone(pair=phone.pair)
     assert thief.refresh().is_signed_in
     assert thief.refresh().is_signed_in
@@ -112,7 +114,7 @@ def test_the_revocation_is_committed_although_the_answer_is_an_error(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_rotation_inside_somebody_elses_transaction_is_refused_loudly(phone: Phone) -> None:
+def test_a_rotation_inside_a_transaction_of_the_caller_raises(phone: Phone) -> None:
     with pytest.raises(RuntimeError, match="another transaction"), transaction.atomic():
         refresh_session(raw_token=phone.refresh_token)
     assert phone.refresh().is_signed_in

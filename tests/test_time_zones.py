@@ -61,7 +61,7 @@ def test_a_refresh_token_lives_its_thirty_days(
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(9, 200), (10, 400)])
-def test_a_straggler_has_its_window(
+def test_a_superseded_access_token_has_its_grace_period(
     phone: Phone, change: datetime, seconds: int, status: int
 ) -> None:
     straggling = phone.refresh_token

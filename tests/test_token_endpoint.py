@@ -144,5 +144,5 @@ def test_a_token_in_the_address_is_not_read(phone: Phone) -> None:
     assert DeviceSession.objects.get().generation == 0
 
 
-def test_a_stale_access_token_in_the_header_is_not_minded(clock: Clock, phone: Phone) -> None:
+def test_a_stale_access_token_in_the_header_is_ignored(clock: Clock, phone: Phone) -> None:
     assert_refreshed(phone, post("token", urlencode(grant(phone)), authorization="Bearer stale"))

@@ -13,8 +13,8 @@ from rest_framework.test import APIRequestFactory, force_authenticate
 from authx.models import DeviceSession, EventKind, SecurityEvent
 from authx.rest.views.base import AuthxView
 from authx.urls import urlpatterns
-from tests.attacker import ELSEWHERE, WRONG, forge, statuses
 from tests.conftest import Clock
+from tests.guessing import ELSEWHERE, WRONG, forge, statuses
 from tests.phone import PASSWORD, Phone, error_of
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +42,7 @@ def refresh(token: str, **options: Any) -> Any:
     return Phone().client.post("/users/token", body, "application/json", **options)
 
 
-def test_an_honest_app_notices_no_limit(clock: Clock, phone: Phone) -> None:
+def test_a_regular_app_reaches_no_limit(clock: Clock, phone: Phone) -> None:
     refreshed = [phone.try_refresh().status_code for _ in range(20)]
     phone.refresh()
     called = [phone.call().status_code for _ in range(100)]
@@ -95,7 +95,7 @@ def test_every_request_with_a_bearer_token_is_limited(
 
 
 @pytest.mark.parametrize("user", [User(pk=1), AnonymousUser()])
-def test_whoever_comes_by_another_scheme_is_limited_without_a_session(
+def test_another_authentication_scheme_is_limited_without_a_session(
     clock: Clock, settings: Any, user: Any
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"SESSION_RATES": ONCE}
@@ -110,7 +110,7 @@ def test_every_endpoint_is_in_a_list_of_limited_ones() -> None:
     assert {pattern.name for pattern in urlpatterns} - {"device"} == tested
 
 
-def test_wrong_present_passwords_are_limited_for_the_device(clock: Clock, phone: Phone) -> None:
+def test_wrong_current_passwords_are_limited_for_the_device(clock: Clock, phone: Phone) -> None:
     body = {"current_password": WRONG, "new_password": "another horse entirely"}
     answers = [phone.send("POST", "password", body).status_code for _ in range(6)]
     assert answers == [400] * 5 + [429]
@@ -118,9 +118,7 @@ def test_wrong_present_passwords_are_limited_for_the_device(clock: Clock, phone:
     assert phone.refresh().is_signed_in
 
 
-def test_looking_for_a_new_password_is_not_guessing_the_present_one(
-    clock: Clock, phone: Phone
-) -> None:
+def test_a_rejected_new_password_counts_as_no_guess(clock: Clock, phone: Phone) -> None:
     body = {"current_password": PASSWORD, "new_password": "short"}
     answers = [phone.send("POST", "password", body).json() for _ in range(7)]
     assert {tuple(answer["fields"]) for answer in answers} == {("new_password",)}
@@ -136,9 +134,7 @@ def test_guesses_from_elsewhere_do_not_keep_a_password_from_being_changed(
 
 
 @pytest.mark.parametrize("present", [forge, lambda: refresh("x", REMOTE_ADDR=ELSEWHERE)])
-def test_forged_tokens_are_limited_for_their_source(
-    clock: Clock, settings: Any, present: Any
-) -> None:
+def test_forged_tokens_are_limited_by_address(clock: Clock, settings: Any, present: Any) -> None:
     settings.AUTHX = settings.AUTHX | {"FORGED_TOKEN_RATES": ["2/minute"]}
     assert revoke("x", REMOTE_ADDR=ELSEWHERE).status_code == HTTPStatus.OK
     assert present().status_code in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED}
@@ -221,7 +217,7 @@ def test_old_access_tokens_sent_to_be_revoked_use_up_no_refresh(
     assert phone.refresh().is_signed_in
 
 
-def test_a_session_over_its_limit_is_recorded_with_its_person(
+def test_a_session_over_its_limit_is_recorded_with_its_user(
     clock: Clock, alice: User, phone: Phone, settings: Any
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"SESSION_RATES": ONCE}

@@ -60,7 +60,7 @@ def test_a_retry_from_another_place_is_recorded_by_its_cause(
     assert phone.refresh().is_signed_in
 
 
-def test_without_an_address_nothing_is_said_of_the_source(phone: Phone) -> None:
+def test_without_an_address_no_other_network_is_recorded(phone: Phone) -> None:
     token = phone.refresh_token
     refresh_from(token, **HOME | {"REMOTE_ADDR": ""})
     refresh_from(token, **AWAY)

@@ -81,7 +81,7 @@ def test_ten_megabytes_in_chunks_are_refused_and_not_read(behind_proxy: WebServe
     assert "Content-Length" in answer
 
 
-def test_a_body_in_chunks_that_never_ends_holds_nobody(behind_proxy: WebServer) -> None:
+def test_a_chunked_body_that_never_ends_blocks_no_other_request(behind_proxy: WebServer) -> None:
     status, _ = behind_proxy.ask(POST + TLS + CHUNKED + b"10000\r\nx")
     assert status == "HTTP/1.1 400 Bad Request"
     assert behind_proxy.ask(GET + TLS + b"\r\n")[0] == "HTTP/1.1 401 Unauthorized"

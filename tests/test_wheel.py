@@ -87,7 +87,7 @@ def test_the_wheel_asks_for_all_that_authx_imports(site: Path) -> None:
     assert imported - set(sys.stdlib_module_names) - OF_DJANGO - {"authx"} == asked_for
 
 
-def test_a_fresh_project_that_follows_the_guide_signs_people_in(tmp_path: Path) -> None:
+def test_a_fresh_project_that_follows_the_guide_signs_users_in(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     optional = ("Introspection for other services", "API description", "Extend an endpoint")
     shop.follow("Install", "One error format", *optional)

@@ -26,8 +26,8 @@ from backend.celery import app
 from tasks import cleanup
 from tasks.schedule import beat_schedule
 from tests.conftest import Clock
-from tests.crew import die, exit_code_of
 from tests.phone import Phone
+from tests.processes import die, exit_code_of
 from tests.web_server import until
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,6 +1,6 @@
 // axios in an app without single flight: every call that is refused refreshes at once, with whatever
 // refresh token is stored, and is repeated once. No idempotency keys.
-// Usage: node storm.mjs JSON, see tests/test_storm.py; asks for "expire" before each round.
+// Usage: node storm.mjs JSON, see tests/test_refresh_storm.py; asks for "expire" before each round.
 
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";

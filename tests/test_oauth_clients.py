@@ -162,7 +162,7 @@ ASKED = {"introspected": True, "introspected by a stranger": "invalid_client"}
     ("client", "told"),
     [("openid_client", AS_TOLD | ASKED), ("oauth4webapi", AS_TOLD | ASKED), ("axios", AS_TOLD)],
 )
-def test_a_client_on_node_lives_through_all_of_it(
+def test_a_client_on_node_passes_the_whole_story(
     url: str, lossy_url: str, owner: User, client: str, told: dict[str, Any]
 ) -> None:
     service = new_service()
@@ -194,7 +194,7 @@ def test_an_expired_token_is_refreshed_on_the_way(url: str, owner: User, library
 
 
 @with_each_library
-def test_twenty_parallel_calls_over_an_expired_token_sign_nobody_out(
+def test_parallel_calls_with_an_expired_token_end_no_session(
     url: str, owner: User, library: Library
 ) -> None:
     pair = sign_in(url, owner)
@@ -221,7 +221,7 @@ def test_a_lost_answer_is_asked_for_again_and_is_the_same(
 
 
 @with_each_library
-def test_a_replay_is_told_by_its_code_and_ends_that_device_alone(
+def test_a_replay_gets_its_error_code_and_ends_that_session_only(
     url: str, owner: User, library: Library
 ) -> None:
     stolen, other = sign_in(url, owner), sign_in(url, owner)
@@ -244,7 +244,7 @@ def test_a_replay_is_told_by_its_code_and_ends_that_device_alone(
 
 
 @with_each_library
-def test_a_revoked_token_is_told_by_its_code(url: str, owner: User, library: Library) -> None:
+def test_a_revoked_token_gets_its_error_code(url: str, owner: User, library: Library) -> None:
     pair = sign_in(url, owner)
     session = library.session(url, dict(pair))
     answer = library.revoke(session, f"{url}/users/revoke", pair["refresh_token"])

@@ -42,9 +42,7 @@ pytestmark = pytest.mark.django_db
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_an_error_outside_of_any_view_is_told_in_json(
-    error: Exception, expected: tuple[int, str]
-) -> None:
+def test_an_error_outside_of_any_view_is_json(error: Exception, expected: tuple[int, str]) -> None:
     with mock.patch(RESOLVE, side_effect=error):
         response = Phone().client.get("/users/me")
     assert error_of(response) == expected
@@ -59,7 +57,7 @@ def test_a_database_that_is_away_asks_to_come_back_outside_of_views_too() -> Non
     assert response.headers["Retry-After"] == "5"
 
 
-def test_a_failure_carries_the_number_under_which_it_is_logged(caplog: Any) -> None:
+def test_a_failure_carries_the_request_id_under_which_it_is_logged(caplog: Any) -> None:
     with mock.patch(RESOLVE, side_effect=ZeroDivisionError(SECRET)):
         response = Phone().client.get("/users/me")
     number = response.headers["X-Request-ID"]
@@ -72,7 +70,7 @@ def test_a_failure_carries_the_number_under_which_it_is_logged(caplog: Any) -> N
     ("path", "expected"),
     [("/admin/login/", (403, "text/html; charset=utf-8")), ("/nothing", (404, "application/json"))],
 )
-def test_a_missing_csrf_token_is_a_page_only_where_a_person_reads_it(
+def test_a_missing_csrf_token_is_a_page_only_in_the_admin(
     path: str, expected: tuple[int, str]
 ) -> None:
     response = Client(enforce_csrf_checks=True).post(path, {"username": "x"})
@@ -157,7 +155,7 @@ def test_the_boundary_of_a_form_with_files_is_kept(boundary: str) -> None:
     assert passed["CONTENT_TYPE"] == f"multipart/form-data; boundary={boundary}"
 
 
-def test_a_body_in_chunks_is_told_what_it_lacks() -> None:
+def test_a_chunked_body_is_refused_with_the_missing_header() -> None:
     response = Phone().client.post(
         "/users/login", "{}", "application/json", headers={"transfer-encoding": "chunked"}
     )

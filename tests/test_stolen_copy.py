@@ -1,7 +1,7 @@
 """Does a thief show who holds a copy of the app's store? Every interleaving, not a sample.
 
 The store was copied between two refreshes: it holds a pair, and no idempotency key. From then on
-app and thief move in any order (tests/silent_thief.py names the moves): the app refreshes, loses
+app and thief move in any order (tests/stolen_copy.py names the moves): the app refreshes, loses
 an answer, uses its access token; the thief refreshes what he got last or what he copied, without a
 key or with one that he made up, and uses his access token; a grace period passes.
 
@@ -25,7 +25,7 @@ from django.contrib.auth.models import User
 
 from tests.conftest import Clock
 from tests.effort import chosen
-from tests.silent_thief import (
+from tests.stolen_copy import (
     ELSEWHERE,
     HOME,
     MOVES,
@@ -89,7 +89,9 @@ def assert_always_shows(count: Count) -> None:
 
 
 @from_each_start
-def test_with_keys_he_shows_at_the_next_refresh_of_either_holder(start: tuple[str, ...]) -> None:
+def test_with_keys_the_next_refresh_of_either_holder_reveals_the_copy(
+    start: tuple[str, ...],
+) -> None:
     assert_always_shows(counted(WITH_KEYS, start))
 
 
@@ -101,7 +103,7 @@ def test_without_keys_these_interleavings_are_missed_and_no_others(start: tuple[
 
 
 @from_each_start
-def test_without_keys_too_he_shows_where_network_and_user_agent_differ(
+def test_without_keys_another_network_and_user_agent_reveal_the_copy(
     start: tuple[str, ...],
 ) -> None:
     count = counted(FROM_ELSEWHERE, start)

@@ -31,7 +31,9 @@ def broken_broker(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 @pytest.mark.usefixtures("broken_broker")
-def test_a_sign_in_with_news_does_not_wait_for_the_broker(alice: User, phone: Phone) -> None:
+def test_a_sign_in_with_a_notification_does_not_wait_for_the_broker(
+    alice: User, phone: Phone
+) -> None:
     User.objects.update(email="alice@example.com")
     began = time.monotonic()
     Phone(device={"installation_id": "another"}).sign_in()

@@ -5,8 +5,8 @@ from django.db import connection
 
 from authx.models import DeviceSession
 from authx.rest.views import tokens as views
-from tests.crew import die, exit_code_of
 from tests.phone import Phone
+from tests.processes import die, exit_code_of
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 

@@ -188,7 +188,7 @@ def moved(
         yield Moved(request.param, shop, tokens, http)
 
 
-def test_an_old_token_works_until_the_date_and_is_worth_a_pair(
+def test_an_old_token_works_until_the_date_and_can_be_exchanged_for_a_pair(
     moved: Moved, tmp_path: Path
 ) -> None:
     old, last, body, http = moved.old("alice"), moved.last("alice"), moved.body("alice"), moved.http

@@ -99,7 +99,7 @@ def answers_through(
 
 
 @pytest.mark.parametrize("outage", [stopped_fast, crashed, frozen, crowded])
-def test_an_outage_is_told_in_bounded_time_and_signs_nobody_out(
+def test_an_outage_is_answered_in_bounded_time_and_ends_no_session(
     web: Web, database: Database, outage: Outage
 ) -> None:
     apps = [App(web, f"phone-{number}") for number in range(4)]
@@ -119,7 +119,7 @@ def test_an_outage_is_told_in_bounded_time_and_signs_nobody_out(
 
 # Within a transaction, PostgreSQL would show the same picture of its activity again and again.
 @pytest.mark.django_db(transaction=True)
-def test_a_statement_that_nobody_waits_for_any_more_ends_in_the_server_too(settings: Any) -> None:
+def test_a_statement_that_timed_out_is_cancelled_in_the_server_too(settings: Any) -> None:
     settings.DATABASE_TIMEOUT = timedelta(milliseconds=200)
     parameters = connection.get_connection_params() | {"context": None}
     impatient = base.TimeoutConnection.connect(**parameters)

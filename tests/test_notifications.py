@@ -21,8 +21,8 @@ from authx.audit.notifications import send_next_notification
 from authx.models import Notification
 from tasks.alerts import send_notifications
 from tests.conftest import Clock
-from tests.crew import Crew, die, exit_code_of
 from tests.phone import PASSWORD, Phone, grace_period_over
+from tests.processes import Processes, die, exit_code_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.portable]
 
@@ -95,14 +95,14 @@ def test_nothing_else_is_mailed(phone: Phone) -> None:
     assert sent() == []
 
 
-def test_a_person_without_an_address_is_no_error_and_no_mail(phone: Phone) -> None:
+def test_a_user_without_an_address_is_no_error_and_no_mail(phone: Phone) -> None:
     User.objects.update(email="")
     use_new_device(phone)
     assert sent() == []
     assert not Notification.objects.exists()
 
 
-def test_a_person_who_is_gone_gets_no_mail(phone: Phone, alice: User) -> None:
+def test_a_deleted_user_gets_no_mail(phone: Phone, alice: User) -> None:
     use_new_device(phone)
     alice.delete()
     assert sent() == []
@@ -186,7 +186,7 @@ def test_a_mail_that_never_goes_out_is_given_up_and_logged(
     assert "ConnectionRefusedError" in dropped.getMessage()
 
 
-def test_an_error_that_nobody_foresaw_delays_only_its_own_mail(phone: Phone) -> None:
+def test_an_unexpected_error_delays_only_its_own_mail(phone: Phone) -> None:
     use_new_device(phone)
     use_new_device(phone, installation_id="a third")
     with (
@@ -229,8 +229,8 @@ def test_several_workers_send_each_mail_once(phone: Phone, settings: Any, tmp_pa
     settings.EMAIL_FILE_PATH = tmp_path
     for number in range(10):
         use_new_device(phone, installation_id=f"device {number}")
-    with Crew(4) as crew:
-        crew.together([(send_notifications, ())] * 4)
+    with Processes(4) as processes:
+        processes.together([(send_notifications, ())] * 4)
     text = "".join(file.read_text() for file in tmp_path.iterdir())
     ids = re.findall("Message-ID: (.+)", text)
     assert (len(ids), len(set(ids))) == (10, 10)

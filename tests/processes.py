@@ -1,7 +1,7 @@
 """Several operating-system processes that do something at the same moment.
 
-Threads share an interpreter lock and prove nothing about races; each member of a crew is a forked
-process with a database connection of its own.
+Threads share an interpreter lock and prove nothing about races; each of these is forked and has a
+database connection of its own.
 """
 
 import multiprocessing
@@ -20,16 +20,16 @@ Job = tuple[Callable[..., Any], tuple[Any, ...]]
 FORK = multiprocessing.get_context("fork")
 
 
-class Crew:
+class Processes:
     """A fixed number of processes; `together` gives each a job and starts all at once."""
 
     def __init__(self, size: int) -> None:
         # A connection shared by two processes is garbage for both: close ours before the fork.
         connections.close_all()
         barrier = FORK.Barrier(size)
-        self._members = [self._hire(barrier) for _ in range(size)]
+        self._running = [self._start(barrier) for _ in range(size)]
 
-    def _hire(self, barrier: Barrier) -> tuple[Any, Connection]:
+    def _start(self, barrier: Barrier) -> tuple[Any, Connection]:
         ours, theirs = FORK.Pipe()
         process = FORK.Process(target=_work, args=(theirs, barrier), daemon=True)
         process.start()
@@ -37,9 +37,9 @@ class Crew:
 
     def together(self, jobs: Sequence[Job]) -> list[Any]:
         """Return what each job returned; a job that raised fails the test here."""
-        for (_, pipe), job in zip(self._members, jobs, strict=True):
+        for (_, pipe), job in zip(self._running, jobs, strict=True):
             pipe.send(job)
-        answers = [pipe.recv() for _, pipe in self._members]
+        answers = [pipe.recv() for _, pipe in self._running]
         for succeeded, answer in answers:
             assert succeeded, answer
         return [answer for _, answer in answers]
@@ -48,7 +48,7 @@ class Crew:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process, pipe in self._members:
+        for process, pipe in self._running:
             pipe.send(None)
             process.join()
 

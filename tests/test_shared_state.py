@@ -13,7 +13,7 @@ from authx.models import DeviceSession
 from authx.rest.serializers import LoginSerializer, TokenSerializer
 from authx.rest.views import base
 from authx.sessions import sweep
-from tests.crew import Crew
+from tests.processes import Processes
 
 
 def _revive(ids: list[Any]) -> list[Any]:
@@ -48,8 +48,8 @@ def test_a_row_that_came_alive_beside_a_sweep_is_never_deleted(alice: Any) -> No
     ]
     DeviceSession.objects.bulk_create(rows)
     ids = [row.pk for row in rows]
-    with Crew(3) as crew:
-        revived, *_ = crew.together([(_revive, (ids[::-1],)), (_sweep, ()), (_sweep, ())])
+    with Processes(3) as processes:
+        revived, *_ = processes.together([(_revive, (ids[::-1],)), (_sweep, ()), (_sweep, ())])
     assert DeviceSession.objects.filter(pk__in=revived).count() == len(revived)
     assert 0 < len(revived) < 3000
 

@@ -135,7 +135,7 @@ def test_a_field_of_another_type_is_refused(phone: Caller, endpoint: str, field:
 
 
 @pytest.mark.parametrize(("endpoint", "field"), TEXTS)
-def test_text_that_nothing_honest_says_is_refused(phone: Caller, endpoint: str, field: str) -> None:
+def test_text_with_control_characters_is_refused(phone: Caller, endpoint: str, field: str) -> None:
     before = everything()
     for text in UNSPEAKABLE:
         assert_refused(send(phone, endpoint, with_field(endpoint, field, f'"{text}"')))
@@ -166,7 +166,7 @@ def test_ten_megabytes_are_not_read(phone: Caller, endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("endpoint", GOOD)
-def test_a_content_type_that_nobody_asked_for_is_refused(phone: Caller, endpoint: str) -> None:
+def test_an_unsupported_content_type_is_refused(phone: Caller, endpoint: str) -> None:
     before, body = everything(), json.dumps(GOOD[endpoint])
     for content_type in CONTENT_TYPES:
         answer = send(phone, endpoint, body, content_type=content_type)

@@ -58,7 +58,7 @@ def test_a_planted_token_is_seen(leave: Any, phone: Phone, watch: Watch) -> None
 
 
 @pytest.mark.parametrize("secret_of", [lambda phone: phone.access_token, lambda _: PASSWORD])
-def test_planted_secrets_of_other_kinds_are_seen(
+def test_planted_secrets_of_other_kinds_are_found(
     secret_of: Any, phone: Phone, watch: Watch
 ) -> None:
     log(secret_of(phone))
@@ -76,7 +76,7 @@ def test_a_planted_digest_and_a_planted_hash_are_seen(
     watch.forget()
 
 
-def test_a_password_in_the_trail_is_seen(alice: User, watch: Watch) -> None:
+def test_a_password_in_the_audit_trail_is_found(alice: User, watch: Watch) -> None:
     record_as_a_reason(PASSWORD)
     assert watch.leaks() == [PASSWORD]
     watch.forget()

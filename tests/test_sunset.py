@@ -160,7 +160,7 @@ class ExchangeView(AuthxView):
         return Response(open_session(user=user, device=Device()))
 
 
-def test_a_password_that_changes_under_an_exchange_signs_nobody_out(ask: Ask) -> None:
+def test_a_password_that_changes_during_an_exchange_ends_no_session(ask: Ask) -> None:
     request = APIRequestFactory().post("/", headers={"authorization": OLD})
     answer = ExchangeView.as_view()(request)
     assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE

@@ -86,7 +86,7 @@ def test_an_eviction_is_one_event_of_the_session_that_went(phone: Phone, setting
     assert (str(event.session_id), event.installation_id) == (phone.session_id, "phone")
 
 
-def test_an_event_tells_who_where_when_and_on_what(clock: Clock, alice: User) -> None:
+def test_an_event_says_who_where_when_and_on_which_device(clock: Clock, alice: User) -> None:
     device = {"name": "Alice's phone", "platform": "iOS", "installation_id": "abc"}
     body = {"username": "alice", "password": PASSWORD, "device": device}
     answer = Phone().send(
@@ -105,7 +105,7 @@ def test_an_event_tells_who_where_when_and_on_what(clock: Clock, alice: User) ->
     ("name", "is_active", "reason"),
     [("alice", True, "wrong_password"), ("alice", False, "inactive")],
 )
-def test_a_failed_sign_in_of_a_known_name_is_ascribed_to_its_person(
+def test_a_failed_sign_in_with_a_known_name_belongs_to_its_user(
     alice: User, name: str, is_active: bool, reason: str
 ) -> None:
     User.objects.update(is_active=is_active)
@@ -144,7 +144,9 @@ def test_what_only_looks_like_a_change_of_the_password_is_none(alice: User, phon
     assert kinds() == []
 
 
-def test_ending_everybodys_sessions_is_one_event_of_nobody(phone: Phone, tablet: Phone) -> None:
+def test_ending_the_sessions_of_all_users_is_one_event_without_a_user(
+    phone: Phone, tablet: Phone
+) -> None:
     call_command("revoke_sessions", "--all", stdout=StringIO())
     call_command("revoke_sessions", "--all", stdout=StringIO())
     event = SecurityEvent.objects.get(kind="ended_by_operator")
@@ -196,7 +198,7 @@ def test_an_event_is_saved_once(db: None) -> None:
     assert SecurityEvent.objects.count() == 1
 
 
-def test_the_trail_outlives_session_and_person(clock: Clock, alice: User, phone: Phone) -> None:
+def test_events_outlive_session_and_user(clock: Clock, alice: User, phone: Phone) -> None:
     alice_id = alice.pk
     phone.send("POST", "logout")
     clock.forward(days=8)
@@ -216,7 +218,7 @@ def full_disk() -> Any:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_a_trail_nobody_signs_in_and_the_answer_says_try_later(
+def test_without_an_event_no_sign_in_succeeds_and_the_client_may_retry(
     phone: Phone, full_disk: Any
 ) -> None:
     with mock.patch("authx.sessions.open.record_events", side_effect=OperationalError):

@@ -83,7 +83,7 @@ def test_a_setting_at_its_very_limit_is_clean(settings: Any, change: dict[str, A
     assert ids() == []
 
 
-def test_a_machine_that_nobody_else_reaches_may_count_for_itself(settings: Any) -> None:
+def test_a_machine_on_loopback_may_count_in_memory(settings: Any) -> None:
     settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": "memory://"}
     settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
     assert ids() == []

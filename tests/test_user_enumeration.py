@@ -12,8 +12,8 @@ from django.contrib.auth.models import User
 
 from authx.models import DeviceSession, PasswordFailures
 from backend.settings import PASSWORD_HASHERS
-from tests.attacker import WRONG, guess
 from tests.conftest import Clock
+from tests.guessing import WRONG, guess
 from tests.phone import PASSWORD, Phone, error_of
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def test_what_is_malformed_or_limited_is_not_hashed(
     assert hashed == ["md5"]
 
 
-def test_a_limited_answer_is_the_same_for_known_unknown_inactive_and_off(
+def test_a_limited_response_is_the_same_for_known_unknown_inactive_and_locked(
     clock: Clock, alice: User, bob: User, settings: Any
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"SIGN_IN_RATES": ["1/minute"]}
@@ -146,7 +146,7 @@ def test_a_user_model_may_name_its_users_otherwise(alice: User) -> None:
 
 
 @pytest.mark.parametrize("credentials", [{"username": "alice"}, {"password": PASSWORD}])
-def test_half_of_the_credentials_are_none(
+def test_incomplete_credentials_are_refused(
     alice: User, hashed: list[str], credentials: dict[str, Any]
 ) -> None:
     hashed.clear()
@@ -181,7 +181,7 @@ DEAD: dict[str, Callable[[Phone, Clock], Any]] = {
 
 
 @pytest.mark.parametrize("way", DEAD)
-def test_every_refusal_of_a_token_is_told_alike(
+def test_every_refusal_of_a_token_is_the_same(
     clock: Clock, phone: Phone, tablet: Phone, way: str
 ) -> None:
     tablet.send("POST", "logout")

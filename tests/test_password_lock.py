@@ -12,8 +12,8 @@ from django.test import Client
 
 from authx.models import EventKind, PasswordFailures, SecurityEvent
 from authx.passwords.check import unlock_password
-from tests.attacker import WRONG, guess, statuses
 from tests.conftest import Clock
+from tests.guessing import WRONG, guess, statuses
 from tests.phone import PASSWORD, Phone, error_of
 
 pytestmark = [
@@ -34,7 +34,7 @@ def off(alice: User, phone: Phone) -> User:
     return alice
 
 
-def test_a_hundred_are_allowed_and_the_right_one_after_them_is_refused(phone: Phone) -> None:
+def test_after_a_hundred_failures_the_right_password_is_refused(phone: Phone) -> None:
     assert statuses(99) == [400] * 99
     assert guess(password=PASSWORD).status_code == HTTPStatus.OK
     assert statuses(100) == [400] * 100
@@ -42,7 +42,7 @@ def test_a_hundred_are_allowed_and_the_right_one_after_them_is_refused(phone: Ph
     assert PasswordFailures.objects.get().count == 100
 
 
-def test_sessions_go_on_while_the_password_is_off(off: User, phone: Phone) -> None:
+def test_sessions_stay_alive_while_the_password_is_locked(off: User, phone: Phone) -> None:
     assert phone.refresh().is_signed_in
 
 
@@ -50,7 +50,7 @@ def test_a_device_that_is_known_gets_in_no_more_than_others(off: User, phone: Ph
     assert error_of(phone.try_sign_in()) == (400, "invalid_grant")
 
 
-def test_it_is_off_in_the_admin_too(off: User) -> None:
+def test_it_is_locked_in_the_admin_too(off: User) -> None:
     User.objects.update(is_staff=True)
     form = {"username": "alice", "password": PASSWORD}
     assert Client().post("/admin/login/?next=/admin/", form).status_code == HTTPStatus.OK
@@ -95,7 +95,9 @@ def test_switching_off_and_on_is_recorded_once(alice: User, settings: Any, bound
     assert recorded(EventKind.PASSWORD_UNLOCKED) == [alice.pk]
 
 
-def test_a_right_password_beside_the_last_wrong_one_keeps_it_on(alice: User, settings: Any) -> None:
+def test_a_right_password_beside_the_last_wrong_one_keeps_it_unlocked(
+    alice: User, settings: Any
+) -> None:
     settings.AUTHX = settings.AUTHX | {"MAX_PASSWORD_FAILURES": 1}
 
     def check(*_: Any) -> bool:
@@ -130,7 +132,7 @@ def test_a_wrong_password_costs_one_write_and_a_right_one_two(
     assert (len(wrong) - 3, len(of_wrong), len(of_failures)) == (2, 1, 2)
 
 
-def test_the_command_switches_it_on_and_ends_the_wait(
+def test_the_command_unlocks_it_and_ends_the_wait(
     clock: Clock, off: User, settings: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"SIGN_IN_RATES": ["3/minute"]}
@@ -140,7 +142,7 @@ def test_the_command_switches_it_on_and_ends_the_wait(
     assert guess(password=PASSWORD).status_code == HTTPStatus.OK
 
 
-def test_the_command_says_who_is_unknown(alice: User) -> None:
+def test_the_command_names_an_unknown_user(alice: User) -> None:
     with pytest.raises(CommandError, match="no user 'nobody'"):
         call_command("unlock_password", "--user", "nobody")
 
@@ -158,7 +160,7 @@ def restore(client: Client, user: User) -> Any:
     return client.post(LIST, form, follow=True)
 
 
-def test_the_admin_shows_who_is_off_and_switches_on(off: User) -> None:
+def test_the_admin_lists_locked_users_and_unlocks_them(off: User) -> None:
     client = operator("view_passwordfailures", "unlock_password")
     assert 'alt="True"' in client.get(LIST).content.decode()
     assert "Unlocked." in restore(client, off).content.decode()
@@ -172,13 +174,13 @@ def test_who_may_only_look_switches_nothing_on(off: User) -> None:
 
 
 @pytest.mark.parametrize("page", ["add/", "{pk}/delete/", "{pk}/change/"])
-def test_the_count_is_nobodys_to_edit(off: User, page: str, admin_client: Client) -> None:
+def test_the_count_is_read_only_in_the_admin(off: User, page: str, admin_client: Client) -> None:
     response = admin_client.post(LIST + page.format(pk=off.pk), {"post": "yes", "count": 0})
     assert response.status_code == HTTPStatus.FORBIDDEN
     assert PasswordFailures.objects.get().count == 100
 
 
-def test_a_person_with_failures_can_be_deleted(off: User) -> None:
+def test_a_user_with_failures_can_be_deleted(off: User) -> None:
     client = operator("delete_user", "delete_devicesession", "view_user")
     client.post(f"/admin/auth/user/{off.pk}/delete/", {"post": "yes"})
     assert not PasswordFailures.objects.exists()

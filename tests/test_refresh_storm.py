@@ -18,7 +18,7 @@ from tests.lossy_network import DelayingNetwork, running
 from tests.node_driver import CLIENTS, needs_node, run_driver
 from tests.phone import PASSWORD
 from tests.ports import HOST
-from tests.storm import Outcome, Pair, Storm, storm_in_threads
+from tests.refresh_storm import Outcome, Pair, Storm, storm_in_threads
 from tests.web_server import of_this_run, web_server
 
 Driver = Callable[[Storm, str, Sequence[Pair]], list[Outcome]]

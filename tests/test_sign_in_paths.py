@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from authx.models import PasswordFailures, SecurityEvent
-from tests.attacker import WRONG, guess
+from tests.guessing import WRONG, guess
 from tests.phone import PASSWORD, Phone
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +47,7 @@ def test_sign_ins_by_an_app_are_recorded_once_each(alice: User) -> None:
     ]
 
 
-def test_a_right_password_that_is_off_is_not_called_wrong(alice: User) -> None:
+def test_a_right_password_that_is_locked_is_not_called_wrong(alice: User) -> None:
     guess()
     PasswordFailures.objects.update(count=100)
     guess(password=PASSWORD)

@@ -44,7 +44,7 @@ def test_a_user_agent_with_control_characters_fails_no_sign_in(alice: User) -> N
     assert DeviceSession.objects.get().last_user_agent == "app/1.0"
 
 
-def test_an_unforeseen_error_carries_the_number_under_which_it_is_logged(
+def test_an_unexpected_error_carries_the_request_id_under_which_it_is_logged(
     phone: Phone, caplog: Any
 ) -> None:
     with mock.patch(

@@ -39,7 +39,7 @@ def answer() -> Iterator[Callable[..., None]]:
         ([WEAK, UNKNOWN], 1, "NOT AUDITED: 1 of 2 packages"),
     ],
 )
-def test_a_weakness_fails_and_an_unknown_package_is_told_of(
+def test_a_vulnerability_fails_and_an_unknown_package_is_reported(
     answer: Callable[..., None], capsys: Any, packages: list[Any], code: int, told: str
 ) -> None:
     answer(json.dumps({"dependencies": packages}))
@@ -49,7 +49,7 @@ def test_a_weakness_fails_and_an_unknown_package_is_told_of(
     assert bool(said) is bool(told)
 
 
-def test_a_service_that_is_away_is_told_of(answer: Callable[..., None], capsys: Any) -> None:
+def test_an_unreachable_service_is_reported(answer: Callable[..., None], capsys: Any) -> None:
     answer("", "Traceback\n ...\nConnectionError: no such host")
     assert audit([]) == 0
     assert capsys.readouterr().out.startswith("NOT AUDITED")
