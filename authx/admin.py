@@ -29,6 +29,10 @@ class ReadOnlyAdmin(ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        # The index lists a model only for those who may see it.
+        return super().get_model_perms(request) | {"delete": False}
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # Denied on the pages of this model only. Rows are deleted with their user, for which
         # Django's page of users asks for this permission too.

@@ -8,6 +8,7 @@ from authx.audit.notifications import send_next_notification
 from authx.context import RequestContext, current_context, use_context
 from authx.errors import (
     AuthxError,
+    ConflictError,
     CredentialsChangedError,
     InvalidCredentialsError,
     RateLimitError,
@@ -15,7 +16,12 @@ from authx.errors import (
 )
 from authx.models import DeviceSession, EventKind, SecurityEvent
 from authx.passwords.check import check_password, unlock_password
-from authx.passwords.limits import password_attempt, sign_in_limits
+from authx.passwords.limits import (
+    current_password_limits,
+    password_attempt,
+    reset_attempts,
+    sign_in_limits,
+)
 from authx.passwords.sign_in import change_password, sign_in
 from authx.sessions.open import open_session
 from authx.sessions.revoke import revoke_all, revoke_session
@@ -25,6 +31,7 @@ from authx.signals import session_opened, sessions_revoked, token_reused
 
 __all__ = [
     "AuthxError",
+    "ConflictError",
     "CredentialsChangedError",
     "Device",
     "DeviceSession",
@@ -38,8 +45,10 @@ __all__ = [
     "change_password",
     "check_password",
     "current_context",
+    "current_password_limits",
     "open_session",
     "password_attempt",
+    "reset_attempts",
     "revoke_all",
     "revoke_session",
     "send_next_notification",

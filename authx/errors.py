@@ -60,14 +60,6 @@ class CredentialsChangedError(ConflictError):
     """Raised when the stored password has changed since it was checked."""
 
 
-class HashUpgradeError(AuthxError):
-    """Raised instead of a save that would store an upgraded password hash unsafely."""
-
-    def __init__(self, user_id: Any) -> None:
-        super().__init__("hash upgrade")
-        self.user_id = user_id
-
-
 class LateDuplicateError(AuthxError):
     """Raised for a copy of a refresh that the app itself completed earlier.
 

@@ -6,12 +6,11 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db.models import Model
-from django.db.models.signals import post_save, pre_delete, pre_save
+from django.db.models.signals import post_save, pre_delete
 
 from authx.audit.events import record_event
-from authx.errors import HashUpgradeError
 from authx.models import EventKind
-from authx.passwords.check import is_attempt_under_way, is_password_locked
+from authx.passwords.check import is_password_locked
 from authx.sessions.revoke import revoke_all
 from authx.usernames import find_user_by_name, username_hash
 
@@ -23,12 +22,12 @@ def connect() -> None:
     """Connect every receiver; those of saves and deletions to the user model and its subclasses.
 
     Django names the class of the saved instance as the sender: a proxy model sends for itself.
+    Models that are defined later are not connected.
     """
     user_login_failed.connect(record_failed_sign_in, dispatch_uid="authx")
     user_logged_in.connect(record_other_sign_in, dispatch_uid="authx")
     for model in apps.get_models():
         if issubclass(model, get_user_model()):
-            pre_save.connect(guard_hash_upgrade, sender=model, dispatch_uid="authx")
             post_save.connect(revoke_on_deactivation, sender=model, dispatch_uid="authx_inactive")
             post_save.connect(record_changed_password, sender=model, dispatch_uid="authx_password")
             pre_delete.connect(revoke_on_deletion, sender=model, dispatch_uid="authx")
@@ -61,21 +60,6 @@ def record_other_sign_in(user: "User", device_session: Any = None, **_: Any) -> 
     """
     if device_session is None:
         record_event(kind=EventKind.SIGNED_IN, user_id=user.pk, reason="without_device_session")
-
-
-def guard_hash_upgrade(
-    instance: Model, update_fields: frozenset[str] | None = None, **_: Any
-) -> None:
-    """Stop a save that stores an upgraded hash during a password attempt (pre_save).
-
-    Raises HashUpgradeError: `passwords.check` stores the hash itself. A plain save would end the
-    user's sessions, and could write the old password back over one that was changed meanwhile.
-    """
-    if not is_attempt_under_way() or "password" not in (update_fields or ()):
-        return
-    # set_password() leaves the new password in `_password`; an upgrade removes it again.
-    if getattr(instance, "_password", None) is None:
-        raise HashUpgradeError(instance.pk)
 
 
 def revoke_on_deactivation(instance: Any, **_: Any) -> None:

@@ -11,14 +11,11 @@ from django.contrib.auth.password_validation import (
 )
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
-from rest_framework.authentication import BasicAuthentication, SessionAuthentication
 from rest_framework.permissions import AllowAny
 from rest_framework.settings import api_settings
 
 from authx.checks.project import is_loopback, is_public
 
-API: Final = "authx.rest.middleware.APIMiddleware"
-SECURITY: Final = "django.middleware.security.SecurityMiddleware"
 # NIST SP 800-63B-4 section 3.1.1.2, where the password is the only factor.
 MIN_PASSWORD_LENGTH: Final = 15
 PER_PROCESS_CACHES: Final = frozenset({"LocMemCache", "DummyCache"})
@@ -70,19 +67,6 @@ def _check_permissions() -> Iterator[CheckMessage]:
         )
 
 
-def _check_schemes() -> Iterator[CheckMessage]:
-    ambient = (BasicAuthentication, SessionAuthentication)
-    schemes: Any = api_settings.DEFAULT_AUTHENTICATION_CLASSES
-    for scheme in schemes:
-        if issubclass(scheme, ambient):
-            yield Error(
-                f"{scheme.__name__} authenticates users without a device session.",
-                hint="Keep only authx.rest.authentication.TokenAuthentication in "
-                "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'].",
-                id="backend.E005",
-            )
-
-
 def _check_passwords() -> Iterator[CheckMessage]:
     configured: Any = settings.AUTH_PASSWORD_VALIDATORS
     validators = get_password_validators(configured)
@@ -92,7 +76,7 @@ def _check_passwords() -> Iterator[CheckMessage]:
             f"Passwords may be shorter than {MIN_PASSWORD_LENGTH} characters.",
             hint=f"Give MinimumLengthValidator min_length={MIN_PASSWORD_LENGTH} in "
             "AUTH_PASSWORD_VALIDATORS: a password is the only factor here.",
-            id="backend.E006",
+            id="backend.E005",
         )
 
 
@@ -102,16 +86,6 @@ def _check_hashing() -> Iterator[CheckMessage]:
             f"Passwords are hashed by {algorithm}, which is a fast hash.",
             hint="Put Argon2PasswordHasher first in PASSWORD_HASHERS.",
             id="backend.W001",
-        )
-
-
-def _check_api_middleware() -> Iterator[CheckMessage]:
-    before_security = [*settings.MIDDLEWARE, SECURITY]
-    if API not in before_security[: before_security.index(SECURITY)]:
-        yield CheckWarning(
-            f"{API} is not before {SECURITY}.",
-            hint="Put it there: an app that is redirected to https has sent its token unencrypted.",
-            id="backend.W003",
         )
 
 
@@ -132,7 +106,7 @@ def _check_mail() -> Iterator[CheckMessage]:
         yield CheckWarning(
             f"{settings.EMAIL_BACKEND} delivers no mail: no user is notified of a new device.",
             hint="Set EMAIL_BACKEND (here: the variable EMAIL_URL) to a mail server.",
-            id="backend.W004",
+            id="backend.W003",
         )
 
 
@@ -140,10 +114,8 @@ CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_host,
     _check_cache,
     _check_permissions,
-    _check_schemes,
     _check_passwords,
     _check_hashing,
-    _check_api_middleware,
     _check_database_links,
     _check_mail,
 )

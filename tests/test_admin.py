@@ -197,3 +197,13 @@ def test_no_log_line_holds_a_secret(
     logged = caplog.text
     assert "authn_token_reuse" in logged
     assert [secret for secret in [stolen, *secrets_of(phone)] if secret in logged] == []
+
+
+def test_the_index_lists_only_what_the_operator_may_see(phone: Phone) -> None:
+    clerk, client = User.objects.create_user("clerk", is_staff=True), Client()
+    clerk.user_permissions.set(Permission.objects.filter(codename="view_devicesession"))
+    client.force_login(clerk)
+    index = client.get("/admin/").content.decode()
+    assert "/admin/authx/devicesession/" in index
+    assert "model-securityevent" not in index
+    assert "model-passwordfailures" not in index

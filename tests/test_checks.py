@@ -21,6 +21,9 @@ def ids() -> list[str | None]:
 
 
 OWN = [
+    ("authx.E019", {"DEPRECATED_AT": None}),
+    ("authx.E019", {"SUNSET_AT": None}),
+    ("authx.E019", {"SUNSET_LINK": ""}),
     ("authx.E001", {"DEVICE_LIMITS": 3}),
     ("authx.E002", {"REFRESH_TOKEN_TTL": None}),
     ("authx.E002", {"REFRESH_TOKEN_TTL": 3600}),

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from authx.checks import project
+from authx.checks.project import API, SECURITY, check_project, is_loopback
 from authx.checks.project import CONTEXT_MIDDLEWARE as CONTEXT
-from authx.checks.project import check_keys, check_project, is_loopback
+from authx.checks.project import check_deployment as check_production
 from backend import checks as policy
-from backend.checks import API, SECURITY, check_deployment
+from backend.checks import check_deployment
 from backend.settings import PASSWORD_HASHERS
 from tests.settings_page import unlisted_keys, unlisted_settings
 from tests.source_code import check_ids_in
@@ -22,7 +23,7 @@ VALIDATORS = "django.contrib.auth.password_validation"
 
 
 def ids() -> list[str | None]:
-    return [message.id for message in [*check_project(), *check_keys(), *check_deployment()]]
+    return [message.id for message in [*check_project(), *check_production(), *check_deployment()]]
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,7 @@ def at_least(length: int) -> list[dict[str, Any]]:
 DJANGO = [
     ("backend.W001", "PASSWORD_HASHERS", ["django.contrib.auth.hashers.MD5PasswordHasher"]),
     *(
-        ("backend.W004", "EMAIL_BACKEND", f"django.core.mail.backends.{name}.EmailBackend")
+        ("backend.W003", "EMAIL_BACKEND", f"django.core.mail.backends.{name}.EmailBackend")
         for name in ("console", "dummy", "locmem")
     ),
     ("authx.E030", "SECRET_KEY", KEY[:49]),
@@ -55,28 +56,28 @@ DJANGO = [
     ("backend.E002", "SECURE_SSL_REDIRECT", False),
     ("backend.E003", "CACHES", {"default": {"BACKEND": f"{CACHES}.locmem.LocMemCache"}}),
     ("backend.E003", "CACHES", {"default": {"BACKEND": f"{CACHES}.dummy.DummyCache"}}),
-    ("backend.E006", "AUTH_PASSWORD_VALIDATORS", []),
+    ("backend.E005", "AUTH_PASSWORD_VALIDATORS", []),
     (
-        "backend.E006",
+        "backend.E005",
         "AUTH_PASSWORD_VALIDATORS",
         [{"NAME": f"{VALIDATORS}.NumericPasswordValidator"}],
     ),
-    ("backend.E006", "AUTH_PASSWORD_VALIDATORS", at_least(14)),
+    ("backend.E005", "AUTH_PASSWORD_VALIDATORS", at_least(14)),
     ("authx.E040", "MIDDLEWARE", [API, SECURITY]),
     ("authx.E040", "MIDDLEWARE", [API, CONTEXT, SECURITY]),
-    ("backend.W003", "MIDDLEWARE", [CONTEXT, SECURITY]),
-    ("backend.W003", "MIDDLEWARE", [CONTEXT, SECURITY, API]),
-    ("backend.W003", "MIDDLEWARE", [CONTEXT]),
+    ("authx.W016", "MIDDLEWARE", [CONTEXT, SECURITY]),
+    ("authx.W016", "MIDDLEWARE", [CONTEXT, SECURITY, API]),
+    ("authx.W016", "MIDDLEWARE", [CONTEXT]),
 ]
 REST_FRAMEWORK = [
     ("backend.E004", {"DEFAULT_PERMISSION_CLASSES": []}),
     ("backend.E004", {"DEFAULT_PERMISSION_CLASSES": [f"{DRF}.permissions.AllowAny"]}),
     (
-        "backend.E005",
+        "authx.E035",
         {"DEFAULT_AUTHENTICATION_CLASSES": [f"{DRF}.authentication.SessionAuthentication"]},
     ),
     (
-        "backend.E005",
+        "authx.E035",
         {"DEFAULT_AUTHENTICATION_CLASSES": [f"{DRF}.authentication.BasicAuthentication"]},
     ),
 ]
@@ -174,7 +175,7 @@ def test_a_public_host_is_no_loopback(host: str) -> None:
 
 def test_every_fault_comes_with_what_to_do_and_without_the_key(settings: Any) -> None:
     settings.SECRET_KEY, settings.DEBUG = "my secret", True
-    messages = [*check_keys(), *check_deployment()]
+    messages = [*check_production(), *check_deployment()]
     assert all(message.hint for message in messages)
     assert "my secret" not in str(messages)
 

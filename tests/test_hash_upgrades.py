@@ -18,7 +18,6 @@ from django.test import Client
 
 from authx.models import DeviceSession
 from authx.passwords.backends import ModelBackend
-from authx.passwords.check import check_password
 from tests.phone import PASSWORD, Phone, error_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.portable]
@@ -156,17 +155,6 @@ def test_a_backend_of_the_project_keeps_the_sessions_of_a_user_whose_hash_it_upg
     assert Phone(device={}).sign_in().is_signed_in
     assert not User.objects.get().password.startswith("pbkdf2")
     assert phone.is_signed_in
-
-
-def test_a_backend_of_the_project_upgrades_no_hash_of_a_locked_password(
-    outdated: User, settings: Any
-) -> None:
-    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
-    settings.AUTHX = settings.AUTHX | {"MAX_PASSWORD_FAILURES": 1}
-    check_password(outdated, "wrong password")
-    response = Phone(device={}).try_sign_in()
-    assert error_of(response) == (HTTPStatus.BAD_REQUEST, "invalid_grant")
-    assert User.objects.get().password.startswith("pbkdf2")
 
 
 def test_a_check_of_the_users_own_keeps_the_sessions_of_a_user_whose_hash_it_upgrades(

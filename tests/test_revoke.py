@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from authx.models import DeviceSession
+from authx.models import DeviceSession, EventKind
+from authx.sessions.revoke import revoke_all
 from tests.conftest import Clock
 from tests.phone import Phone, error_of
 
@@ -200,3 +201,9 @@ def test_revoking_twice_revokes_once(clock: Clock, phone: Phone) -> None:
     clock.forward(minutes=1)
     assert revoke(phone.refresh_token).content == b"{}"
     assert DeviceSession.objects.get().revoked_at == revoked_at
+
+
+def test_an_event_that_ends_no_session_is_no_reason_to_revoke(phone: Phone) -> None:
+    with pytest.raises(ValueError, match="does not end a session"):
+        revoke_all(user_id=DeviceSession.objects.get().user_id, reason=EventKind.NEW_DEVICE)
+    assert phone.is_signed_in

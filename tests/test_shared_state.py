@@ -4,7 +4,7 @@ import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.utils import timezone
@@ -65,8 +65,8 @@ def test_threads_that_share_a_serializer_get_each_their_own_answer() -> None:
         body = {"grant_type": "refresh_token", "refresh_token": token}
         device = {"name": name, "installation_id": token[:20]}
         login = {"username": name, "password": token, "device": device}
-        grant = base.shared(TokenSerializer).run_validation(body)
-        credentials = base.shared(LoginSerializer).run_validation(login)
+        grant = cast("Any", base.shared(TokenSerializer)).run_validation(body)
+        credentials = cast("Any", base.shared(LoginSerializer)).run_validation(login)
         return bool(grant["refresh_token"] == token and credentials == login)
 
     with ThreadPoolExecutor(8) as pool:

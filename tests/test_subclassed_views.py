@@ -13,9 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.rest.serializers import LoginSerializer, PairSerializer
-from authx.rest.views.base import AuthxView
+from authx.rest.views.account import ActivityView
+from authx.rest.views.base import AuthxView, shared
 from authx.rest.views.tokens import LoginView
-from tests.phone import PASSWORD
+from tests.phone import PASSWORD, Phone
 
 
 class AcceptsTerms(LoginSerializer):
@@ -58,6 +59,29 @@ def test_its_fields_are_validated_and_its_response_is_rendered(alice: User) -> N
     assert accepted.json()["token_type"] == "Bearer"
 
 
+class PairWithAddress(PairSerializer):
+    address = serializers.SerializerMethodField()
+
+    def get_address(self, _: Any) -> str:
+        address: str = self.context["request"].META["REMOTE_ADDR"]
+        return address
+
+
+@pytest.mark.django_db
+def test_a_serializer_of_a_project_has_the_request_and_an_instance_of_its_own(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ShopLoginView, "response_serializer_class", PairWithAddress)
+    credentials: dict[str, Any] = {"username": alice.username, "password": PASSWORD}
+    with override_settings(ROOT_URLCONF=__name__):
+        accepted = Client().post(
+            "/shop/login", credentials | {"terms_accepted": True}, content_type="application/json"
+        )
+    assert accepted.json()["address"] == "127.0.0.1"
+    assert shared(AcceptsTerms) is None
+    assert shared(LoginSerializer) is not None
+
+
 def test_the_api_description_shows_its_own_serializers() -> None:
     generator: Any = SchemaGenerator(patterns=urlpatterns)  # type: ignore[no-untyped-call]
     with override_settings(ROOT_URLCONF=__name__):
@@ -74,3 +98,12 @@ def test_the_api_description_shows_its_own_serializers() -> None:
 def test_a_view_that_forgets_its_response_serializer_says_so() -> None:
     with pytest.raises(ImproperlyConfigured, match="AuthxView sets no response_serializer_class"):
         AuthxView().respond({})
+
+
+@pytest.mark.django_db
+def test_the_events_of_a_subclass_need_no_pages(
+    phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ActivityView, "pagination_class", None)
+    events = phone.send("GET", "activity").json()
+    assert [event["kind"] for event in events] == ["signed_in"]

@@ -4,13 +4,13 @@ from typing import Final
 
 from django.core.checks import Tags, register
 
-from authx.checks.project import check_keys, check_project
+from authx.checks.project import check_deployment, check_project
 from authx.checks.settings import check_settings
 from authx.checks.throttling import check_sharing, check_throttling
 
 ALWAYS: Final = (check_settings, check_project, check_throttling)
 # Only in production: `manage.py check --deploy`, and a server that starts.
-DEPLOYED: Final = (check_keys, check_sharing)
+DEPLOYED: Final = (check_deployment, check_sharing)
 
 
 def register_all() -> None:

@@ -7,11 +7,16 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.utils.encoding import force_str
+from rest_framework.authentication import BasicAuthentication, SessionAuthentication
+from rest_framework.settings import api_settings
 
 from authx import conf
 
+API: Final = "authx.rest.middleware.APIMiddleware"
+SECURITY: Final = "django.middleware.security.SecurityMiddleware"
 CONTEXT_MIDDLEWARE: Final = "authx.rest.middleware.RequestContextMiddleware"
 # Those of Django's security.W009, which only warns.
 MIN_KEY_LENGTH: Final = 50
@@ -37,9 +42,9 @@ def check_project(**_: Any) -> list[CheckMessage]:
     return [*_check_context(), *_check_api_paths()]
 
 
-def check_keys(**_: Any) -> list[CheckMessage]:
-    """Check the strength of the keys that sign tokens (`check --deploy`)."""
-    return list(_check_key_strength())
+def check_deployment(**_: Any) -> list[CheckMessage]:
+    """Check what authx needs in production (`check --deploy`)."""
+    return [*_check_key_strength(), *_check_schemes(), *_check_api_middleware()]
 
 
 def _check_context() -> Iterator[CheckMessage]:
@@ -82,3 +87,26 @@ def _check_key_strength() -> Iterator[CheckMessage]:
                 hint=f"Use at least {MIN_KEY_LENGTH} random characters.",
                 id="authx.E030",
             )
+
+
+def _check_schemes() -> Iterator[CheckMessage]:
+    ambient = (BasicAuthentication, SessionAuthentication)
+    schemes: Any = api_settings.DEFAULT_AUTHENTICATION_CLASSES
+    for scheme in schemes:
+        if issubclass(scheme, ambient):
+            yield Error(
+                f"{scheme.__name__} authenticates users without a device session.",
+                hint="Keep only authx.rest.authentication.TokenAuthentication in "
+                "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'].",
+                id="authx.E035",
+            )
+
+
+def _check_api_middleware() -> Iterator[CheckMessage]:
+    before_security = [*settings.MIDDLEWARE, SECURITY]
+    if API not in before_security[: before_security.index(SECURITY)]:
+        yield CheckWarning(
+            f"{API} is not before {SECURITY}.",
+            hint="Put it there: an app that is redirected to https has sent its token unencrypted.",
+            id="authx.W016",
+        )

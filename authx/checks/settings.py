@@ -6,6 +6,7 @@ from datetime import timedelta
 from math import inf
 from typing import Any, Final
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
@@ -45,6 +46,16 @@ def _check_names() -> Iterator[CheckMessage]:
     for name in sorted(set(getattr(settings, "AUTHX", {})) - set(conf.DEFAULTS)):
         yield _error(
             1, f"AUTHX has no setting {name!r}.", "Correct the name or remove the setting."
+        )
+
+
+def _check_optional_apps() -> Iterator[CheckMessage]:
+    dates = {"DEPRECATED_AT", "SUNSET_AT", "SUNSET_LINK"} & set(getattr(settings, "AUTHX", {}))
+    if dates and not apps.is_installed("authx.contrib.sunset"):
+        yield _error(
+            19,
+            f"AUTHX sets {', '.join(sorted(dates))} without authx.contrib.sunset.",
+            "Add 'authx.contrib.sunset' to INSTALLED_APPS, or remove the settings.",
         )
 
 
@@ -223,4 +234,5 @@ OTHER_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_transactions,
     _check_clock,
     _check_keys,
+    _check_optional_apps,
 )

@@ -1,8 +1,7 @@
 """The only check of a password: consecutive failures are counted, and their number is bounded."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from enum import Enum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -14,16 +13,13 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx import conf
 from authx.audit.events import record_event
-from authx.errors import ConflictError, CredentialsChangedError, HashUpgradeError
+from authx.errors import ConflictError, CredentialsChangedError
 from authx.models import EventKind, PasswordFailures, auth_hashes, write_alias
 from authx.sessions.locking import atomic, lock_user, retry_on_conflict
 from authx.sessions.update import update_auth_hash
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
-
-# Set while a password is checked, for the receiver that guards upgrades of the stored hash.
-_is_under_way: ContextVar[bool] = ContextVar("authx_password_attempt", default=False)
 
 
 class AttemptBudget(Enum):
@@ -32,21 +28,6 @@ class AttemptBudget(Enum):
     SOME = "some"
     LAST = "last"
     NONE = "none"
-
-
-def is_attempt_under_way() -> bool:
-    """Return whether the current code runs within a password attempt."""
-    return _is_under_way.get()
-
-
-@contextmanager
-def attempt_under_way() -> Iterator[None]:
-    """Mark a block as a password attempt."""
-    marker = _is_under_way.set(True)
-    try:
-        yield
-    finally:
-        _is_under_way.reset(marker)
 
 
 @sensitive_variables()
@@ -65,7 +46,7 @@ def check_password(user: "User", password: str) -> bool:
         is_right = _verify(user, password)
     except CredentialsChangedError:
         # The owner changed the password while it was hashed anew: what is stored now decides.
-        user.refresh_from_db(fields=["password"])
+        user.refresh_from_db(using=write_alias(), fields=["password"])
         return check_password(user, password)
     if not is_right and budget is AttemptBudget.LAST:
         _record_locked(user)
@@ -74,8 +55,7 @@ def check_password(user: "User", password: str) -> bool:
 
 def _verify(user: "User", password: str) -> bool:
     verified = user.password
-    with attempt_under_way():
-        is_right = _matches(user, password)
+    is_right = _matches(user, password)
     if is_right:
         # Reset only the failures of the password that was verified; an upgrade has changed the
         # fingerprint of its hash.
@@ -86,6 +66,29 @@ def _verify(user: "User", password: str) -> bool:
 
 def _matches(user: "User", password: str) -> bool:
     """Check the password as Django does, but store an upgraded hash safely."""
+    if type(user).check_password is AbstractBaseUser.check_password:
+        return hashers.check_password(password, user.password, _upgrade_of(user))
+    # A project's own method decides. If it calls Django's, that one upgrades by saving the user.
+    with _upgrades_stored_safely(user):
+        return bool(user.check_password(password))
+
+
+def upgrade_outdated_hash(user: "User", password: str) -> None:
+    """Upgrade the hash of a right password before other code does, which would end the sessions.
+
+    Raises CredentialsChangedError as `check_password` does. A wrong password has no effect.
+    """
+    try:
+        algorithm = hashers.identify_hasher(user.password).algorithm
+    except ValueError:
+        return
+    preferred = hashers.get_hasher()
+    if algorithm != preferred.algorithm or preferred.must_update(user.password):
+        hashers.check_password(password, user.password, _upgrade_of(user))
+
+
+def _upgrade_of(user: "User") -> Callable[[str], None]:
+    """Return the setter for Django's check_password, which it calls with the raw password."""
     verified = user.password
 
     def upgrade(raw_password: str) -> None:
@@ -94,14 +97,32 @@ def _matches(user: "User", password: str) -> bool:
         vars(user)["_password"] = None
         _store_upgraded_hash(user, verified=verified)
 
-    if type(user).check_password is AbstractBaseUser.check_password:
-        return hashers.check_password(password, verified, upgrade)
-    # A project's own method, whose upgrade would save the user: receivers.guard_hash_upgrade.
+    return upgrade
+
+
+@contextmanager
+def _upgrades_stored_safely(user: "User") -> Iterator[None]:
+    """Let this instance store an upgraded hash safely instead of saving itself."""
+    verified = user.password
+
+    def save(*args: Any, **options: Any) -> None:
+        is_upgrade = (
+            list(options.get("update_fields") or ()) == ["password"]
+            # Otherwise a password was set, which ends the sessions.
+            and getattr(user, "_password", None) is None
+            and hashers.is_password_usable(user.password)
+            and user.password != verified
+        )
+        if is_upgrade:
+            _store_upgraded_hash(user, verified=verified)
+        else:
+            type(user).save(user, *args, **options)
+
+    vars(user)["save"] = save
     try:
-        return bool(user.check_password(password))
-    except HashUpgradeError:
-        _store_upgraded_hash(user, verified=verified)
-        return True
+        yield
+    finally:
+        del vars(user)["save"]
 
 
 def _store_upgraded_hash(user: "User", *, verified: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError
@@ -12,9 +13,11 @@ from authx.audit.events import record_event
 from authx.devices import is_known_device
 from authx.errors import RateLimitError
 from authx.models import DeviceSession, EventKind
-from authx.passwords.check import attempt_under_way, is_attempt_under_way
 from authx.throttling.limits import Limit, clear, client_network, consume
 from authx.usernames import find_user_by_name, normalize_username, username_hash
+
+# Set while a counted attempt is under way.
+_is_counted: ContextVar[bool] = ContextVar("authx_password_attempt", default=False)
 
 
 class Attempt:
@@ -37,7 +40,7 @@ def password_attempt(*limits: Limit) -> Iterator[Attempt]:
     The first limit is the bucket that a success clears. Within another attempt this counts nothing:
     a view that knows more than the password backend, such as the device, counts for both.
     """
-    if is_attempt_under_way():
+    if _is_counted.get():
         yield Attempt(None)
         return
     try:
@@ -48,8 +51,11 @@ def password_attempt(*limits: Limit) -> Iterator[Attempt]:
             with suppress(DatabaseError):
                 _record(limit)
         raise
-    with attempt_under_way():
+    marker = _is_counted.set(True)
+    try:
         yield Attempt(limits[0])
+    finally:
+        _is_counted.reset(marker)
 
 
 def sign_in_limits(username: str, installation_id: str = "") -> tuple[Limit, ...]:

@@ -1,9 +1,8 @@
 """Sign-in by password, and password change."""
 
 from functools import partial
-from typing import Any
 
-from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth import authenticate, get_backends, get_user_model
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.core.exceptions import ValidationError
@@ -12,19 +11,16 @@ from django.views.decorators.debug import sensitive_variables
 
 from authx import clock
 from authx.audit.events import record_event
-from authx.errors import (
-    ConflictError,
-    HashUpgradeError,
-    InvalidCredentialsError,
-    WrongPasswordError,
-)
+from authx.errors import InvalidCredentialsError, WrongPasswordError
 from authx.models import DeviceSession, EventKind, write_alias
-from authx.passwords.check import check_password
+from authx.passwords.backends import ModelBackend
+from authx.passwords.check import check_password, upgrade_outdated_hash
 from authx.passwords.limits import current_password_limits, password_attempt, sign_in_limits
 from authx.sessions.locking import atomic, lock_unchanged, retry_on_conflict
 from authx.sessions.open import insert_session, open_session
 from authx.sessions.revoke import revoke_locked
 from authx.sessions.values import Device, TokenPair
+from authx.usernames import find_user_by_name
 
 
 @sensitive_variables()
@@ -54,12 +50,9 @@ def sign_in(*, request: HttpRequest, username: str, password: str, device: Devic
 
 def _sign_in(request: HttpRequest, username: str, password: str, device: Device) -> TokenPair:
     """Check and open; raises ConflictError if the password changed in between."""
-    try:
-        user = authenticate(request, username=username, password=password)
-    except HashUpgradeError as error:
-        _upgrade_hash(error.user_id, password)
-        # The backend finds the new hash, and has nothing to upgrade.
-        raise ConflictError from error
+    if not all(isinstance(backend, ModelBackend) for backend in get_backends()):
+        _upgrade_hash(username, password)
+    user = authenticate(request, username=username, password=password)
     if user is None:
         raise InvalidCredentialsError
     if not user.is_active:
@@ -67,12 +60,15 @@ def _sign_in(request: HttpRequest, username: str, password: str, device: Device)
     return open_session(user=user, device=device)
 
 
-def _upgrade_hash(user_id: Any, password: str) -> None:
-    """Upgrade the hash for a backend of the project, which would not keep the sessions valid."""
-    users = get_user_model()._base_manager.using(write_alias())
-    user = users.filter(pk=user_id).first()
-    if user is None or not check_password(user, password):
-        raise InvalidCredentialsError("changed meanwhile")
+def _upgrade_hash(username: str, password: str) -> None:
+    """Upgrade an outdated hash before a backend of the project does.
+
+    A backend that saves the user would end the user's sessions, and could write the old password
+    back over one that was changed meanwhile.
+    """
+    user = find_user_by_name(username)
+    if user is not None:
+        upgrade_outdated_hash(user, password)
 
 
 def _send_login_failed(request: HttpRequest, username: str) -> None:

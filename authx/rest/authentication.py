@@ -6,11 +6,11 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.views.decorators.debug import sensitive_variables
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
 from rest_framework.authentication import get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed, Throttled
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from authx import conf
-from authx.errors import ForgedTokenError, InvalidAccessTokenError, RateLimitError
+from authx.errors import ForgedTokenError, InvalidAccessTokenError
 from authx.models import DeviceSession
 from authx.sessions.use import use_access_token
 from authx.throttling.classes import count_forged_token
@@ -42,20 +42,12 @@ class TokenAuthentication(KnoxTokenAuthentication):
             session = use_access_token(raw_token=token.decode("latin-1"))
         except InvalidAccessTokenError as error:
             if isinstance(error.__cause__, ForgedTokenError):
-                _count_forged_token()
+                count_forged_token()
             raise AuthenticationFailed from error
         return session.user, session
 
     def authenticate_header(self, request: Request) -> str:
         return challenge("unauthorized")
-
-
-def _count_forged_token() -> None:
-    try:
-        count_forged_token()
-    except RateLimitError as error:
-        # DRF's own exception, which a project's own exception handler knows as well.
-        raise Throttled(error.wait) from error
 
 
 def challenge(code: str) -> str:

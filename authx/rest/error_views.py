@@ -1,6 +1,7 @@
 """Django's error views, with JSON error responses."""
 
 import sys
+from math import ceil
 
 from django.http import HttpRequest, JsonResponse
 
@@ -23,10 +24,11 @@ def json_error(error: ErrorResponse) -> JsonResponse:
     return JsonResponse(error_body(error), status=error.status, headers=headers)
 
 
-def rate_limited(wait: int) -> JsonResponse:
+def rate_limited(wait: float | None) -> JsonResponse:
     """Return the response to an exceeded rate limit; `wait` is in seconds."""
     response = json_error(RATE_LIMITED)
-    response["Retry-After"] = str(wait)
+    if wait is not None:
+        response["Retry-After"] = str(ceil(wait))
     return response
 
 

@@ -209,3 +209,16 @@ class ErrorSerializer(serializers.Serializer[Any]):
     fields = serializers.DictField(  # type: ignore[assignment]  # the contract's name for it
         child=serializers.ListField(child=serializers.CharField()), required=False
     )
+
+
+# These keep no state and use no context, so one instance can serve all requests.
+STATELESS = frozenset(
+    {
+        LoginSerializer,
+        TokenSerializer,
+        ForeignTokenSerializer,
+        LogoutAllSerializer,
+        PasswordSerializer,
+        PairSerializer,
+    }
+)

@@ -15,7 +15,7 @@ from authx import clock
 from authx.audit.events import record_event
 from authx.codec import token_codec
 from authx.errors import ForgedTokenError
-from authx.models import DeviceSession, DeviceSessionQuerySet, EventKind
+from authx.models import REVOCATIONS, DeviceSession, DeviceSessionQuerySet, EventKind
 from authx.sessions.locking import atomic, lock_user, retry_on_conflict
 from authx.sessions.statements import find_session
 from authx.sessions.use import find_session_by_access_token
@@ -132,7 +132,12 @@ def _revoke(
     session_ids: Sequence[UUID] | None,
     reason: EventKind,
 ) -> int:
-    """Return how many were ended; in the caller's transaction, which records the event."""
+    """Return how many were ended; in the caller's transaction, which records the event.
+
+    Raises ValueError for a kind of event that is not a revocation.
+    """
+    if reason not in REVOCATIONS:
+        raise ValueError(f"{reason!r} does not end a session.")
     count = sessions.unrevoked().update(revoked_at=clock.database_now(), revoked_reason=reason)
     if count:
         send_after_commit(

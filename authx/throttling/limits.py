@@ -10,10 +10,19 @@ from uuid import UUID
 
 from django.utils.crypto import salted_hmac
 from limits import RateLimitItem, WindowStats, parse
+from rest_framework.exceptions import Throttled
 
 from authx.context import current_context, network_of
 from authx.errors import RateLimitError
 from authx.throttling.store import store
+
+
+class ThrottledError(RateLimitError, Throttled):
+    """A RateLimitError that DRF and the exception handler of any project know as well."""
+
+    def __init__(self, wait: int, exceeded: Sequence["Limit"]) -> None:
+        Throttled.__init__(self, wait)
+        self.reason, self.exceeded = "rate limit", exceeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ def _windows(rates: tuple[str, ...]) -> list[RateLimitItem]:
 
 
 def consume(*limits: Limit) -> None:
-    """Count one attempt against every window of every limit; raise RateLimitError if one is full.
+    """Count one attempt against every window of every limit; raise ThrottledError if one is full.
 
     All windows are checked before any is counted: a refused attempt uses no place in a window, so
     it neither extends the wait nor fills another limit. Of parallel attempts that all saw a free
@@ -69,7 +78,7 @@ def consume(*limits: Limit) -> None:
     longest = {limit.key: (limit, window) for limit, window, _ in full}.values()
     exceeded = [limit for limit, window in longest if _is_first(limit, window)]
     # No window is full any more if somebody's success has cleared the counters meanwhile.
-    raise RateLimitError(max((wait for _, _, wait in full), default=1), exceeded)
+    raise ThrottledError(max((wait for _, _, wait in full), default=1), exceeded)
 
 
 def clear(limit: Limit) -> None:

@@ -24,7 +24,6 @@ from authx.rest.serializers import (
 )
 from authx.rest.views.base import (
     AuthxView,
-    RendersPair,
     current_session,
     discard_renewal,
     send_user_logged_out,
@@ -61,7 +60,7 @@ class LogoutAllView(AuthxView):
         return self.respond({"revoked": count})
 
 
-class PasswordView(RendersPair, AuthxView):
+class PasswordView(AuthxView):
     serializer_class = PasswordSerializer
     response_serializer_class = PairSerializer
 
@@ -116,5 +115,8 @@ class ActivityView(AuthxView):
         return SecurityEvent.objects.filter(user_id=current_session(self.request).user_id)
 
     def get(self, request: Request, **_: Any) -> Response:
-        page = self.paginate_queryset(self.get_queryset())
+        events = self.filter_queryset(self.get_queryset())
+        page = self.paginate_queryset(events)
+        if page is None:
+            return Response(self.get_response_serializer(events, many=True).data)
         return self.get_paginated_response(self.get_response_serializer(page, many=True).data)

@@ -23,6 +23,7 @@ from authx.models import DeviceSession
 from authx.rest.authentication import AUTHENTICATION_INFO, TokenAuthentication
 from authx.rest.exceptions import exception_handler
 from authx.rest.parsers import StrictFormParser, StrictJSONParser
+from authx.rest.serializers import STATELESS
 from authx.throttling.classes import SessionThrottle
 
 
@@ -81,9 +82,8 @@ class AuthxView(GenericAPIView[Any]):
         body = self.request.data
         if fields and isinstance(body, Mapping):
             body = {**body.dict(), **fields} if isinstance(body, QueryDict) else {**body, **fields}
-        validated: dict[str, Any] = shared(cast("Any", self.get_serializer_class())).run_validation(
-            body
-        )
+        serializer = shared(cast("Any", self.get_serializer_class())) or self.get_serializer()
+        validated: dict[str, Any] = serializer.run_validation(body)
         return validated
 
     def get_response_serializer_class(self) -> type[BaseSerializer[Any]]:
@@ -97,6 +97,9 @@ class AuthxView(GenericAPIView[Any]):
 
     def respond(self, instance: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
         """Return a response that `response_serializer_class` renders."""
+        serializer = shared(cast("Any", self.get_response_serializer_class()))
+        if serializer is not None:
+            return Response(serializer.to_representation(instance), status=status)
         return Response(self.get_response_serializer(instance).data, status=status)
 
 
@@ -112,22 +115,13 @@ class PublicView(AuthxView):
     parser_classes = (StrictJSONParser, StrictFormParser)
 
 
-class RendersPair:
-    """Renders the response with a shared serializer, which needs no request."""
-
-    def respond(self, instance: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
-        view = cast("AuthxView", self)
-        serializer = shared(cast("Any", view.get_response_serializer_class()))
-        return Response(serializer.to_representation(instance), status=status)
-
-
 @cache
-def shared(serializer_class: Any) -> Serializer[Any]:
-    """Return an instance without context, made once per process.
+def shared(serializer_class: Any) -> Serializer[Any] | None:
+    """Return the only instance of a stateless serializer of authx, None for any other class.
 
-    DRF copies every field of a new one, which takes longer than validation itself.
+    DRF copies every field of a new instance, which takes longer than validation itself.
     """
-    return cast("Serializer[Any]", serializer_class())
+    return serializer_class() if serializer_class in STATELESS else None
 
 
 def current_session(request: Request) -> DeviceSession:

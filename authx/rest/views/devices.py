@@ -27,17 +27,18 @@ class OwnDevicesView(AuthxView):
 
     def get_object(self) -> DeviceSession:
         try:
-            session = self.get_queryset().filter(pk=UUID(self.kwargs["id"])).first()
-        except ValueError:
-            session = None
-        if session is None:
-            raise NotFound
+            session = self.filter_queryset(self.get_queryset()).get(pk=UUID(self.kwargs["id"]))
+        except (ValueError, DeviceSession.DoesNotExist) as error:
+            raise NotFound from error
+        self.check_object_permissions(self.request, session)
         return session
 
 
 class DevicesView(OwnDevicesView):
     def get(self, request: Request, **_: Any) -> Response:
-        sessions = self.get_queryset().order_by("-last_used_at", "-created_at")
+        sessions = self.filter_queryset(self.get_queryset()).order_by(
+            "-last_used_at", "-created_at"
+        )
         return Response(self.get_response_serializer(sessions, many=True).data)
 
 

@@ -16,7 +16,7 @@ from authx.rest.serializers import (
     TokenSerializer,
     unquoted,
 )
-from authx.rest.views.base import PublicView, RendersPair, send_user_logged_out
+from authx.rest.views.base import PublicView, send_user_logged_out
 from authx.sessions.refresh import refresh_session
 from authx.sessions.revoke import revoke_by_token
 from authx.sessions.values import Device
@@ -24,7 +24,7 @@ from authx.throttling.classes import limit_token, refresh_limiter
 from authx.tokens import TokenKind
 
 
-class LoginView(RendersPair, PublicView):
+class LoginView(PublicView):
     serializer_class = LoginSerializer
     response_serializer_class = PairSerializer
 
@@ -39,7 +39,7 @@ class LoginView(RendersPair, PublicView):
         return self.respond(pair)
 
 
-class TokenView(RendersPair, PublicView):
+class TokenView(PublicView):
     """Exchanges a refresh token for the next pair (RFC 6749 section 6)."""
 
     serializer_class = TokenSerializer
