@@ -104,7 +104,7 @@ class Directory:
 
     def processes(self) -> list[str]:
         """Return the command lines that name this directory or this port; a zombie has none."""
-        shown = self.execute("ps", "-e", "-o", "args=").stdout.splitlines()
+        shown = self.execute("ps", "-e", "-ww", "-o", "args=").stdout.splitlines()
         return [row for row in shown if str(self.path) in row or f":{self.port} " in row]
 
 
