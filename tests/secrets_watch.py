@@ -20,7 +20,7 @@ from authx.tokens import TokenCodec
 from backend.logs import ContextFilter, JSONFormatter
 from tests.phone import PASSWORD
 
-# Shorter ones, like "wrong", are words of honest log lines.
+# Shorter ones, like "wrong", are words of ordinary log lines.
 SHORTEST = 12
 
 

@@ -1,4 +1,4 @@
-"""Operators read the trail and cannot touch it."""
+"""Operators read security events and cannot change them."""
 
 from http import HTTPStatus
 from uuid import uuid4

@@ -212,7 +212,7 @@ def test_events_outlive_session_and_user(clock: Clock, alice: User, phone: Phone
 
 @pytest.fixture
 def full_disk() -> Any:
-    """Let nothing be written to the trail."""
+    """Let no event be written."""
     failure = OperationalError("could not extend file")
     return mock.patch.object(events, "record_events", side_effect=failure)
 

@@ -1,4 +1,4 @@
-"""An access token opens the door exactly as long as it should; all else gets one refusal."""
+"""An access token is accepted exactly as long as it should be; all else is refused alike."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -204,7 +204,7 @@ def test_a_new_device_costs_one_statement_more_than_a_known_one(
     assert len(new) == len(known) - 1 + 1
 
 
-# Of a known name, the failure is counted, and the trail asks whether the password is off by it.
+# Of a known name, the failure is counted, and the event asks whether the password is locked by it.
 @pytest.mark.parametrize(("name", "throttle"), [("alice", 2), ("nobody", 0)])
 def test_a_failed_login_costs_two_statements_beside_password_check_and_throttle(
     phone: Phone, statements: Measure, name: str, throttle: int

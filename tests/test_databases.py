@@ -58,7 +58,7 @@ def test_a_hidden_relation_of_another_app_does_not_stop_the_sweep(
 
 
 class Elsewhere:
-    """Sessions, trail and users in a database that is not the default one."""
+    """Sessions, events and users in a database that is not the default one."""
 
     def db_for_write(self, model: Any, **_: Any) -> str | None:
         return "accounts" if model._meta.app_label in {"authx", "auth"} else None

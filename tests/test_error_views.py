@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 from unittest import mock
 
@@ -18,6 +19,7 @@ from django.http.multipartparser import MultiPartParserError
 from django.test import Client
 from django.test.client import RequestFactory
 
+from authx.rest.error_views import rate_limited
 from backend.wsgi import application
 from tests.phone import Phone, error_of
 
@@ -161,3 +163,9 @@ def test_a_chunked_body_is_refused_with_the_missing_header() -> None:
     )
     assert error_of(response) == (400, "invalid_request")
     assert "Content-Length" in response.json()["error_description"]
+
+
+def test_a_limit_of_the_project_that_names_no_wait_is_answered_without_one() -> None:
+    response = rate_limited(None)
+    assert response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    assert "Retry-After" not in response

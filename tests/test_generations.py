@@ -168,13 +168,13 @@ def test_revoking_an_old_access_token_ends_no_session(clock: Clock, phone: Phone
 
 
 def test_an_old_access_token_does_not_outlive_its_own_expiry(clock: Clock, phone: Phone) -> None:
-    straggler = Phone(pair=phone.pair)
+    late_phone = Phone(pair=phone.pair)
     clock.forward(minutes=15, seconds=-5)
     phone.refresh()
     clock.forward(seconds=5, microseconds=-1)
-    assert straggler.is_signed_in
+    assert late_phone.is_signed_in
     clock.forward(microseconds=1)
-    assert not straggler.is_signed_in
+    assert not late_phone.is_signed_in
 
 
 @pytest.mark.parametrize("went_on", [1, 2, 3])
@@ -439,10 +439,10 @@ def test_generations_in_grace_may_be_of_different_keys_of_the_server(
 
 def test_old_access_tokens_outlive_a_rotation_of_the_key(alice: User, use_keys: UseKeys) -> None:
     phone = Phone().sign_in()
-    straggler = Phone(pair=phone.pair)
+    late_phone = Phone(pair=phone.pair)
     use_keys(SECOND, FIRST)
     phone.refresh().refresh()
-    assert straggler.is_signed_in
+    assert late_phone.is_signed_in
 
 
 @pytest.mark.parametrize("went_on", [1, 2])
@@ -486,13 +486,13 @@ def test_a_chain_with_a_link_whose_key_is_gone_is_no_alarm(alice: User, use_keys
 def test_a_shorter_grace_period_holds_for_generations_in_grace(
     clock: Clock, phone: Phone, settings: Any
 ) -> None:
-    straggler = Phone(pair=phone.pair)
+    late_phone = Phone(pair=phone.pair)
     oldest = phone.refresh_token
     phone.refresh().refresh()
     clock.forward(seconds=5)
-    assert straggler.is_signed_in
+    assert late_phone.is_signed_in
     settings.AUTHX = settings.AUTHX | {"REFRESH_TOKEN_GRACE_PERIOD": timedelta(seconds=5)}
-    assert not straggler.is_signed_in
+    assert not late_phone.is_signed_in
     assert_reuse(phone, oldest)
 
 

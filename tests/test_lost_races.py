@@ -98,9 +98,9 @@ def test_a_sign_in_whose_password_changed_after_its_check_checks_again(alice: Us
     opened = [CredentialsChangedError, mock.DEFAULT]
     with mock.patch.object(
         sign_in, "open_session", wraps=opening.open_session, side_effect=opened
-    ) as door:
+    ) as open_session:
         phone = Phone().sign_in()
-    assert door.call_count == 2
+    assert open_session.call_count == 2
     assert phone.is_signed_in
 
 

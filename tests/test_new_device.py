@@ -112,7 +112,7 @@ def test_an_installation_is_known_to_each_user_who_signed_in_on_it(
     assert known(alice, "phone")
 
 
-def test_a_failed_sign_in_makes_no_acquaintance(phone: Phone, alice: User) -> None:
+def test_a_failed_sign_in_makes_no_known_device(phone: Phone, alice: User) -> None:
     Phone(device={"installation_id": "another"}).try_sign_in("wrong password")
     assert not is_known_device(user_id=alice.pk, installation_id="another")
     sign_in(installation_id="another")

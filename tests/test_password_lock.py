@@ -127,7 +127,7 @@ def test_a_wrong_password_costs_one_write_and_a_right_one_two(
     with statements() as right:
         guess(password=PASSWORD)
     of_failures = [sql for sql in right.writes if "passwordfailures" in sql]
-    # Beside what the trail looks up and writes of it, and whether it is off by now.
+    # Besides the event and the check whether the password is locked by now.
     of_wrong = [sql for sql in wrong.writes if "passwordfailures" in sql]
     assert (len(wrong) - 3, len(of_wrong), len(of_failures)) == (2, 1, 2)
 

@@ -52,21 +52,21 @@ def test_a_refresh_keeps_the_device_and_the_absolute_end(clock: Clock, phone: Ph
 def test_the_previous_access_token_is_refused_after_the_grace_period(
     clock: Clock, phone: Phone
 ) -> None:
-    straggler = Phone(pair=phone.pair)
+    late_phone = Phone(pair=phone.pair)
     phone.refresh()
     clock.forward(seconds=9.9)
-    assert straggler.is_signed_in
+    assert late_phone.is_signed_in
     clock.forward(seconds=0.1)
-    assert not straggler.is_signed_in
+    assert not late_phone.is_signed_in
     assert phone.is_signed_in
 
 
 def test_a_superseded_access_token_neither_confirms_nor_renews(clock: Clock, phone: Phone) -> None:
-    straggler = Phone(pair=phone.pair)
+    late_phone = Phone(pair=phone.pair)
     clock.forward(minutes=5)
     phone.refresh()
     before = DeviceSession.objects.values().get()
-    assert straggler.is_signed_in
+    assert late_phone.is_signed_in
     assert DeviceSession.objects.values().get() == before
     assert before["confirmed_at"] is None
 

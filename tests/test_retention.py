@@ -1,4 +1,4 @@
-"""The trail ends too: events are swept after their retention, in bounded batches."""
+"""Security events are swept after their retention, in bounded batches."""
 
 from collections.abc import Callable
 

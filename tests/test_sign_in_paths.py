@@ -1,4 +1,4 @@
-"""Every sign-in is in the trail, by whichever door it came."""
+"""Every sign-in is an event, on whichever path it comes."""
 
 import pytest
 from django.contrib.auth.models import User
