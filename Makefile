@@ -48,7 +48,7 @@ tests: $(VENV)/.test tests/clients/node_modules  ## All tests at their small siz
 	MAKEFLAGS= $(BIN)/python $(PYTEST) --cov --cov-report=term-missing
 
 portable: $(VENV)/.test  ## What depends on the dialect of SQL, on SQLite.
-	DATABASE_URL=sqlite:///.local/test.sqlite3 $(BIN)/python -m pytest -q \
+	DATABASE_URL=sqlite:///.local/test.sqlite3 $(BIN)/python -m pytest -q -p no:schemathesis \
 	  -m "portable and not postgresql" $$(grep -l mark.portable tests/test_*.py)
 
 audit: $(VENV)/.test  ## Known weaknesses of what production runs.

@@ -186,13 +186,13 @@ def test_a_method_that_is_not_offered_is_refused(phone: Caller, endpoint: str) -
     assert everything() == before
 
 
-@pytest.mark.parametrize("header", HEADERS)
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_header_of_any_bytes_breaks_nothing(phone: Caller, endpoint: str, header: str) -> None:
-    body = json.dumps(GOOD.get(endpoint, {}))
-    answer = send(phone, endpoint, body, **{header: "".join(map(chr, range(1, 256)))})
-    assert answer.status_code < 500
-    assert answer.headers.get("Content-Type", "application/json") == "application/json"
+def test_a_header_of_any_bytes_breaks_nothing(phone: Caller, endpoint: str) -> None:
+    body, any_bytes = json.dumps(GOOD.get(endpoint, {})), "".join(map(chr, range(1, 256)))
+    for header in HEADERS:
+        answer = send(phone, endpoint, body, **{header: any_bytes})
+        assert answer.status_code < 500, header
+        assert answer.headers.get("Content-Type", "application/json") == "application/json", header
 
 
 @pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if one not in PUBLIC])

@@ -42,7 +42,7 @@ MOMENTS = st.sampled_from([timedelta(seconds=n) for n in (0, 1, 9, 10, 10, 15)])
 JUST_BEFORE = st.sampled_from([timedelta(seconds=10, microseconds=-1), timedelta(microseconds=1)])
 LONG = st.sampled_from([timedelta(minutes=n) for n in (10, 15, 15, 60, 60, 1440, 41760, 43200)])
 SPANS = MOMENTS | JUST_BEFORE | LONG
-RUN = settings(max_examples=rounds(8, 300), stateful_step_count=40, derandomize=not SOAK)
+RUN = settings(max_examples=rounds(6, 300), stateful_step_count=40, derandomize=not SOAK)
 RUN = settings(RUN, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 PICK, BACK, WHERE = st.integers(0, 9), st.integers(0, 3), st.sampled_from(PLACES)
 KEYED = st.lists(st.booleans(), min_size=2, max_size=9)
