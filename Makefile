@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 export PORT
 # Like pip, uv trusts the certificates of this machine: a proxy may have its own.
 export UV_SYSTEM_CERTS := true
-PYTEST := -m pytest --numprocesses=2 --dist=worksteal
+# A test that waits for a server leaves its core to another one.
+PYTEST := -m pytest --numprocesses=3 --dist=worksteal
 
 .PHONY: run manage demo test check lint types deployment tests portable audit soak bench docs requirements schema clean
 
@@ -44,7 +45,7 @@ deployment: $(VENV)/.test  ## Deployment checks, migrations, schema.
 	diff -u schema.yaml .local/schema.yaml
 
 tests: $(VENV)/.test tests/clients/node_modules  ## All tests at their small size, on PostgreSQL, with coverage.
-	$(BIN)/python $(PYTEST) --cov --cov-report=term-missing
+	MAKEFLAGS= $(BIN)/python $(PYTEST) --cov --cov-report=term-missing
 
 portable: $(VENV)/.test  ## What depends on the dialect of SQL, on SQLite.
 	DATABASE_URL=sqlite:///.local/test.sqlite3 $(BIN)/python -m pytest -q \

@@ -39,12 +39,13 @@ hypothesis.settings.load_profile("effort")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Say, rather than pretend, that SQLite judges no race."""
+    """Skip what SQLite cannot show; put first what waits, so that others run meanwhile."""
     if connection.vendor != "postgresql":
         skip = pytest.mark.skip(reason="only PostgreSQL shows it")
         for item in items:
             if item.get_closest_marker("postgresql"):
                 item.add_marker(skip)
+    items.sort(key=lambda item: item.get_closest_marker("waits") is None)
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PATIENCE = 20  # seconds
 
 pytestmark = [
+    pytest.mark.waits,
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(not (BROWSER and DRIVER), reason="no Chromium with its driver here"),
 ]

@@ -19,7 +19,7 @@ from tests.effort import chosen
 from tests.outage import PATIENCE, App, Database, ErrorResponse, Web, busy
 from tests.web_server import until
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.waits, pytest.mark.postgresql, pytest.mark.timeout(90)]
 
 PHONES = chosen(2, 4)
 # An answer waited for, a second to cancel it, three to connect anew; the rest is the machine's,

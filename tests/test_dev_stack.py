@@ -27,7 +27,7 @@ from redis.exceptions import AuthenticationError
 from backend import dev, dev_servers
 from tests.ports import free_port, listens
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.waits, pytest.mark.postgresql, pytest.mark.timeout(120)]
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # What this test run is set up for.

@@ -33,7 +33,7 @@ from authx.sessions.refresh import refresh_session
 from authx.sessions.revoke import revoke_by_token
 from authx.sessions.use import introspect_access_token, use_access_token
 from authx.sessions.values import Device
-from tests.effort import rounds
+from tests.effort import chosen, rounds
 from tests.failing_database import CONTROL
 from tests.phone import CLIENT, PASSWORD, Phone
 from tests.secrets_watch import Watch
@@ -53,10 +53,12 @@ ERRORS = [
     (RuntimeError, 500, ALL_STATEMENTS),
     (OperationalError, 503, rounds(2, ALL_STATEMENTS)),
 ]
-REQUESTS = [
+EVERY_REQUEST = [
     *((path, kind) for path in ("login", "token", "revoke", "introspect") for kind in TYPES),
     ("password", JSON),
 ]
+SOME_REQUESTS = [("login", JSON), ("token", FORM), ("revoke", JSON), ("introspect", FORM)]
+REQUESTS = chosen([*SOME_REQUESTS, ("password", JSON)], EVERY_REQUEST)
 CALLS = [
     *("authenticate", "sign_in", "change_password", "check_password"),
     *(

@@ -13,6 +13,7 @@ from tests.phone import PASSWORD
 from tests.source_code import ROOT
 
 pytestmark = [
+    pytest.mark.waits,
     pytest.mark.django_db(transaction=True),
     needs_node,
 ]

@@ -12,6 +12,8 @@ import pytest
 from tests.phone import PASSWORD
 from tests.shop import Shop
 
+pytestmark = pytest.mark.waits
+
 USERS = ["alice", "bob", "carol", "dave"]
 MIGRATE = """
 from django.core.management import call_command

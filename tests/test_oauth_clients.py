@@ -29,7 +29,7 @@ from tests.ports import HOST
 from tests.services import new_service
 from tests.web_server import of_this_run, web_server
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.waits, pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
 TTL = 2  # seconds
 CALLS = chosen(6, 20)

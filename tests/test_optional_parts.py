@@ -15,6 +15,8 @@ from authx.contrib.sunset.apps import SunsetConfig
 from authx.contrib.sunset.checks import check_sunset
 from tests.phone import CLIENT, PASSWORD
 
+pytestmark = pytest.mark.waits
+
 ROOT = Path(__file__).resolve().parent.parent
 CONTRIB = ("introspection", "openapi", "sunset")
 

@@ -29,7 +29,7 @@ STORM = chosen(
     Storm(groups=5, sessions=20, rounds=2, calls=20, max_delay=3.0, grace_period=10.0, seed=1),
 )
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.waits, pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import pytest
 from tests.ports import free_port
 from tests.web_server import ROOT, command, environment, until
 
+pytestmark = pytest.mark.waits
+
 CELERY = [sys.executable, "-m", "celery", "--app=backend.celery"]
 
 

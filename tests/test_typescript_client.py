@@ -33,6 +33,7 @@ STRICT = (
 )
 
 pytestmark = [
+    pytest.mark.waits,
     pytest.mark.postgresql,
     pytest.mark.django_db(transaction=True),
     needs_node,

@@ -6,6 +6,8 @@ import pytest
 
 from tests.web_server import WebServer, web_server
 
+pytestmark = pytest.mark.waits
+
 REFUSED = (
     '{"error": "invalid_request", "error_description": "The request is malformed or too large."}'
 )

@@ -15,6 +15,8 @@ import authx
 from tests.phone import PASSWORD
 from tests.shop import BLOCK, ROOT, Shop, install_wheel
 
+pytestmark = pytest.mark.waits
+
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MODULES_OF = {
     "djangorestframework": "rest_framework",

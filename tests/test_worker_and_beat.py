@@ -30,6 +30,8 @@ from tests.phone import Phone
 from tests.processes import die, exit_code_of
 from tests.web_server import until
 
+pytestmark = pytest.mark.waits
+
 ROOT = Path(__file__).resolve().parent.parent
 PERIOD = timedelta(seconds=2)
 KILLED = -9
