@@ -153,7 +153,7 @@ class DeviceSession(AbstractAuthToken):
         return f"{self.name or self.platform or 'device'} ({self.pk})"
 
     def is_live(self, now: datetime) -> bool:
-        """Return whether the session is neither revoked nor expired."""
+        """Return whether the session is neither revoked nor expired; its user is not considered."""
         return self.revoked_at is None and self.idle_expires_at > now
 
 

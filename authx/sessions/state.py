@@ -10,7 +10,7 @@ def rejection_reason(session: DeviceSession, now: datetime) -> str:
     """Return why a session (with its user) is rejected, in a word for the log, or ""."""
     if session.revoked_at is not None:
         return session.revoked_reason
-    # Expired means `expiry <= now`.
+    # Expired means `expiry <= now`. A constraint keeps the idle end from passing the absolute one.
     if not session.is_live(now):
         return "expired"
     user = session.user

@@ -35,7 +35,7 @@ are many, {few:,} where there are few.
   applications that it needs. It runs in a process and a database of its own, because the signal
   receivers of one application slow the others down, and Knox's model can be swapped only once. The
   processes take turns in a changing order. The first {warm_up} calls of a turn are not measured.
-- **To authx** is the time relative to authx: 2.00 is twice as much. Processes run the same code at
+- **Relative** is the time relative to authx: 2.00 is twice as much. Processes run the same code at
   different speeds, so each time is first divided by that of a reference operation, SimpleJWT with
   its user query, which every process measures too.
 - **SQL** counts the statements that libpq sends, `BEGIN` and `COMMIT` included.
@@ -53,7 +53,7 @@ are many, {few:,} where there are few.
   sessions as ended ones, while another process signs users in continuously. Both are measured in
   wall-clock time, so they include the disk, and full-page images are on, as in production.
 """
-HEADINGS: Final = ("Operation", "System", "Measured", "To authx", "SQL", "Budget")
+HEADINGS: Final = ("Operation", "System", "Measured", "Relative", "SQL", "Budget")
 RULE: Final = ("---", "---", "---:", "---:", "---:", "---")
 MICROSECONDS: Final = 1000
 MILLISECONDS: Final = 1000
