@@ -6,6 +6,7 @@ a search of the one in the other.
 
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ from tests.phone import PASSWORD
 
 # Shorter ones, like "wrong", are words of ordinary log lines.
 SHORTEST = 12
+# Generated requests send these as passwords; other records contain them for other reasons.
+WORDS_OF_THE_API = (Path(__file__).resolve().parent.parent / "schema.yaml").read_text()
 
 
 class Watch(logging.Handler):
@@ -41,7 +44,7 @@ class Watch(logging.Handler):
         self.leaving.append(self.format(record))
 
     def note(self, secret: str | None) -> None:
-        if secret and len(secret) >= SHORTEST:
+        if secret and len(secret) >= SHORTEST and secret not in WORDS_OF_THE_API:
             self.secrets.add(secret)
 
     def leaks(self) -> list[str]:

@@ -80,3 +80,10 @@ def test_a_password_in_the_audit_trail_is_found(alice: User, watch: Watch) -> No
     record_as_a_reason(PASSWORD)
     assert watch.leaks() == [PASSWORD]
     watch.forget()
+
+
+def test_a_word_of_the_api_is_no_secret(watch: Watch) -> None:
+    watch.note("installation_id")
+    watch.note("installation_id of nobody")
+    assert watch.secrets == {PASSWORD, "installation_id of nobody"}
+    watch.forget()
