@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db.models import Model
 from django.db.models.signals import post_save, pre_delete
 
 from authx.audit.events import record_event
-from authx.models import EventKind
+from authx.models import EventKind, write_alias
 from authx.passwords.check import is_password_locked
 from authx.sessions.revoke import revoke_all
 from authx.usernames import find_user_by_name, username_hash
@@ -26,8 +27,11 @@ def connect() -> None:
     """
     user_login_failed.connect(record_failed_sign_in, dispatch_uid="authx")
     user_logged_in.connect(record_other_sign_in, dispatch_uid="authx")
+    users = get_user_model()
+    parents = {users._meta.concrete_model, *users._meta.get_parent_list()}
     for model in apps.get_models():
-        if issubclass(model, get_user_model()):
+        # A user can also be saved as an instance of the parent model that has the password.
+        if issubclass(model, users) or (model in parents and issubclass(model, AbstractBaseUser)):
             post_save.connect(revoke_on_deactivation, sender=model, dispatch_uid="authx_inactive")
             post_save.connect(record_changed_password, sender=model, dispatch_uid="authx_password")
             pre_delete.connect(revoke_on_deletion, sender=model, dispatch_uid="authx")
@@ -62,29 +66,44 @@ def record_other_sign_in(user: "User", device_session: Any = None, **_: Any) -> 
         record_event(kind=EventKind.SIGNED_IN, user_id=user.pk, reason="without_device_session")
 
 
-def revoke_on_deactivation(instance: Any, **_: Any) -> None:
+def _user_id(instance: Any, using: str) -> Any:
+    """Return the id of a saved user, or None in another database than that of the sessions.
+
+    A subclass may have a primary key of its own.
+    """
+    if using != write_alias():
+        return None
+    key = get_user_model()._meta.pk
+    return getattr(instance, key.attname) if isinstance(instance, key.model) else instance.pk
+
+
+def revoke_on_deactivation(instance: Any, using: str, **_: Any) -> None:
     """Revoke the sessions of an inactive user (post_save); reactivation does not restore them.
 
     Whatever was saved: `is_active` may be a property of other fields.
     """
-    if not instance.is_active:
-        revoke_all(user_id=instance.pk, reason=EventKind.DEACTIVATED)
+    user_id = _user_id(instance, using)
+    if user_id is not None and not instance.is_active:
+        revoke_all(user_id=user_id, reason=EventKind.DEACTIVATED)
 
 
-def revoke_on_deletion(instance: Model, **_: Any) -> None:
+def revoke_on_deletion(instance: Model, using: str, **_: Any) -> None:
     """Revoke the sessions of a user before the deletion (pre_delete).
 
     A refresh in flight then finds its session revoked, and adds no row.
     """
-    revoke_all(user_id=instance.pk, reason=EventKind.DELETED)
+    user_id = _user_id(instance, using)
+    if user_id is not None:
+        revoke_all(user_id=user_id, reason=EventKind.DELETED)
 
 
-def record_changed_password(instance: Model, *, created: bool, **_: Any) -> None:
+def record_changed_password(instance: Model, *, created: bool, using: str, **_: Any) -> None:
     """Record that a password was set, in whatever way (post_save).
 
     set_password() leaves it in `_password` until after the save; an upgrade of its hash does not.
     """
-    is_set = getattr(instance, "_password", None) is not None
+    user_id = _user_id(instance, using)
+    is_set = user_id is not None and getattr(instance, "_password", None) is not None
     if is_set and not created:
         session = vars(instance).pop("changed_by_session", None)
-        record_event(kind=EventKind.PASSWORD_CHANGED, user_id=instance.pk, session=session)
+        record_event(kind=EventKind.PASSWORD_CHANGED, user_id=user_id, session=session)

@@ -123,7 +123,7 @@ PROJECT = {
         from django.core.management import call_command
         from django.db import connections
         from django.test import Client
-        from members.models import Guest
+        from members.models import Account, Guest
         from members.routers import Router
         from authx.models import DeviceSession, SecurityEvent
 
@@ -171,6 +171,20 @@ PROJECT = {
             guest.is_active = True
             guest.save()
             client.post("/users/login", login, **body)
+            client.post("/users/login", login, **body)
+            parent = Account.objects.get(pk=member.pk)
+            parent.is_active = False
+            parent.save()
+            parent.is_active = True
+            parent.save()
+            client.post("/users/login", login, **body)
+            other = {"north": "south", "south": "north"}[Router.alias]
+            Guest.objects.using(Router.alias).get().save(using=other)
+            elsewhere = Guest.objects.using(other).get(pk=member.pk)
+            elsewhere.is_active = False
+            elsewhere.save(using=other)
+            elsewhere.delete(using=other)
+            kept = DeviceSession.objects.filter(revoked_at=None).count()
             guest.delete()
             kinds = SecurityEvent.objects.filter(kind__in=["deactivated", "deleted"])
             print(json.dumps({
@@ -182,6 +196,7 @@ PROJECT = {
                 "devices": [device["current"] for device in devices],
                 "ends": [inactive, out, after, refused],
                 "upgraded": [upgraded[0], upgraded[1].status_code],
+                "kept": kept,
                 "by proxy": [event.kind for event in kinds.order_by("pk")],
                 "tables": len(connections["default"].introspection.table_names()),
             }))
@@ -228,7 +243,8 @@ def test_a_custom_user_signs_in_calls_refreshes_retries_and_signs_out(
         "devices": [False, True],
         "ends": [401, 204, 401, "invalid_grant"],
         "upgraded": [True, 200],
-        "by proxy": ["deactivated", "deleted"],
+        "kept": 1,
+        "by proxy": ["deactivated", "deactivated", "deleted"],
         "tables": 0,
     }
 

@@ -13,13 +13,15 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, JsonResponse
 from django.test import Client, override_settings
 from django.urls import path
+from django.utils.functional import SimpleLazyObject
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
-from authx.api import password_attempt, sign_in_limits
+from authx.api import check_password, password_attempt, sign_in_limits
 from authx.models import DeviceSession, PasswordFailures
+from authx.passwords.check import is_password_locked, upgrade_outdated_hash
 from tests.phone import PASSWORD, Phone
 
 pytestmark = pytest.mark.django_db
@@ -90,6 +92,38 @@ def test_what_it_accepts_is_accepted_and_an_upgrade_ends_no_session(
         assert Phone(device={}).sign_in(raw_password).is_signed_in
     assert not User.objects.get().password.startswith("pbkdf2")
     assert phone.is_signed_in
+
+
+def test_the_wrapper_that_request_user_is_can_be_checked(outdated: User, phone: Phone) -> None:
+    wrapper: Any = SimpleLazyObject(User.objects.get)
+    assert check_password(wrapper, PASSWORD)
+    assert not check_password(wrapper, WRONG)
+    assert not User.objects.get().password.startswith("pbkdf2")
+    assert phone.is_signed_in
+
+
+def test_an_upgrade_unlocks_no_password(outdated: User, settings: Any) -> None:
+    settings.AUTHX = settings.AUTHX | {"MAX_PASSWORD_FAILURES": 1}
+    assert not check_password(outdated, WRONG)
+    upgrade_outdated_hash(outdated, PASSWORD)
+    assert not User.objects.get().password.startswith("pbkdf2")
+    assert is_password_locked(User.objects.get())
+    assert not check_password(User.objects.get(), PASSWORD)
+
+
+def test_a_random_password_that_a_check_stores_ends_the_sessions(
+    outdated: User, phone: Phone
+) -> None:
+    def replaces_after_a_failure(user: User, raw_password: str) -> bool:
+        is_right = djangos_check(user, raw_password)
+        if not is_right:
+            user.password = make_password("a password that nobody knows")
+            user.save(update_fields=["password"])
+        return is_right
+
+    with mock.patch.object(User, "check_password", replaces_after_a_failure):
+        assert not check_password(outdated, WRONG)
+    assert not phone.is_signed_in
 
 
 class Directory(BaseBackend):

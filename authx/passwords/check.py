@@ -7,8 +7,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model, hashers
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import F, QuerySet
+from django.utils.functional import LazyObject, empty
 from django.views.decorators.debug import sensitive_variables
 
 from authx import conf
@@ -37,6 +37,8 @@ def check_password(user: "User", password: str) -> bool:
     In that case the password is locked, which looks like a wrong password, until it is changed in
     any way or an operator unlocks it (NIST SP 800-63B-4 section 3.2.2). Sessions are not affected.
     """
+    # `request.user` of Django's middleware is a wrapper, on which no method can be replaced.
+    user = _unwrapped(user)
     # Counted as a failure before the result is known: parallel guesses cannot exceed the limit.
     budget = retry_on_conflict(lambda: _count_failure(user))
     if budget is AttemptBudget.NONE:
@@ -53,22 +55,32 @@ def check_password(user: "User", password: str) -> bool:
     return is_right
 
 
+def _unwrapped(user: Any) -> Any:
+    """Return the user inside a lazy wrapper."""
+    if isinstance(user, LazyObject):
+        lazy: Any = user
+        if lazy._wrapped is empty:
+            lazy._setup()
+        return lazy._wrapped
+    return user
+
+
 def _verify(user: "User", password: str) -> bool:
     verified = user.password
     is_right = _matches(user, password)
     if is_right:
         # Reset only the failures of the password that was verified; an upgrade has changed the
         # fingerprint of its hash.
-        counted = _failures(user).filter(fingerprint=hash_fingerprint(verified))
+        stored = [hash_fingerprint(one) for one in (verified, user.password)]
+        counted = _failures(user).filter(fingerprint__in=stored)
         counted.update(count=0, fingerprint=hash_fingerprint(user.password))
     return is_right
 
 
 def _matches(user: "User", password: str) -> bool:
     """Check the password as Django does, but store an upgraded hash safely."""
-    if type(user).check_password is AbstractBaseUser.check_password:
-        return hashers.check_password(password, user.password, _upgrade_of(user))
-    # A project's own method decides. If it calls Django's, that one upgrades by saving the user.
+    # The method of the user decides. Django's, which it may call, upgrades a hash in the setter
+    # that it gives to `hashers.check_password`: set_password(), then save().
     with _upgrades_stored_safely(user):
         return bool(user.check_password(password))
 
@@ -103,26 +115,35 @@ def _upgrade_of(user: "User") -> Callable[[str], None]:
 @contextmanager
 def _upgrades_stored_safely(user: "User") -> Iterator[None]:
     """Let this instance store an upgraded hash safely instead of saving itself."""
-    verified = user.password
+    verified, made = user.password, ""
+    plain_save, plain_set_password = user.save, user.set_password
+
+    def set_password(*args: Any, **options: Any) -> None:
+        nonlocal made
+        plain_set_password(*args, **options)
+        made = user.password
 
     def save(*args: Any, **options: Any) -> None:
+        nonlocal verified
         is_upgrade = (
             list(options.get("update_fields") or ()) == ["password"]
             # Otherwise a password was set, which ends the sessions.
             and getattr(user, "_password", None) is None
-            and hashers.is_password_usable(user.password)
-            and user.password != verified
+            # Only what set_password() made just now is a hash of the password that was checked.
+            and user.password == made != verified
+            and hashers.is_password_usable(made)
         )
         if is_upgrade:
             _store_upgraded_hash(user, verified=verified)
+            verified = made
         else:
-            type(user).save(user, *args, **options)
+            plain_save(*args, **options)
 
-    vars(user)["save"] = save
+    vars(user).update(save=save, set_password=set_password)
     try:
         yield
     finally:
-        del vars(user)["save"]
+        del vars(user)["save"], vars(user)["set_password"]
 
 
 def _store_upgraded_hash(user: "User", *, verified: str) -> None:
@@ -141,6 +162,9 @@ def _store_upgraded_hash(user: "User", *, verified: str) -> None:
         stored.password = user.password
         users = get_user_model()._base_manager.using(write_alias())
         users.filter(pk=user.pk).update(password=user.password)
+        # An upgrade is not a new password: it neither unlocks the old one nor resets its count.
+        counted = _failures(user).filter(fingerprint=hash_fingerprint(verified))
+        counted.update(fingerprint=hash_fingerprint(user.password))
         update_auth_hash(user_id=user.pk, old=old, new=stored.get_session_auth_hash())
 
 

@@ -50,7 +50,8 @@ def sign_in(*, request: HttpRequest, username: str, password: str, device: Devic
 
 def _sign_in(request: HttpRequest, username: str, password: str, device: Device) -> TokenPair:
     """Check and open; raises ConflictError if the password changed in between."""
-    if not all(isinstance(backend, ModelBackend) for backend in get_backends()):
+    # The backend of authx upgrades a hash safely by itself, if it is asked first.
+    if not isinstance(get_backends()[0], ModelBackend):
         _upgrade_hash(username, password)
     user = authenticate(request, username=username, password=password)
     if user is None:
@@ -111,6 +112,9 @@ def _change_password(session: DeviceSession, current_password: str, new_password
     with atomic():
         user = lock_unchanged(user)
         user.set_password(new_password)
+        if getattr(user, "_password", None) is None:
+            # A project's own set_password() may not leave it for the receivers of the save.
+            vars(user)["_password"] = new_password
         own_sessions = DeviceSession.objects.filter(user=user)
         revoke_locked(own_sessions, user_id=user.pk, reason=EventKind.PASSWORD_CHANGED)
         device = Device(

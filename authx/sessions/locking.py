@@ -80,9 +80,19 @@ def lock_user(user_id: Any) -> "User | None":
     plain FOR UPDATE can deadlock.
     """
     users = get_user_model()._base_manager.using(write_alias())
-    rows = users.select_for_update(no_key=True, of=("self",)).filter(pk=user_id)
+    # Inherited columns, such as the password, are in rows of the parent models.
+    tables = ("self", *_parents(get_user_model()))
+    rows = users.select_for_update(no_key=True, of=tables).filter(pk=user_id)
     locked: User | None = rows.annotate(read_at=clock.database_now()).first()
     return locked
+
+
+def _parents(model: Any, path: str = "") -> Iterator[str]:
+    """Yield the relations to the tables of the parent models."""
+    for parent, link in model._meta.concrete_model._meta.parents.items():
+        if link is not None and link.model is model._meta.concrete_model:
+            yield path + link.name
+            yield from _parents(parent, f"{path}{link.name}__")
 
 
 def lock_unchanged(user: "User") -> "User":

@@ -23,6 +23,8 @@ class ThrottledError(RateLimitError, Throttled):
     def __init__(self, wait: int, exceeded: Sequence["Limit"]) -> None:
         Throttled.__init__(self, wait)
         self.reason, self.exceeded = "rate limit", exceeded
+        # The arguments of an exception are printed: keep user names and addresses out of them.
+        self.args = (wait, ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,9 +82,13 @@ class AuthxView(GenericAPIView[Any]):
         body = self.request.data
         if fields and isinstance(body, Mapping):
             body = {**body.dict(), **fields} if isinstance(body, QueryDict) else {**body, **fields}
-        serializer = shared(cast("Any", self.get_serializer_class())) or self.get_serializer()
-        validated: dict[str, Any] = serializer.run_validation(body)
-        return validated
+        if type(self).get_serializer is AuthxView.get_serializer:
+            serializer = shared(cast("Any", self.get_serializer_class()))
+            if serializer is not None:
+                return cast("dict[str, Any]", serializer.run_validation(body))
+        own = self.get_serializer(data=body)
+        own.is_valid(raise_exception=True)
+        return cast("dict[str, Any]", own.validated_data)
 
     def get_response_serializer_class(self) -> type[BaseSerializer[Any]]:
         if self.response_serializer_class is None:
@@ -97,8 +101,9 @@ class AuthxView(GenericAPIView[Any]):
 
     def respond(self, instance: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
         """Return a response that `response_serializer_class` renders."""
+        is_own = type(self).get_response_serializer is not AuthxView.get_response_serializer
         serializer = shared(cast("Any", self.get_response_serializer_class()))
-        if serializer is not None:
+        if serializer is not None and not is_own:
             return Response(serializer.to_representation(instance), status=status)
         return Response(self.get_response_serializer(instance).data, status=status)
 
@@ -115,13 +120,17 @@ class PublicView(AuthxView):
     parser_classes = (StrictJSONParser, StrictFormParser)
 
 
-@cache
 def shared(serializer_class: Any) -> Serializer[Any] | None:
     """Return the only instance of a stateless serializer of authx, None for any other class.
 
     DRF copies every field of a new instance, which takes longer than validation itself.
     """
-    return serializer_class() if serializer_class in STATELESS else None
+    return _instance_of(serializer_class) if serializer_class in STATELESS else None
+
+
+@cache
+def _instance_of(serializer_class: Any) -> Serializer[Any]:
+    return cast("Serializer[Any]", serializer_class())
 
 
 def current_session(request: Request) -> DeviceSession:

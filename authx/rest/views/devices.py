@@ -27,7 +27,7 @@ class OwnDevicesView(AuthxView):
 
     def get_object(self) -> DeviceSession:
         try:
-            session = self.filter_queryset(self.get_queryset()).get(pk=UUID(self.kwargs["id"]))
+            session = self.filter_queryset(self.get_queryset()).get(pk=UUID(str(self.kwargs["id"])))
         except (ValueError, DeviceSession.DoesNotExist) as error:
             raise NotFound from error
         self.check_object_permissions(self.request, session)
