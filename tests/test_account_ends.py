@@ -6,8 +6,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
+from django.db import models
+from django.db.models.signals import post_save, pre_delete
+from django.test.utils import isolate_apps
 
-from authx.models import DeviceSession
+from authx.models import DeviceSession, SecurityEvent
+from authx.sessions import locking
 from tests.phone import PASSWORD, Phone, error_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.portable]
@@ -101,3 +105,30 @@ def test_an_upgraded_password_hash_ends_no_session(
     assert alice.password.startswith("md5$")
     assert phone.is_signed_in
     assert tablet.refresh().is_signed_in
+
+
+def test_a_user_saved_in_another_database_ends_no_session(alice: User, phone: Phone) -> None:
+    alice.is_active = False
+    alice.set_password(NEW_PASSWORD)
+    for signal in (post_save, pre_delete):
+        signal.send(User, instance=alice, created=False, using="another")
+    assert phone.is_signed_in
+    assert not SecurityEvent.objects.filter(kind="password_changed").exists()
+
+
+@isolate_apps("authx")
+def test_the_lock_of_a_user_holds_the_rows_of_its_parent_models() -> None:
+    class Account(models.Model):
+        class Meta:
+            app_label = "authx"
+
+    class Member(Account):
+        class Meta:
+            app_label = "authx"
+
+    class Guest(Member):
+        class Meta:
+            app_label = "authx"
+
+    assert list(locking._parents(Guest)) == ["member_ptr", "member_ptr__account_ptr"]
+    assert list(locking._parents(Account)) == []

@@ -32,6 +32,13 @@ class ShopLoginView(LoginView):
     response_serializer_class = PairWithGreeting
 
 
+class LenientLoginView(LoginView):
+    def get_serializer(self, *args: Any, **options: Any) -> Any:
+        serializer: Any = super().get_serializer(*args, **options)
+        serializer.fields["password"].max_length = 3
+        return serializer
+
+
 class GreetingView(AuthxView):
     response_serializer_class = PairWithGreeting
 
@@ -40,6 +47,7 @@ class GreetingView(AuthxView):
 
 
 urlpatterns = [
+    path("shop/short", LenientLoginView.as_view()),
     path("shop/greeting", GreetingView.as_view()),
     path("shop/login", ShopLoginView.as_view()),
     path("users/", include("authx.urls")),
@@ -57,6 +65,16 @@ def test_its_fields_are_validated_and_its_response_is_rendered(alice: User) -> N
     assert refused.json()["fields"] == {"terms_accepted": ["This field is required."]}
     assert accepted.json()["greeting"] == alice.username
     assert accepted.json()["token_type"] == "Bearer"
+
+
+@pytest.mark.django_db
+def test_a_serializer_that_a_view_prepares_itself_validates(alice: User) -> None:
+    credentials: dict[str, Any] = {"username": alice.username, "password": PASSWORD}
+    with override_settings(ROOT_URLCONF=__name__):
+        refused = Client().post("/shop/short", credentials, content_type="application/json")
+        accepted = Client().post("/users/login", credentials, content_type="application/json")
+    assert list(refused.json()["fields"]) == ["password"]
+    assert accepted.status_code == 200
 
 
 class PairWithAddress(PairSerializer):

@@ -90,9 +90,8 @@ def lock_user(user_id: Any) -> "User | None":
 def _parents(model: Any, path: str = "") -> Iterator[str]:
     """Yield the relations to the tables of the parent models."""
     for parent, link in model._meta.concrete_model._meta.parents.items():
-        if link is not None and link.model is model._meta.concrete_model:
-            yield path + link.name
-            yield from _parents(parent, f"{path}{link.name}__")
+        yield path + link.name
+        yield from _parents(parent, f"{path}{link.name}__")
 
 
 def lock_unchanged(user: "User") -> "User":
