@@ -28,7 +28,7 @@ BREAK = "SELECT pg_terminate_backend(%s)"
 def push_channel() -> Iterator[Any]:
     """Return a model of a project that refers to a session without a reverse name."""
 
-    class PushChannel(models.Model):  # noqa: DJ008 -- nobody prints it
+    class PushChannel(models.Model):
         session = models.ForeignKey(DeviceSession, on_delete=models.CASCADE, related_name="+")
 
         class Meta:
