@@ -42,6 +42,7 @@ def at_least(length: int) -> list[dict[str, Any]]:
 
 
 DJANGO = [
+    ("authx.W004", "AUTHENTICATION_BACKENDS", ["django.contrib.auth.backends.ModelBackend"]),
     ("backend.W001", "PASSWORD_HASHERS", ["django.contrib.auth.hashers.MD5PasswordHasher"]),
     *(
         ("backend.W003", "EMAIL_BACKEND", f"django.core.mail.backends.{name}.EmailBackend")

@@ -211,7 +211,16 @@ class OwnLoginView(APIView):
         return Response({"found": authenticate(request._request, **credentials) is not None})
 
 
-urlpatterns = [path("login", own_login), path("api/login", OwnLoginView.as_view())]
+class OwnView(APIView):
+    def get(self, request: Request) -> Response:
+        return Response({"user": request.user.get_username()})
+
+
+urlpatterns = [
+    path("own", OwnView.as_view()),
+    path("login", own_login),
+    path("api/login", OwnLoginView.as_view()),
+]
 
 
 def test_a_login_of_the_project_counts_its_attempts_and_may_upgrade_a_hash(
@@ -225,6 +234,22 @@ def test_a_login_of_the_project_counts_its_attempts_and_may_upgrade_a_hash(
             Client().post("/login", credentials | {"password": WRONG}).status_code for _ in range(6)
         ]
     assert wrong == [200] * 5 + [429]
+
+
+@pytest.mark.parametrize(
+    ("authorization", "error"),
+    [("Bearer refused", True), ("bearer refused", True), ("Basic refused", False), ("", False)],
+)
+def test_a_view_of_the_project_says_that_a_token_was_refused(
+    settings: Any, authorization: str, *, error: bool
+) -> None:
+    handler = {"EXCEPTION_HANDLER": "rest_framework.views.exception_handler"}
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | handler
+    headers = {"authorization": authorization} if authorization else {}
+    with override_settings(ROOT_URLCONF=__name__):
+        response = Client().get("/own", headers=headers)
+    assert response.status_code == 401
+    assert ('error="invalid_token"' in response.headers["WWW-Authenticate"]) == error
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ def check_project(**_: Any) -> list[CheckMessage]:
 
 def check_deployment(**_: Any) -> list[CheckMessage]:
     """Check what authx needs in production (`check --deploy`)."""
-    return [*_check_key_strength(), *_check_schemes(), *_check_api_middleware()]
+    checks = (_check_key_strength, _check_schemes, _check_backends, _check_api_middleware)
+    return [message for check in checks for message in check()]
 
 
 def _check_context() -> Iterator[CheckMessage]:
@@ -84,9 +85,19 @@ def _check_key_strength() -> Iterator[CheckMessage]:
         if not is_long or text.startswith("django-insecure-"):
             yield Error(
                 f"{name} is weak: whoever guesses it can forge tokens.",
-                hint=f"Use at least {MIN_KEY_LENGTH} random characters.",
+                hint=f"Use at least {MIN_KEY_LENGTH} random characters, without the prefix "
+                "django-insecure- of startproject.",
                 id="authx.E030",
             )
+
+
+def _check_backends() -> Iterator[CheckMessage]:
+    if "django.contrib.auth.backends.ModelBackend" in settings.AUTHENTICATION_BACKENDS:
+        yield CheckWarning(
+            "Django's ModelBackend accepts passwords without a limit of attempts.",
+            hint="Replace it by authx.passwords.backends.ModelBackend.",
+            id="authx.W004",
+        )
 
 
 def _check_schemes() -> Iterator[CheckMessage]:

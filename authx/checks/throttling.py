@@ -85,7 +85,8 @@ def _check_storage() -> Iterator[CheckMessage]:
         # The URL stays out of the message: it may carry a password.
         yield Error(
             "AUTHX['THROTTLE_STORAGE_URL'] names no usable store.",
-            hint=f"Set redis://host:port/number, or one of {', '.join(SHARED)}, or {PER_PROCESS}.",
+            hint=f"Install the library redis. Set {PER_PROCESS} or a URL that begins with one of "
+            f"{', '.join(SHARED)}.",
             id="authx.E023",
         )
 

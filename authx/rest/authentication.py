@@ -26,8 +26,8 @@ class TokenAuthentication(KnoxTokenAuthentication):
     @sensitive_variables()
     def authenticate(self, request: Request) -> tuple[AbstractBaseUser, DeviceSession] | None:
         scheme, _, credentials = get_authorization_header(request).partition(b" ")
-        # Another class may handle another scheme; its name is case-insensitive (RFC 9110 11.1).
-        if scheme.lower() != conf.knox_setting("AUTH_HEADER_PREFIX").lower().encode():
+        # Another class may handle another scheme.
+        if not _is_bearer(scheme):
             return None
         user, session = self.authenticate_credentials(credentials.strip())
         if session.renewed_at is not None:
@@ -47,7 +47,15 @@ class TokenAuthentication(KnoxTokenAuthentication):
         return session.user, session
 
     def authenticate_header(self, request: Request) -> str:
-        return challenge("unauthorized")
+        # With DRF's own exception handler too, a client learns that its token was refused.
+        scheme, _, _ = get_authorization_header(request).partition(b" ")
+        return challenge("invalid_token" if _is_bearer(scheme) else "unauthorized")
+
+
+def _is_bearer(scheme: bytes) -> bool:
+    # The name of a scheme is case-insensitive (RFC 9110 section 11.1).
+    expected: str = conf.knox_setting("AUTH_HEADER_PREFIX")
+    return scheme.lower() == expected.lower().encode()
 
 
 def challenge(code: str) -> str:

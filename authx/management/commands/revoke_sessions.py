@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import ngettext
 
 from authx.models import EventKind
 from authx.sessions.revoke import revoke_all, revoke_all_users
@@ -24,7 +25,7 @@ class Command(BaseCommand):
             count = revoke_all_users(reason=reason)
         else:
             count = revoke_all(user_id=self._user_id(options["user"]), reason=reason)
-        self.stdout.write(f"Revoked {count} sessions.")
+        self.stdout.write(ngettext("Revoked %d session.", "Revoked %d sessions.", count) % count)
 
     def _user_id(self, name: str) -> Any:
         users = get_user_model()
