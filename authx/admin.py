@@ -145,6 +145,8 @@ class PasswordFailuresAdmin(ReadOnlyAdmin):
     list_display = ("user", "count", "is_locked")
     list_display_links = None
     list_select_related = ("user",)
+    # Without the fingerprint, a digest.
+    fields = ("user", "count")
 
     @admin.display(description=_("locked"), boolean=True)
     def is_locked(self, failures: PasswordFailures) -> bool:

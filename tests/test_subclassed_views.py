@@ -12,6 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from authx.contrib.openapi.hooks import with_headers, without_trailing_slash
 from authx.rest.serializers import LoginSerializer, PairSerializer
 from authx.rest.views.account import ActivityView
 from authx.rest.views.base import AuthxView, shared
@@ -111,6 +112,17 @@ def test_the_api_description_shows_its_own_serializers() -> None:
     assert response == {"$ref": "#/components/schemas/PairWithGreeting"}
     assert {"400", "429", "503"} < set(operation["responses"])
     assert schema["paths"]["/shop/greeting"]["get"]["security"] == [{"bearer": []}]
+
+
+def test_the_hooks_leave_what_a_project_says_of_its_own_operations() -> None:
+    declared = {"Retry-After": {"schema": {"type": "string"}}}
+    own: dict[str, Any] = {"operationId": "orders", "responses": {"429": {"headers": declared}}}
+    login: dict[str, Any] = {"operationId": "login", "responses": {"429": {}}}
+    paths = {"/": {"get": own}, "/shop/orders/": {"get": own}, "/users/login/": {"post": login}}
+    result = with_headers(without_trailing_slash({"paths": paths}))
+    assert list(result["paths"]) == ["/", "/shop/orders/", "/users/login"]
+    assert own["responses"]["429"]["headers"] == declared
+    assert set(login["responses"]["429"]["headers"]) == {"Retry-After"}
 
 
 def test_a_view_that_forgets_its_response_serializer_says_so() -> None:

@@ -38,7 +38,8 @@ def password_attempt(*limits: Limit) -> Iterator[Attempt]:
     """Count an attempt before the password is checked; raises RateLimitError.
 
     The first limit is the bucket that a success clears. Within another attempt this counts nothing:
-    a view that knows more than the password backend, such as the device, counts for both.
+    a view that knows more than the password backend, such as the device, counts for both. Call it
+    from synchronous code: an exceeded limit is written to the database.
     """
     if _is_counted.get():
         yield Attempt(None)

@@ -2,13 +2,20 @@
 
 from typing import Any
 
+from authx.contrib.openapi.operations import OPERATIONS
 from authx.contrib.openapi.responses import ERROR_RESPONSE_BY_CODE, HEADERS, RENEWAL
 from authx.rest.exceptions import ERROR_RESPONSES, SERVER_ERROR, error_body
 
 
 def without_trailing_slash(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Show URLs as clients should write them; the trailing slash is optional."""
-    result["paths"] = {path.rstrip("/"): item for path, item in result["paths"].items()}
+    """Show the URLs of authx as clients should write them; the trailing slash is optional."""
+    ours = {operation.operation_id for view in OPERATIONS.values() for operation in view.values()}
+    result["paths"] = {
+        path.rstrip("/")
+        if any(one.get("operationId") in ours for one in item.values())
+        else path: item
+        for path, item in result["paths"].items()
+    }
     return result
 
 
@@ -18,11 +25,16 @@ def with_headers(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         for operation in item.values():
             for status, headers in HEADERS.items():
                 if status in operation["responses"]:
-                    operation["responses"][status] |= {"headers": headers}
+                    _add_headers(operation["responses"][status], headers)
             if {"bearer": []} in operation.get("security", []):
                 for status in {"200", "204"} & set(operation["responses"]):
-                    operation["responses"][status] |= {"headers": RENEWAL}
+                    _add_headers(operation["responses"][status], RENEWAL)
     return result
+
+
+def _add_headers(response: dict[str, Any], headers: dict[str, Any]) -> None:
+    # What a project has declared itself stays.
+    response["headers"] = headers | response.get("headers", {})
 
 
 def with_error_codes(result: dict[str, Any], **_: Any) -> dict[str, Any]:
