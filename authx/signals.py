@@ -4,6 +4,12 @@ session_opened: session (DeviceSession).
 sessions_revoked: user_id, session_ids (list of UUID, or None for all of the user's), reason
 (EventKind), count.
 token_reused: session_id (UUID), generation (int, of the token that was reused).
+
+For monitoring, at once and as often as it happens:
+security_event_logged: event (audit.logs.LogEvent), reason, user_id, session_id; every record of the
+security log, rotations included.
+rate_limit_refused: limits (the kinds of the limits that were full).
+sweep_finished: report (sessions.sweep.SweepReport), seconds.
 """
 
 from typing import Any
@@ -16,6 +22,10 @@ from authx.models import write_alias
 session_opened = Signal()
 sessions_revoked = Signal()
 token_reused = Signal()
+
+security_event_logged = Signal()
+rate_limit_refused = Signal()
+sweep_finished = Signal()
 
 
 def send_after_commit(signal: Signal, *, sender: Any, **named: Any) -> None:

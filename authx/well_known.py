@@ -10,6 +10,6 @@ PATH: Final = "oauth-authorization-server"
 
 # The path of an issuer follows the well-known one (RFC 8414 section 3.1); described once.
 urlpatterns = [
-    re_path(rf"^{PATH}/?$", MetadataView.as_view()),
-    re_path(rf"^{PATH}(?P<issuer_path>/.+)$", MetadataView.as_view(schema=None)),
+    re_path(rf"^{PATH}/?$", MetadataView.as_view(), name=PATH),
+    re_path(rf"^{PATH}(?P<issuer_path>/.+)$", MetadataView.as_view(schema=None), name=PATH),
 ]

@@ -4,20 +4,21 @@ import logging
 import os
 import sys
 from logging.config import dictConfig
-from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.beat import PersistentScheduler
-from celery.signals import beat_init, setup_logging, worker_init
+from celery.signals import beat_init, setup_logging, worker_init, worker_process_shutdown
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from backend import monitoring
 from backend.startup import run_startup_checks
 
 logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
+# Before the tasks import prometheus_client.
+monitoring.share_metrics()
 
 # Listed by name: autodiscovery looks for a module `tasks.tasks`, which does not exist.
 app = Celery("backend", include=["tasks.alerts", "tasks.cleanup"])
@@ -42,12 +43,9 @@ def exit_on_failed_checks(**_: Any) -> None:
         # Through the log, because beat has redirected stderr by now.
         logger.critical("%s", error)
         sys.exit(1)
+    monitoring.serve_in_background()
 
 
-class Scheduler(PersistentScheduler):
-    """Celery's scheduler, which also creates the directory of its file."""
-
-    def setup_schedule(self) -> None:
-        filename = self.schedule_filename  # type: ignore[attr-defined]  # not in the stubs
-        Path(filename).parent.mkdir(parents=True, exist_ok=True)
-        super().setup_schedule()
+@worker_process_shutdown.connect
+def forget_process(pid: int, **_: Any) -> None:
+    monitoring.forget_process(pid)

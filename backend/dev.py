@@ -36,6 +36,7 @@ $ready on $url. Press Ctrl-C to stop it.
 The demo account: user name "demo", password "$password"
 The API description: $url/api/docs
 The admin: $url/admin/ (create an operator first: make manage ARGS=createsuperuser)
+Metrics: $metrics
 The life of a session, step by step: make demo URL=$url PASSWORD=$password
 To try it in another terminal, with bash:
 
@@ -73,10 +74,18 @@ def main() -> int:
 def run() -> int:
     """Run everything until a signal comes; a process that ends by itself is a failure."""
     with prepared() as (url, password):
-        announcement = Process(target=announce, args=(url, password), daemon=True)
+        commands = {"web": web_command(), **celery_commands()}
+        # Each process serves its own health and metrics.
+        ports = {name: free_port() for name in commands}
+        monitored = {
+            name: f"export OPERATOR_PORT={ports[name]}; {commands[name]}" for name in ports
+        }
+        pages = [f"{name} http://{HOST}:{port}/metrics" for name, port in ports.items()]
+        arguments = (url, password, ", ".join(pages))
+        announcement = Process(target=announce, args=arguments, daemon=True)
         announcement.start()
         try:
-            return supervise({"web": web_command(), **celery_commands()}) or 1
+            return supervise(monitored) or 1
         finally:
             announcement.terminate()
 
@@ -117,14 +126,15 @@ def celery_commands() -> dict[str, str]:
     }
 
 
-def announce(url: str, password: str) -> None:
+def announce(url: str, password: str, metrics: str) -> None:
     """Print the lines to try once web server and worker answer."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     wait_for_web(url)
     while not celery_app.control.ping(timeout=5 * PAUSE, limit=1):
         pass
-    print(LINES_TO_TRY.substitute(ready=READY, url=url, password=password), flush=True)
+    lines = LINES_TO_TRY.substitute(ready=READY, url=url, password=password, metrics=metrics)
+    print(lines, flush=True)
 
 
 def wait_for_web(url: str) -> None:

@@ -12,6 +12,13 @@ from gunicorn import util
 from gunicorn.http.errors import InvalidResponseHeader, InvalidResponseHeaderName, ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
+from backend.monitoring import (
+    forget_process,
+    operator_address,
+    operator_port,
+    share_metrics,
+)
+
 BODY: Final = json.dumps(
     {"error": "invalid_request", "error_description": "The request is malformed or too large."}
 )
@@ -38,6 +45,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         with suppress(OSError):
             util.write_nonblock(client, REFUSAL)
 
+
+def on_starting(server: Any) -> None:
+    """Listen on the operator's port too, whatever addresses --bind names."""
+    if operator_port() is not None:
+        host, port = operator_address()
+        server.cfg.set("bind", [*server.cfg.bind, f"{host}:{port}"])
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    forget_process(worker.pid)
+
+
+share_metrics()
 
 wsgi_app = "backend.wsgi"
 worker_class = Worker

@@ -87,11 +87,13 @@ INSTALLED_APPS = [
     "authx",
     "authx.contrib.introspection",
     "authx.contrib.openapi",
+    "authx.contrib.metrics",
     "tasks",
     "backend",
 ]
 
 MIDDLEWARE = [
+    "authx.contrib.metrics.middleware.MetricsMiddleware",
     "authx.rest.middleware.RequestContextMiddleware",
     "authx.rest.middleware.APIMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -249,7 +251,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # Mail that is printed to the console stays readable.
 CELERY_WORKER_REDIRECT_STDOUTS = False
-CELERY_BEAT_SCHEDULER = "backend.celery:Scheduler"
+CELERY_BEAT_SCHEDULER = "backend.beat:Scheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = beat_schedule(
     sweep_interval=env.timedelta("SWEEP_INTERVAL", timedelta(minutes=5)),

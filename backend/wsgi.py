@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.core.wsgi import get_wsgi_application
 
+from backend import monitoring
 from backend.startup import run_startup_checks
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> 
     Django decodes the query string with that charset outside of its error handling, where
     `charset=hex` raises.
     """
+    if monitoring.is_operator_request(environ):
+        return monitoring.application(environ, start_response)
     claimed = environ.get("CONTENT_TYPE", "")
     boundary = BOUNDARY.search(claimed)
     environ["CONTENT_TYPE"] = claimed.partition(";")[0] + (boundary[0] if boundary else "")

@@ -8,7 +8,7 @@ class TasksConfig(AppConfig):
     name = "tasks"
 
     def ready(self) -> None:
-        from tasks import checks
+        from tasks import checks, metrics  # noqa: F401 -- metrics receives Celery's signals
 
         register(checks.check_celery, Tags.security)
         register(checks.check_broker_link, Tags.security, deploy=True)

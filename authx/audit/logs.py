@@ -21,6 +21,7 @@ from authx.errors import (
     SessionEndedError,
 )
 from authx.models import EventKind, write_alias
+from authx.signals import security_event_logged
 
 logger = logging.getLogger("authx.security")
 
@@ -65,6 +66,7 @@ SESSION_CREATED: Final = LogEvent("session_created", INFO, succeeded=True)
 SESSION_RENEWED: Final = LogEvent("session_renewed", INFO, succeeded=True)
 TOKEN_CREATED: Final = LogEvent("authn_token_created", INFO, succeeded=True)
 TOKEN_REFUSED: Final = LogEvent("authn_token_refused", INFO, succeeded=False)
+REFRESH_REFUSED: Final = LogEvent("session_renewal_refused", INFO, succeeded=False)
 # A warning where the vocabulary says critical: a phone that was signed out from another device, or
 # was not used for a month, does this once.
 USE_AFTER_END: Final = LogEvent("session_use_after_expire", WARNING, succeeded=False)
@@ -78,6 +80,7 @@ LOGGED_ONLY: Final = (
     SESSION_RENEWED,
     TOKEN_CREATED,
     TOKEN_REFUSED,
+    REFRESH_REFUSED,
     USE_AFTER_END,
     ACCESS_DENIED,
     NOTIFICATION_SENT,
@@ -85,8 +88,6 @@ LOGGED_ONLY: Final = (
     NOTIFICATION_DROPPED,
 )
 ALL_LOG_EVENTS: Final = (*LOG_EVENTS.values(), SUCCESS_AFTER_FAIL, *LOGGED_ONLY)
-
-REFUSED_TOKENS: Final = (InvalidAccessTokenError, InvalidRefreshTokenError)
 
 
 def log_event(
@@ -113,6 +114,9 @@ def log_event(
             **asdict(context),
         },
     )
+    security_event_logged.send_robust(
+        sender=LogEvent, event=event, reason=reason, user_id=user_id, session_id=session_id
+    )
 
 
 def log_event_after_commit(
@@ -131,8 +135,12 @@ def log_event_after_commit(
 def log_refusal(error: AuthxError) -> None:
     """Log why a token was refused, which the response does not say."""
     if isinstance(error, SessionEndedError | LateDuplicateError):
-        event = USE_AFTER_END if isinstance(error, SessionEndedError) else TOKEN_REFUSED
+        event = USE_AFTER_END if isinstance(error, SessionEndedError) else REFRESH_REFUSED
         log_event(event, user_id=error.user_id, session_id=error.session_id, reason=error.reason)
-    # A reuse has a row of its own, which is logged already.
-    elif isinstance(error, REFUSED_TOKENS) and not isinstance(error, RefreshTokenReusedError):
+    elif isinstance(error, InvalidAccessTokenError):
         log_event(TOKEN_REFUSED, reason=error.reason)
+    # A reuse has a row of its own, which is logged already.
+    elif isinstance(error, InvalidRefreshTokenError) and not isinstance(
+        error, RefreshTokenReusedError
+    ):
+        log_event(REFRESH_REFUSED, reason=error.reason)

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
+from django.db.models import DurationField, ExpressionWrapper, F
 from django.template.loader import render_to_string
 from django.utils.crypto import salted_hmac
 
@@ -41,6 +42,15 @@ def send_next_notification() -> bool:
         return False
     _send(notification)
     return True
+
+
+def oldest_notification_age() -> timedelta:
+    """Return how long the oldest unsent mail has been waiting; zero if there is none."""
+    age = ExpressionWrapper(
+        clock.database_now() - F("event__created_at"), output_field=DurationField()
+    )
+    waiting = Notification.objects.order_by("event_id").annotate(age=age)
+    return waiting.values_list("age", flat=True).first() or timedelta(0)
 
 
 def email_address(user: "User") -> str:

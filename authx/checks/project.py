@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from ipaddress import ip_address
+from itertools import takewhile
 from typing import Any, Final
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from authx import conf
 API: Final = "authx.rest.middleware.APIMiddleware"
 SECURITY: Final = "django.middleware.security.SecurityMiddleware"
 CONTEXT_MIDDLEWARE: Final = "authx.rest.middleware.RequestContextMiddleware"
+METRICS_MIDDLEWARE: Final = "authx.contrib.metrics.middleware.MetricsMiddleware"
 # Those of Django's security.W009, which only warns.
 MIN_KEY_LENGTH: Final = 50
 MIN_KEY_VARIETY: Final = 5
@@ -49,12 +51,18 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
 
 
 def _check_context() -> Iterator[CheckMessage]:
-    if list(settings.MIDDLEWARE)[:1] != [CONTEXT_MIDDLEWARE]:
+    before = list(takewhile(CONTEXT_MIDDLEWARE.__ne__, settings.MIDDLEWARE))
+    # Those of other packages may come first: OpenTelemetry puts its own there.
+    if len(before) == len(settings.MIDDLEWARE) or any(map(_responds, before)):
         yield Error(
-            f"{CONTEXT_MIDDLEWARE} is not the first middleware.",
+            f"{CONTEXT_MIDDLEWARE} is not before every middleware of Django and authx.",
             hint="Put it first in MIDDLEWARE: a response before it would have no request id.",
             id="authx.E040",
         )
+
+
+def _responds(middleware: str) -> bool:
+    return middleware.startswith(("django.", "authx.")) and middleware != METRICS_MIDDLEWARE
 
 
 def _check_api_paths() -> Iterator[CheckMessage]:

@@ -49,6 +49,11 @@ from authx.tokens import RawToken, Token, TokenDigest, TokenKind
 MAX_FRESH_ACCESS_TOKENS: Final = 8
 
 
+# Why a consumed token is answered again, for the log.
+SAME_KEY: Final = "retry with the same key"
+UNCONFIRMED: Final = "retry before the first use"
+IN_GRACE_PERIOD: Final = "retry in the grace period"
+
 # Raises RateLimitError; see `refresh_session`.
 CheckLimit = Callable[[timedelta | None], None]
 
@@ -154,13 +159,14 @@ def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> To
             raise LateDuplicateError(session.pk, session.user_id)
         raise _revoke_for_reuse(session, request)
     refresh = derive_newest(request.token, since)
-    if not _may_retry(since[0], request, now):
+    why = _retry_reason(since[0], request, now)
+    if not why:
         raise _revoke_for_reuse(session, request)
     raw_access_token = _reissue_access_token(session, refresh.token, now)
     key_differs = _key_differs(since[0], request)
     record_two_places(session, key_differs=key_differs, now=now)
     log_event_after_commit(
-        SESSION_RENEWED, user_id=session.user_id, session_id=session.pk, reason="retry"
+        SESSION_RENEWED, user_id=session.user_id, session_id=session.pk, reason=why
     )
     # As if the token had not been used: a use renews it, which would tell a thief that the app is
     # in use.
@@ -192,18 +198,20 @@ def _is_forgotten(since: Sequence[Generation], now: datetime) -> bool:
     return now >= confirmed_at + conf.refresh_token_grace_period()
 
 
-def _may_retry(successor: Generation, request: RefreshRequest, now: datetime) -> bool:
-    """Return whether a token whose rotation made `successor` may be answered again."""
+def _retry_reason(successor: Generation, request: RefreshRequest, now: datetime) -> str:
+    """Return why a token whose rotation made `successor` is answered again; "" if it may not be."""
     if request.key_digests and not _key_differs(successor, request):
         # The same refresh of the app, whenever its copy arrives.
-        return True
+        return SAME_KEY
     grace_period = conf.refresh_token_grace_period()
     has_no_key = not request.key_digests and successor.idempotency_digest == NO_KEY
     if has_no_key and conf.authx_setting("RETRY") == RetryPolicy.UNTIL_CONFIRMED:
         confirmed_at = successor.confirmed_at
-        return confirmed_at is None or now < confirmed_at + grace_period
+        if confirmed_at is None:
+            return UNCONFIRMED
+        return IN_GRACE_PERIOD if now < confirmed_at + grace_period else ""
     # Two processes of one app that do not share a key, or a thief.
-    return now < successor.rotated_at + grace_period
+    return IN_GRACE_PERIOD if now < successor.rotated_at + grace_period else ""
 
 
 def _key_differs(successor: Generation, request: RefreshRequest) -> bool:

@@ -14,6 +14,7 @@ from rest_framework.exceptions import Throttled
 
 from authx.context import current_context, network_of
 from authx.errors import RateLimitError
+from authx.signals import rate_limit_refused
 from authx.throttling.store import store
 
 
@@ -79,6 +80,8 @@ def consume(*limits: Limit) -> None:
     # One entry for each limit, with its longest full window.
     longest = {limit.key: (limit, window) for limit, window, _ in full}.values()
     exceeded = [limit for limit, window in longest if _is_first(limit, window)]
+    kinds = [limit.kind for limit, _ in longest]
+    rate_limit_refused.send_robust(sender=Limit, limits=kinds)
     # No window is full any more if somebody's success has cleared the counters meanwhile.
     raise ThrottledError(max((wait for _, _, wait in full), default=1), exceeded)
 

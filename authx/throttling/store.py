@@ -7,6 +7,7 @@ from threading import Lock
 from time import monotonic
 from typing import Final, TypeVar
 
+from limits import RateLimitItemPerSecond
 from limits.errors import StorageError
 from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
@@ -23,6 +24,7 @@ SHARED: Final = ("redis://", "rediss://", "redis+unix://", "valkey://", "valkeys
 TIMEOUT_SECONDS: Final = 0.2
 # While the server is unavailable, one request in this time tries it; the others do not wait.
 PROBE_INTERVAL_SECONDS: Final = 5
+PROBE: Final = RateLimitItemPerSecond(1)
 
 
 class AttemptStore:
@@ -51,6 +53,12 @@ class AttemptStore:
                 self._note_available()
                 return answer
         return operation(self._own)
+
+    def is_available(self) -> bool:
+        """Return whether attempts count for all processes; tries that with one of its own."""
+        self.run(lambda limiter: limiter.hit(PROBE, "probe"))
+        with self._lock:
+            return self._probe_at is None
 
     def _may_use_shared(self) -> bool:
         with self._lock:

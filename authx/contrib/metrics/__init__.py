@@ -1,0 +1,1 @@
+"""Prometheus metrics of sign-ins, refreshes, limits, the sweep and requests; an optional app."""

@@ -1,0 +1,229 @@
+"""Health and metrics of a process, on the port OPERATOR_PORT only.
+
+A port of their own keeps them from the public without trusting a header: no proxy forwards to it.
+They bypass Django's middleware, because a probe knows neither a name of ALLOWED_HOSTS nor TLS.
+"""
+
+import atexit
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from socketserver import ThreadingMixIn
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    Error,
+    ProgrammingError,
+    close_old_connections,
+    connections,
+)
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models import F
+from environs import FileAwareEnv
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+env = FileAwareEnv()
+METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
+JSON: Final = "application/json"
+# How long a probe waits for another one that the database keeps waiting.
+PATIENCE: Final = 2  # seconds
+
+
+class Page(NamedTuple):
+    """A response of the operator's port."""
+
+    status: HTTPStatus
+    content_type: str
+    body: bytes
+
+
+def operator_port() -> int | None:
+    """Return the port for health and metrics; None if there is none."""
+    return env.int("OPERATOR_PORT", None)
+
+
+def operator_address() -> tuple[str, int]:
+    """Return where health and metrics are served; every address has to be asked for."""
+    return env.str("OPERATOR_HOST", "127.0.0.1"), operator_port() or 0
+
+
+def share_metrics() -> None:
+    """Create the directory in which the processes of one server add up their metrics.
+
+    prometheus_client looks for it when it is imported, so this comes before.
+    """
+    if operator_port() is None or METRICS_DIR in os.environ:
+        return
+    directory = tempfile.mkdtemp(prefix="metrics-")
+    os.environ[METRICS_DIR] = directory
+    owner = os.getpid()
+
+    def remove() -> None:
+        # A forked process inherits this function.
+        if os.getpid() == owner:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    atexit.register(remove)
+
+
+def forget_process(pid: int) -> None:
+    """Remove what a process that has ended reports as its current state."""
+    if METRICS_DIR in os.environ:
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def is_operator_request(environ: "WSGIEnvironment") -> bool:
+    """Return whether a request reached gunicorn on the operator's port.
+
+    The socket tells; SERVER_PORT is copied from a header if the server listens on a socket file.
+    """
+    port = operator_port()
+    if port is None:
+        return False
+    name = environ["gunicorn.socket"].getsockname() if "gunicorn.socket" in environ else None
+    return isinstance(name, tuple) and name[1] == port
+
+
+def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """Respond to GET requests for the pages below; a WSGI application of its own."""
+    make_page = PAGES.get(environ.get("PATH_INFO", ""))
+    if make_page is None:
+        page = _page({"status": "not found"}, HTTPStatus.NOT_FOUND)
+    elif environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
+        page = _page({"status": "method not allowed"}, HTTPStatus.METHOD_NOT_ALLOWED)
+    else:
+        page = make_page()
+    headers = [("Content-Type", page.content_type), ("Content-Length", str(len(page.body)))]
+    start_response(f"{page.status.value} {page.status.phrase}", headers)
+    return [b"" if environ["REQUEST_METHOD"] == "HEAD" else page.body]
+
+
+def serve_in_background() -> None:
+    """Serve the pages in a thread: for worker and beat, which have no web server."""
+    if operator_port() is None:
+        return
+    server = make_server(
+        *operator_address(), application, server_class=ThreadingServer, handler_class=QuietHandler
+    )
+    Thread(target=server.serve_forever, name="operator", daemon=True).start()
+
+
+class ThreadingServer(ThreadingMixIn, WSGIServer):
+    """A thread for each request: a slow database does not keep the page of liveness waiting."""
+
+    daemon_threads = True
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        super().process_request_thread(request, client_address)
+        # Of this thread, which ends here.
+        connections.close_all()
+
+
+class QuietHandler(WSGIRequestHandler):
+    """Logs nothing: a probe comes every few seconds. A client that is silent is disconnected."""
+
+    timeout = 5
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def _page(values: dict[str, str], status: HTTPStatus = HTTPStatus.OK) -> Page:
+    return Page(status, JSON, json.dumps(values).encode() + b"\n")
+
+
+def _live() -> Page:
+    """Respond whatever else is unavailable: restarting this process would not help."""
+    return _page({"status": "ok"})
+
+
+def _ready() -> Page:
+    """Return 200 if the database is writable and migrated; without counters, limits degrade."""
+    from authx.throttling.store import store
+
+    counters = "ok" if store().is_available() else "degraded"
+    if not _checking.acquire(timeout=PATIENCE):
+        database = "unavailable"
+    else:
+        try:
+            database = _database_state()
+        finally:
+            _checking.release()
+    is_ready = database == "ok"
+    return _page(
+        {
+            "status": "ok" if is_ready else "unavailable",
+            "database": database,
+            "rate_limits": counters,
+        },
+        HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+
+
+def _database_state() -> str:
+    """Return "ok", "not migrated" or "unavailable"."""
+    from authx.models import SweepLease
+
+    close_old_connections()
+    try:
+        # No row has this key. A standby and a read-only server refuse the statement all the same.
+        SweepLease.objects.filter(pk=0).update(leased_until=F("leased_until"))
+        return "ok" if _is_migrated() else "not migrated"
+    except ProgrammingError:
+        return "not migrated"
+    except Error:
+        return "unavailable"
+    finally:
+        close_old_connections()
+
+
+def _is_migrated() -> bool:
+    """Return whether every migration of this version is applied; newer ones may be."""
+    if not _migrated.is_set():
+        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+        if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            # Looked up once: it takes a while, and nothing undoes a migration under this version.
+            _migrated.set()
+    return _migrated.is_set()
+
+
+def _metrics() -> Page:
+    """Return what the processes of this server have counted, and what the database says now."""
+    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    from authx.contrib.metrics.state import StateCollector
+
+    registry = CollectorRegistry()
+    if METRICS_DIR in os.environ:
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    # A database that does not respond may keep one scrape waiting, not all of them.
+    has_turn = _checking.acquire(timeout=PATIENCE)
+    try:
+        if has_turn:
+            close_old_connections()
+            registry.register(StateCollector())
+        return Page(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry))
+    finally:
+        if has_turn:
+            close_old_connections()
+            _checking.release()
+
+
+_checking = Lock()
+_migrated = Event()
+PAGES: Final[dict[str, Callable[[], Page]]] = {
+    "/health/live": _live,
+    "/health/ready": _ready,
+    "/metrics": _metrics,
+}
