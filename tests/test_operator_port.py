@@ -1,0 +1,195 @@
+"""Health and metrics are served by every process, on a port of their own and nowhere else."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from django.db import InternalError, OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
+from prometheus_client.parser import text_string_to_metric_families
+
+from backend import monitoring
+from tests.failing_database import fail_every_statement
+from tests.ports import HOST, free_port
+from tests.web_server import PATIENCE, ROOT, WebServer, of_this_run, until, web_server
+
+PAGES = ("/health/live", "/health/ready", "/metrics")
+PYTHON = [sys.executable, "-m"]
+
+
+@pytest.fixture(autouse=True)
+def _keep_the_connection_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do as Django's test client does: a test's transaction would end with its connection."""
+    monkeypatch.setattr(monitoring, "close_old_connections", lambda: None)
+
+
+def ask(path: str, method: str = "GET") -> tuple[str, bytes]:
+    """Call the pages as a WSGI server does, in this process."""
+    statuses: list[str] = []
+    body = monitoring.application(
+        {"PATH_INFO": path, "REQUEST_METHOD": method}, lambda status, _: statuses.append(status)
+    )
+    return statuses[0], b"".join(body)
+
+
+def test_ready_says_what_works(db: None) -> None:
+    assert ask("/health/ready") == (
+        "200 OK",
+        b'{"status": "ok", "database": "ok", "rate_limits": "ok"}\n',
+    )
+
+
+@pytest.mark.parametrize("error", [OperationalError("away"), InternalError("a standby")])
+def test_without_a_database_a_process_lives_and_is_not_ready(db: None, error: Exception) -> None:
+    with connection.execute_wrapper(fail_every_statement(error)):
+        status, body = ask("/health/ready")
+        assert ask("/health/live") == ("200 OK", b'{"status": "ok"}\n')
+        assert ask("/metrics")[0] == "200 OK"
+    assert (status, b'"database": "unavailable"' in body) == ("503 Service Unavailable", True)
+    # Whoever asks must not learn how the database is reached.
+    assert b"away" not in body
+
+
+@pytest.mark.postgresql
+def test_a_read_only_database_is_not_ready(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION READ ONLY")
+    assert ask("/health/ready")[0] == "503 Service Unavailable"
+
+
+def test_a_database_that_is_not_migrated_is_not_ready(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitoring._migrated.clear()
+    with monkeypatch.context() as patch:
+        applied = {("auth", "0001_initial"): None}
+        patch.setattr(MigrationRecorder, "applied_migrations", lambda _: applied)
+        status, body = ask("/health/ready")
+    assert (status, b'"not migrated"' in body) == ("503 Service Unavailable", True)
+    assert ask("/health/ready")[0] == "200 OK"
+
+
+def test_without_counters_a_process_is_ready_and_says_that_limits_are_degraded(
+    db: None, settings: Any
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": "redis://127.0.0.1:1/0"}
+    status, body = ask("/health/ready")
+    assert (status, b'"rate_limits": "degraded"' in body) == ("200 OK", True)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/health", "/users/me", "/metrics/", "/health/live/"])
+def test_nothing_else_is_served(path: str) -> None:
+    assert ask(path)[0] == "404 Not Found"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_only_reading_is_allowed(db: None, path: str) -> None:
+    assert ask(path, "POST")[0] == "405 Method Not Allowed"
+    assert ask(path, "HEAD") == ("200 OK", b"")
+
+
+# --- A real web server
+
+
+@pytest.fixture(scope="module")
+def operator_port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def server(tmp_path: Path, operator_port: int, transactional_db: None) -> Iterator[WebServer]:
+    changes = of_this_run() | {"OPERATOR_PORT": str(operator_port), "TMPDIR": str(tmp_path)}
+    with web_server(tmp_path, **changes) as running:
+        yield running
+
+
+def counted(port: int, name: str, **labels: str) -> float:
+    text = httpx.get(f"http://{HOST}:{port}/metrics").text
+    families = text_string_to_metric_families(text)
+    return sum(
+        one.value
+        for family in families
+        for one in family.samples
+        if one.name == name and labels.items() <= one.labels.items()
+    )
+
+
+@pytest.mark.waits
+@pytest.mark.postgresql
+def test_the_web_server_adds_its_processes_up_and_shows_nothing_on_its_public_port(
+    server: WebServer, operator_port: int, tmp_path: Path
+) -> None:
+    operator, public = (f"http://{HOST}:{port}" for port in (operator_port, server.port))
+    assert [httpx.get(operator + page).status_code for page in PAGES] == [200] * 3
+    # A client chooses the header Host, not the socket that it reached.
+    spoofed = {"Host": f"{HOST}:{operator_port}"}
+    for page in PAGES:
+        for headers in ({}, spoofed):
+            assert httpx.get(public + page, headers=headers).json()["error"] == "not_found"
+    assert httpx.get(f"{operator}/users/me").json() == {"status": "not found"}
+
+    # Each connection goes to either of two processes.
+    pids = [int(one.stem.rpartition("_")[2]) for one in tmp_path.glob("metrics-*/counter_*.db")]
+    for _ in range(20):
+        assert httpx.get(f"{public}/users/me").status_code == 401
+    name, route = "authx_http_request_duration_seconds_count", {"route": "authx:me"}
+    assert {counted(operator_port, name, **route) for _ in range(4)} == {20}
+    assert len(pids) == 2
+    # Some proxies and probes do not send the name of a host.
+    answer = WebServer(operator_port, server.log).ask(b"GET /health/live HTTP/1.0\r\n\r\n")
+    assert answer[0] == "HTTP/1.0 200 OK"
+
+
+@pytest.mark.waits
+def test_the_files_of_the_metrics_end_with_the_server_and_requests_of_the_dead_count_on(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    changes = {"OPERATOR_PORT": str(port), "TMPDIR": str(tmp_path), "WEB_CONCURRENCY": "1"}
+    with web_server(tmp_path, **changes) as server:
+        httpx.get(f"http://{HOST}:{server.port}/users/me")
+        (before,) = pids = worker_pids(tmp_path)
+        os.kill(before, 9)
+        assert until(lambda: worker_pids(tmp_path) > pids, seconds=PATIENCE)
+        name = "authx_http_request_duration_seconds_count"
+        # Refused before its route was looked up: it did not come over TLS.
+        assert counted(port, name, route="none", status="403") == 1
+        # Its current state is nobody's: a request in progress died with it.
+        assert not list(tmp_path.glob(f"metrics-*/gauge_live*_{before}.db"))
+    assert until(lambda: not list(tmp_path.glob("metrics-*")), seconds=PATIENCE)
+
+
+def worker_pids(directory: Path) -> set[int]:
+    found = directory.glob("metrics-*/counter_*.db")
+    return {int(one.stem.rpartition("_")[2]) for one in found}
+
+
+@pytest.mark.waits
+def test_a_web_server_without_a_database_lives_is_not_ready_and_the_check_of_a_container_passes(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    environment = os.environ | {"OPERATOR_PORT": str(port)}
+
+    def check() -> int:
+        command = [*PYTHON, "backend.healthcheck"]
+        return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+    assert check() == 1
+    with web_server(tmp_path, OPERATOR_PORT=str(port)):
+        assert httpx.get(f"http://{HOST}:{port}/health/ready").status_code == 503
+        assert counted(port, "authx_database_up") == 0
+        assert check() == 0
+
+
+@pytest.mark.waits
+def test_without_the_variable_there_is_no_such_port(tmp_path: Path) -> None:
+    with web_server(tmp_path) as server:
+        assert "Listening at" in server.log.read_text()
+        assert server.log.read_text().count("http://") == 1
+        assert not list(tmp_path.glob("metrics-*"))
