@@ -66,10 +66,11 @@ def alert_queries() -> dict[str, tuple[str, str]]:
 
 def known_labels() -> dict[str, set[str]]:
     """Return the labels of each series that the code can produce; reads the database."""
-    assert metrics.TASK_DURATION in set(REGISTRY._collector_to_names)
-    known: dict[str, set[str]] = dict(FROM_PROMETHEUS)
-    for collector in REGISTRY._collector_to_names:
-        for metric in collector.describe() if hasattr(collector, "_labelnames") else ():
+    collectors: list[Any] = [one for one in REGISTRY._collector_to_names if hasattr(one, "labels")]
+    assert metrics.TASK_DURATION in collectors
+    known = dict(FROM_PROMETHEUS)
+    for collector in collectors:
+        for metric in collector.describe():
             for suffix in SUFFIXES[metric.type]:
                 bucket = {"le"} if suffix == "_bucket" else set()
                 known[metric.name + suffix] = {*collector._labelnames, *bucket}
