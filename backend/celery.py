@@ -3,12 +3,11 @@
 import logging
 import os
 import sys
+from datetime import UTC, datetime
 from logging.config import dictConfig
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from celery import Celery
-from celery.beat import PersistentScheduler
+from celery import Celery, beat
 from celery.signals import beat_init, setup_logging, worker_init
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -16,6 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 from backend.startup import run_startup_checks
 
 logger = logging.getLogger(__name__)
+
+LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
@@ -44,10 +45,13 @@ def exit_on_failed_checks(**_: Any) -> None:
         sys.exit(1)
 
 
-class Scheduler(PersistentScheduler):
-    """Celery's scheduler, which also creates the directory of its file."""
+class Scheduler(beat.Scheduler):
+    """Celery's scheduler in memory, which writes no file; every task is due when beat starts.
+
+    With a long interval and a frequent restart, a task would otherwise never start.
+    """
 
     def setup_schedule(self) -> None:
-        filename = self.schedule_filename  # type: ignore[attr-defined]  # not in the stubs
-        Path(filename).parent.mkdir(parents=True, exist_ok=True)
         super().setup_schedule()
+        for entry in self.schedule.values():
+            entry.last_run_at = LONG_AGO
