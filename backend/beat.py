@@ -1,20 +1,25 @@
 """Celery's scheduler, as this deployment runs it."""
 
-from pathlib import Path
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from celery.beat import PersistentScheduler
+from celery import beat
 
 from tasks.metrics import BEAT_TICK
 
+LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
-class Scheduler(PersistentScheduler):
-    """Creates the directory of its file, and reports that it runs."""
+
+class Scheduler(beat.Scheduler):
+    """Celery's scheduler in memory, which writes no file; every task is due when beat starts.
+
+    With a long interval and a frequent restart, a task would otherwise never start.
+    """
 
     def setup_schedule(self) -> None:
-        filename = self.schedule_filename  # type: ignore[attr-defined]  # not in the stubs
-        Path(filename).parent.mkdir(parents=True, exist_ok=True)
         super().setup_schedule()
+        for entry in self.schedule.values():
+            entry.last_run_at = LONG_AGO
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due; return the seconds until the next."""

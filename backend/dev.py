@@ -121,8 +121,7 @@ def celery_commands() -> dict[str, str]:
     return {
         # There is no other worker to look for.
         "worker": f"{celery} worker --concurrency=1 --loglevel=INFO --without-mingle",
-        # A pidfile left by a killed beat would block the next start.
-        "beat": f"{celery} beat --pidfile= --loglevel=INFO",
+        "beat": f"{celery} beat --loglevel=INFO",
     }
 
 

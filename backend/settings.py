@@ -10,7 +10,8 @@ from backend import headers
 from backend.secret_file import get_or_create_secret
 from tasks.schedule import beat_schedule
 
-env = FileAwareEnv()
+# Editors and most tools end a file with a newline, which is not part of a secret.
+env = FileAwareEnv(strip_whitespace=True)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -241,6 +242,9 @@ AUTHX = {
 # --- Celery
 
 CELERY_BROKER_URL = REDIS_URL
+# Celery would verify neither certificate nor host name; the other clients of REDIS_URL verify both.
+# Options in the URL, such as ssl_ca_certs, replace these, and redis-py then verifies by default.
+CELERY_BROKER_USE_SSL = {"ssl_cert_reqs": "required"} if REDIS_URL.startswith("rediss:") else None
 CELERY_TASK_SERIALIZER = "json"
 CELERY_RESULT_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -252,7 +256,6 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # Mail that is printed to the console stays readable.
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BEAT_SCHEDULER = "backend.beat:Scheduler"
-CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = beat_schedule(
     sweep_interval=env.timedelta("SWEEP_INTERVAL", timedelta(minutes=5)),
     notification_interval=env.timedelta("NOTIFICATION_INTERVAL", timedelta(seconds=30)),

@@ -50,6 +50,15 @@ def test_a_machine_without_configuration_keeps_the_key_it_made(
     assert (tmp_path / "secret-key").stat().st_mode & 0o077 == 0
 
 
+def test_the_last_newline_of_a_file_is_no_part_of_a_secret(
+    read_setting: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "key"
+    file.write_text("from-a-file\n")
+    key = read_setting("repr(settings.SECRET_KEY)", SECRET_KEY_FILE=str(file))
+    assert key.stdout == "'from-a-file'\n"
+
+
 def test_a_trailing_comma_makes_no_empty_key(
     read_setting: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:

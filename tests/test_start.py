@@ -1,5 +1,6 @@
 """A server, a worker and a beat do not start with a configuration that is wrong."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -56,22 +57,24 @@ def test_no_worker_and_no_beat_starts(tmp_path: Path, role: str) -> None:
     assert "authx.E030" in said
 
 
-def test_beat_starts_with_the_documented_variables_alone(tmp_path: Path) -> None:
-    missing = tmp_path / "not" / "there"
+def test_beat_starts_every_task_at_once_and_writes_no_file(tmp_path: Path) -> None:
+    directory = tmp_path / "empty"
+    directory.mkdir()
     log = tmp_path / "beat.log"
     with (
         log.open("w") as out,
         subprocess.Popen(
-            [*CELERY, "beat", "--pidfile="],
-            cwd=ROOT,
-            env=environment(missing),
+            [*CELERY, "beat"],
+            cwd=directory,
+            env=environment(directory, PYTHONPATH=str(ROOT), REDIS_URL=os.environ["REDIS_URL"]),
             stdout=out,
             stderr=subprocess.STDOUT,
         ) as process,
     ):
         try:
-            started = until(lambda: any(missing.glob("beat-schedule*")), seconds=20)
-            assert started, log.read_text()
-            assert process.poll() is None
+            sent = until(lambda: log.read_text().count("Sending due task") == 2, seconds=20)
         finally:
             process.terminate()
+    assert sent, log.read_text()
+    assert process.returncode == 0
+    assert list(directory.iterdir()) == []

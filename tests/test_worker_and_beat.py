@@ -58,7 +58,7 @@ def processes(tmp_path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     interval = str(int(PERIOD.total_seconds()))
     environment = os.environ | {"DATABASE_URL": database, "SWEEP_INTERVAL": interval}
     worker = ["worker", "--concurrency", "1", "--without-gossip", "--without-mingle"]
-    beat = ["beat", "--schedule", str(tmp_path / "schedule"), "--pidfile", ""]
+    beat = ["beat"]
     started = []
     with (tmp_path / "log").open("wb") as log:
         for command in (worker, beat):

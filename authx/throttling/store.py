@@ -34,7 +34,7 @@ class AttemptStore:
     """
 
     def __init__(self, url: str) -> None:
-        options = {} if url == PER_PROCESS else _bounds()
+        options = {} if url == PER_PROCESS else _options(url)
         shared = storage_from_string(url, wrap_exceptions=True, **options)
         self._shared = MovingWindowRateLimiter(shared)
         self._own = MovingWindowRateLimiter(MemoryStorage())
@@ -86,11 +86,14 @@ class AttemptStore:
             logger.warning("rate limits count for all processes again, the store is available")
 
 
-def _bounds() -> dict[str, float | str | bool]:
+def _options(url: str) -> dict[str, float | str | bool]:
+    # valkey-py verifies the certificate, but not the host name; redis-py verifies both.
+    host_name = {"ssl_check_hostname": True} if url.startswith("valkeys:") else {}
     return {
         "key_prefix": "authx",
         "socket_connect_timeout": TIMEOUT_SECONDS,
         "socket_timeout": TIMEOUT_SECONDS,
+        **host_name,
     }
 
 
