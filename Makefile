@@ -70,7 +70,7 @@ schema: $(VENV)/.test  ## Write schema.yaml anew.
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file schema.yaml
 
 requirements: $(VENV)/.test  ## Compile requirements/*.in to hashed *.txt.
-	@cd requirements && for name in base uv local test bench docs; do \
+	@cd requirements && for name in base uv local test bench cluster docs; do \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 	    $$name.in --output-file $$name.txt || exit 1; \
