@@ -1,0 +1,15 @@
+"""Django's settings of a node of the cluster: those of production, with the changes named here."""
+
+import os
+
+from backend import settings as backend
+
+globals().update({name: value for name, value in vars(backend).items() if name.isupper()})
+
+INSTALLED_APPS = [*backend.INSTALLED_APPS, "tests.cluster.schema_change"]
+MIDDLEWARE = ["tests.cluster.middleware.ServedByMiddleware", *backend.MIDDLEWARE]
+# A sign-in is to measure the cluster: with Argon2id, the hashes alone would fill two cores.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# One file for each mail, to be counted.
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = os.environ["MAIL_DIR"]
