@@ -1,7 +1,6 @@
 """The table of a run."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 from tests.cluster.counts import Counts
@@ -46,4 +45,4 @@ def details(results: Mapping[str, Counts]) -> list[str]:
 
 
 def as_json(results: Mapping[str, Counts]) -> dict[str, Any]:
-    return {name: asdict(counts) for name, counts in results.items()}
+    return {name: vars(counts) for name, counts in results.items()}

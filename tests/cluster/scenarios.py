@@ -1,7 +1,6 @@
 """What happens to the cluster while phones use it; each scenario leaves it whole."""
 
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Final
 
 import psutil
 
-from tests.cluster.application import manage
+from tests.cluster.application import CommandError, manage
 from tests.cluster.programs import is_root, until
 from tests.cluster.topology import Cluster
 
@@ -178,8 +177,8 @@ def _migrate(cluster: Cluster, *arguments: str) -> None:
     for _ in range(MIGRATION_ATTEMPTS):
         try:
             manage(cluster.environment, "migrate", *arguments)
-        except subprocess.CalledProcessError as error:
-            if "lock timeout" not in error.stderr:
+        except CommandError as error:
+            if "lock timeout" not in str(error):
                 raise
             sleep(1)
         else:

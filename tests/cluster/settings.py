@@ -7,7 +7,7 @@ from backend import settings as backend
 globals().update({name: value for name, value in vars(backend).items() if name.isupper()})
 
 INSTALLED_APPS = [*backend.INSTALLED_APPS, "tests.cluster.schema_change"]
-MIDDLEWARE = ["tests.cluster.middleware.ServedByMiddleware", *backend.MIDDLEWARE]
+MIDDLEWARE = [*backend.MIDDLEWARE, "tests.cluster.middleware.ServedByMiddleware"]
 # A sign-in is to measure the cluster: with Argon2id, the hashes alone would fill two cores.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # One file for each mail, to be counted.
