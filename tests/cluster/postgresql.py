@@ -143,6 +143,11 @@ class DatabaseNode(DatabaseProgram):
         """Suspend PostgreSQL, but not Patroni."""
         send(signal.SIGSTOP, self.servers())
 
+    def cut_link(self) -> None:
+        """Lose what a frozen standby has not read yet: it is still in the buffers of the kernel."""
+        receivers = [one for one in self.servers() if "walreceiver" in " ".join(one.cmdline())]
+        send(signal.SIGKILL, receivers)
+
     def thaw(self) -> None:
         send(signal.SIGCONT, self.servers())
 
