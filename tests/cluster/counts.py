@@ -15,7 +15,9 @@ class Counts:
     served_by: Counter[str] = field(default_factory=Counter)
     # Phones that were asked to sign in although nobody had ended their session.
     signed_out: list[str] = field(default_factory=list)
-    # Sessions that accept a token although their sign-out was answered with success.
+    # The sessions of all scenarios so far whose sign-out was answered with success.
+    ended: list[str] = field(default_factory=list)
+    # Those of them that accept a token, or that the database does not know to be revoked.
     alive: list[str] = field(default_factory=list)
     # Answers that no client expects.
     unexpected: list[str] = field(default_factory=list)

@@ -110,6 +110,7 @@ class Phones:
             for session_id in account.ended
         ]
         await asyncio.gather(*checks)
+        self.shared.counts.ended = [one for account in self.accounts for one in account.ended]
         self.shared.counts.numbers["ended sessions checked"] = len(checks)
         return self.shared.counts
 

@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -151,13 +152,13 @@ class DatabaseNode(DatabaseProgram):
     def thaw(self) -> None:
         send(signal.SIGCONT, self.servers())
 
-    def connect(self) -> psycopg.Connection[Any]:
+    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
         return psycopg.connect(
             host=HOST,
             port=self.port,
             user="postgres",
             password=PASSWORD,
-            dbname="postgres",
+            dbname=database,
             autocommit=True,
         )
 
@@ -229,6 +230,15 @@ class Database:
     def primary(self) -> DatabaseNode:
         until(lambda: any(node.is_primary for node in self.nodes), "a primary")
         return next(node for node in self.nodes if node.is_primary)
+
+    def unrevoked(self, session_ids: Sequence[str]) -> list[str]:
+        """Return those of these sessions that the primary does not know to be revoked."""
+        query = (
+            "SELECT id::text FROM authx_devicesession"
+            " WHERE revoked_at IS NULL AND id = ANY(%s::uuid[])"
+        )
+        with self.primary().connect(ROLE) as connection:
+            return [row[0] for row in connection.execute(query, [list(session_ids)])]
 
     def standby_of(self, primary: DatabaseNode) -> DatabaseNode:
         return next(node for node in self.nodes if node is not primary)

@@ -16,8 +16,9 @@ QUIET_SECONDS: Final = 15
 # Longer than HAProxy needs to notice a change, so that the next step meets the state it expects.
 PAUSE_SECONDS: Final = 5
 FREEZE_SECONDS: Final = 30
-# Longer than DATABASE_TIMEOUT and the next try of a phone.
-STALL_SECONDS: Final = 25
+# Longer than DATABASE_TIMEOUT and the next try of a phone; shorter than TTL_SECONDS, after which
+# Patroni goes on without the standby and does not promote it.
+STALL_SECONDS: Final = 14
 # What an asynchronous standby is behind in the scenario that loses writes.
 LAG_SECONDS: Final = 10
 RECOVERY_SECONDS: Final = 120
@@ -41,7 +42,7 @@ def primary_killed(cluster: Cluster) -> None:
 
 
 def standby_stalls_first(cluster: Cluster) -> None:
-    """Freeze the standby for 25 s, so that commits wait for it; then kill the primary."""
+    """Freeze the standby for 14 s, so that commits wait for it; then kill the primary."""
     _fail_over(cluster, frozen_for=STALL_SECONDS)
 
 
