@@ -9,7 +9,7 @@ export UV_SYSTEM_CERTS := true
 # A test that waits for a server leaves its core to another one.
 PYTEST := -m pytest --numprocesses=3 --dist=worksteal
 
-.PHONY: run manage demo test check lint types deployment tests portable audit soak bench docs requirements schema clean
+.PHONY: run manage demo test check lint types deployment tests portable audit soak bench cluster docs requirements schema clean
 
 run: $(VENV)/.local  ## Start everything on this machine: PostgreSQL, Valkey, web, worker, beat.
 	@$(BIN)/python -m backend.dev run
@@ -62,6 +62,9 @@ soak: $(VENV)/.test tests/clients/node_modules  ## The same tests at length, in 
 bench: $(VENV)/.bench  ## Measure beside other systems, write docs/performance.md: make bench ARGS="--calls 50 --rows 50000"
 	@$(BIN)/python -W ignore -m tests.benchmarks $(ARGS)
 
+cluster: $(VENV)/.cluster  ## Let nodes fail under 200 phones: make cluster ARGS="--asynchronous --phones 50 --only primary-killed"
+	@$(BIN)/python -W ignore -m tests.cluster $(ARGS)
+
 docs: $(VENV)/.docs  ## Build the documentation in .local/site; a warning, such as a dead link, fails.
 	@$(BIN)/python -m sphinx -W --keep-going -q -c docs -d .local/docs-cache . .local/site
 	@echo "Open .local/site/index.html"
@@ -70,7 +73,7 @@ schema: $(VENV)/.test  ## Write schema.yaml anew.
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file schema.yaml
 
 requirements: $(VENV)/.test  ## Compile requirements/*.in to hashed *.txt.
-	@cd requirements && for name in base uv local test bench docs; do \
+	@cd requirements && for name in base uv local test bench cluster docs; do \
 	  ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 	    $$name.in --output-file $$name.txt || exit 1; \

@@ -112,15 +112,17 @@ def test_a_refresh_costs_a_read_and_a_write_and_no_transaction(
 
 
 @pytest.mark.usefixtures("crowd")
-def test_a_retry_costs_one_read(phone: Phone, statements: Measure) -> None:
+def test_a_retry_costs_one_read_and_a_wait_for_the_standby(
+    phone: Phone, statements: Measure
+) -> None:
     phone.try_refresh()
     with statements() as cost:
         phone.refresh()
-    assert (cost.with_transactions, cost.writes) == (1, [])
+    assert (cost.with_transactions, cost.writes) == (2, [])
 
 
 @pytest.mark.usefixtures("crowd")
-def test_a_retry_that_needs_a_fresh_access_token_costs_one_more(
+def test_a_retry_that_needs_a_fresh_access_token_costs_no_more(
     clock: Clock, phone: Phone, statements: Measure
 ) -> None:
     phone.try_refresh()

@@ -28,6 +28,7 @@ from authx.errors import (
 from authx.models import DeviceSession, EventKind
 from authx.sessions import statements
 from authx.sessions.derivation import derive_access_token, derive_newest, new_access_token
+from authx.sessions.durability import wait_for_standby
 from authx.sessions.generations import (
     NO_KEY,
     Generation,
@@ -177,6 +178,8 @@ def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> To
 def _reissue_access_token(session: DeviceSession, refresh_token: Token, now: datetime) -> RawToken:
     """Return the access token of the newest pair, or a fresh one if it has expired."""
     if session.expiry > now or session.fresh_access_count >= MAX_FRESH_ACCESS_TOKENS:
+        # The other branch writes, and its commit waits.
+        wait_for_standby()
         return derive_access_token(refresh_token, session)
     raw_access_token, changes = new_access_token(
         refresh_token, session_expires_at=session.idle_expires_at, now=now

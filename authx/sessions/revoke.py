@@ -16,6 +16,7 @@ from authx.audit.events import record_event
 from authx.codec import token_codec
 from authx.errors import ForgedTokenError
 from authx.models import REVOCATIONS, DeviceSession, DeviceSessionQuerySet, EventKind
+from authx.sessions.durability import wait_for_standby
 from authx.sessions.locking import atomic, lock_user, retry_on_conflict
 from authx.sessions.statements import find_session
 from authx.sessions.use import find_session_by_access_token
@@ -47,6 +48,8 @@ def revoke_session(
             )
             if ended:
                 record_event(kind=reason, session=session, reason=detail)
+            else:
+                wait_for_standby()
         return bool(ended)
 
     return retry_on_conflict(attempt)
@@ -75,6 +78,8 @@ def revoke_all(
             if count:
                 detail = f"{count} sessions"
                 record_event(kind=reason, user_id=user_id, session=by, reason=detail)
+            else:
+                wait_for_standby()
         return count
 
     return retry_on_conflict(attempt)
@@ -94,6 +99,8 @@ def revoke_all_users(*, reason: EventKind) -> int:
             count = _revoke(sessions, user_id=None, session_ids=None, reason=reason)
             if count:
                 record_event(kind=reason, reason=f"{count} sessions of all users")
+            else:
+                wait_for_standby()
         return count
 
     return retry_on_conflict(attempt)
@@ -121,7 +128,11 @@ def _session_of(raw_token: str) -> DeviceSession | None:
         return find_session(refresh_token.session_id)
     with suppress(ForgedTokenError):
         access_token = codec.parse(raw_token, TokenKind.ACCESS)
-        return find_session_by_access_token(raw_token=RawToken(raw_token), token=access_token)
+        session = find_session_by_access_token(raw_token=RawToken(raw_token), token=access_token)
+        if session is None:
+            # An earlier try may have ended it.
+            wait_for_standby()
+        return session
     return None
 
 

@@ -1,0 +1,21 @@
+"""Answers that depend on what an earlier transaction wrote wait until a failover cannot undo it."""
+
+from django.db import connections
+
+from authx.models import write_alias
+
+
+def wait_for_standby() -> None:
+    """Return once all that was read before is on the synchronous standby too, if there is one.
+
+    PostgreSQL shows a commit to others as soon as its wait for the standby ends, also where a
+    timeout or a restart has ended it and the standby has nothing. Without this, the retry would get
+    the answer that the first try rightly did not get, and a failover would make it untrue: a pair
+    that the new primary does not know, a sign-out that it has not seen. A later commit waits for
+    everything before it. Inside a transaction, the commit of that transaction waits.
+    """
+    connection = connections[write_alias()]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            # The smallest write that a commit waits for; without it, there is nothing to wait for.
+            cursor.execute("SELECT pg_logical_emit_message(true, 'authx', '')")

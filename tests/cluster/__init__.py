@@ -1,0 +1,1 @@
+"""Several nodes on loopback, and what phones notice when one of them fails: `make cluster`."""

@@ -1,0 +1,1 @@
+"""A schema change of the next version, for the scenario that migrates under load."""
