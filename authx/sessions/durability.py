@@ -1,8 +1,15 @@
 """Answers that depend on what an earlier transaction wrote wait until a failover cannot undo it."""
 
+from typing import Final
+
 from django.db import connections
 
 from authx.models import write_alias
+
+# The smallest write that a commit waits for; without it, there is nothing to wait for.
+SMALLEST_WRITE: Final = {"postgresql": "SELECT pg_logical_emit_message(true, 'authx', '')"}
+# Other databases are not meant for several nodes.
+NO_WRITE: Final = "SELECT 1"
 
 
 def wait_for_standby() -> None:
@@ -15,7 +22,5 @@ def wait_for_standby() -> None:
     everything before it. Inside a transaction, the commit of that transaction waits.
     """
     connection = connections[write_alias()]
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            # The smallest write that a commit waits for; without it, there is nothing to wait for.
-            cursor.execute("SELECT pg_logical_emit_message(true, 'authx', '')")
+    with connection.cursor() as cursor:
+        cursor.execute(SMALLEST_WRITE.get(connection.vendor, NO_WRITE))

@@ -56,7 +56,7 @@ def run(name: str, cluster: Cluster, fleet: Fleet, results: dict[str, Counts]) -
     fleet.settle()
     counts = results[name] = fleet.end()
     # A phone whose last rotation was lost as well cannot show that its session is back.
-    counts.alive += cluster.database.unrevoked(counts.ended)
+    counts.alive += cluster.database.undone(counts.ended)
     say(f"  {monotonic() - began:.0f} s")
 
 

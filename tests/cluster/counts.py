@@ -17,7 +17,7 @@ class Counts:
     signed_out: list[str] = field(default_factory=list)
     # The sessions of all scenarios so far whose sign-out was answered with success.
     ended: list[str] = field(default_factory=list)
-    # Those of them that accept a token, or that the database does not know to be revoked.
+    # Those of them that accept a token, or whose sign-out the database does not know.
     alive: list[str] = field(default_factory=list)
     # Answers that no client expects.
     unexpected: list[str] = field(default_factory=list)

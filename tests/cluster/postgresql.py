@@ -231,11 +231,15 @@ class Database:
         until(lambda: any(node.is_primary for node in self.nodes), "a primary")
         return next(node for node in self.nodes if node.is_primary)
 
-    def unrevoked(self, session_ids: Sequence[str]) -> list[str]:
-        """Return those of these sessions that the primary does not know to be revoked."""
+    def undone(self, session_ids: Sequence[str]) -> list[str]:
+        """Return those of these sessions whose sign-out the primary does not know.
+
+        The next sign-in of the same phone replaces such a session.
+        """
         query = (
             "SELECT id::text FROM authx_devicesession"
-            " WHERE revoked_at IS NULL AND id = ANY(%s::uuid[])"
+            " WHERE (revoked_at IS NULL OR revoked_reason = 'replaced')"
+            " AND id = ANY(%s::uuid[])"
         )
         with self.primary().connect(ROLE) as connection:
             return [row[0] for row in connection.execute(query, [list(session_ids)])]
