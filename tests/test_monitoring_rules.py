@@ -118,7 +118,9 @@ def test_the_rules_pass_their_tests() -> None:
 
 @needs_promtool
 def test_the_example_of_a_configuration_is_valid() -> None:
-    assert f"{len(monitoring.alerts())} rules found" in promtool("check", "config", monitoring.CONFIGURATION)
+    assert f"{len(monitoring.alerts())} rules found" in promtool(
+        "check", "config", monitoring.CONFIGURATION
+    )
 
 
 @needs_promtool
