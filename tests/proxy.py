@@ -46,7 +46,7 @@ def proxy(directory: Path, *nodes: str, **changes: str) -> Iterator[httpx.Client
     # As root, its workers would be another user, who cannot read the directory.
     text = text if os.getuid() else f"user root;\n{text}"
     (directory / "nginx.conf").write_text(text.replace("/dev/stdout", f"{directory}/access.log"))
-    command = [nginx, "-e", "stderr", "-c", directory / "nginx.conf", "-g", "daemon off;"]
+    command = [nginx, "-e", "stderr", "-c", str(directory / "nginx.conf"), "-g", "daemon off;"]
     with subprocess.Popen(command) as process:
         try:
             assert until(lambda: listens(port), seconds=10)

@@ -22,9 +22,15 @@ pytestmark = [pytest.mark.waits, pytest.mark.postgresql, pytest.mark.django_db(t
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 # The commands of the page, in its order.
-SERVERS, COMMANDS = re.findall(r"```sh\n(gunicorn.*?|python manage.*?)```", OPERATIONS, re.DOTALL)[:2]
+SERVERS, COMMANDS = re.findall(r"```sh\n(gunicorn.*?|python manage.*?)```", OPERATIONS, re.DOTALL)[
+    :2
+]
 DOCUMENTED = dict(
-    zip(("web", "worker", "beat", "migrate"), [*SERVERS.splitlines(), COMMANDS.splitlines()[1]], strict=True)
+    zip(
+        ("web", "worker", "beat", "migrate"),
+        [*SERVERS.splitlines(), COMMANDS.splitlines()[1]],
+        strict=True,
+    )
 )
 ENTRYPOINT = {role: f"docker/entrypoint {role}" for role in DOCUMENTED}
 
@@ -36,7 +42,11 @@ def clone(tmp_path: Path) -> Path:
 
 def variables(clone: Path, port: int) -> dict[str, str]:
     """Return those that docs/operations.md requires, and where commands and a home are."""
-    production = {"ALLOWED_HOSTS": "api.example.com", "NUM_PROXIES": "1", "EMAIL_URL": "smtp://127.0.0.1:1"}
+    production = {
+        "ALLOWED_HOSTS": "api.example.com",
+        "NUM_PROXIES": "1",
+        "EMAIL_URL": "smtp://127.0.0.1:1",
+    }
     shared = of_this_run()
     required = {name: shared[name] for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

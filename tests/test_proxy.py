@@ -26,9 +26,7 @@ NOBODY = f"{HOST}:1"
 
 
 @pytest.fixture(scope="module")
-def web(
-    tmp_path_factory: pytest.TempPathFactory, django_db_setup: None
-) -> Iterator[WebServer]:
+def web(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[WebServer]:
     changes = {"ALLOWED_HOSTS": "localhost", "NUM_PROXIES": "1", "HTTPS_ONLY": "true"}
     with web_server(tmp_path_factory.mktemp("web"), **of_this_run() | changes) as server:
         yield server
@@ -110,7 +108,9 @@ def test_without_a_node_the_error_is_that_of_the_api(tmp_path: Path) -> None:
 
 
 def test_a_slow_client_is_cut_off(tmp_path: Path, node: str) -> None:
-    with proxy(tmp_path, node, **{"client_header_timeout 10s": "client_header_timeout 1s"}) as client:
+    with proxy(
+        tmp_path, node, **{"client_header_timeout 10s": "client_header_timeout 1s"}
+    ) as client:
         port = client.base_url.port
         assert port is not None
         context = ssl.create_default_context(cafile=str(tmp_path / "secrets" / "ca.pem"))
@@ -139,5 +139,8 @@ def test_a_refresh_that_was_cut_is_repeated_and_a_sign_in_is_not(
         pair = client.post("/users/login", json=SIGN_IN).json()
     refresh = {"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]}
     with proxy(tmp_path, f"{cutting_node} max_fails=0", f"{node} backup") as client:
-        assert error_of(client.post("/users/login", json=SIGN_IN)) == (503, "temporarily_unavailable")
+        assert error_of(client.post("/users/login", json=SIGN_IN)) == (
+            503,
+            "temporarily_unavailable",
+        )
         assert client.post("/users/token", json=refresh).status_code == HTTPStatus.OK
