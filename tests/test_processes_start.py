@@ -32,6 +32,9 @@ DOCUMENTED = dict(
         strict=True,
     )
 )
+# A process of Celery's pool that ends a task in the moment of the stop waits 30 seconds for the
+# worker to read the result.
+STOP_SECONDS = 38
 ENTRYPOINT = {role: f"docker/entrypoint {role}" for role in DOCUMENTED}
 
 
@@ -104,7 +107,7 @@ def test_every_process_starts_in_a_read_only_clone_and_stops_cleanly(
         assert until(lambda: says("beat", "Sending due task"), seconds=20), logs["beat"].read_text()
         for process in started.values():
             process.send_signal(signal.SIGTERM)
-        codes = {role: process.wait(20) for role, process in started.items()}
+        codes = {role: process.wait(STOP_SECONDS) for role, process in started.items()}
     assert codes == {"web": 0, "worker": 0, "beat": 0}
     said = "".join(log.read_text() for log in logs.values())
     assert "Traceback" not in said
