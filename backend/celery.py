@@ -10,15 +10,16 @@ from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_init, worker_process_shutdown
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
-from backend import monitoring
+from backend import operator_port
 from backend.startup import run_startup_checks
 
 logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 # Before the tasks import prometheus_client.
-monitoring.share_metrics()
+operator_port.share_metrics()
 
 # Listed by name: autodiscovery looks for a module `tasks.tasks`, which does not exist.
 app = Celery("backend", include=["tasks.alerts", "tasks.cleanup"])
@@ -43,9 +44,10 @@ def exit_on_failed_checks(**_: Any) -> None:
         # Through the log, because beat has redirected stderr by now.
         logger.critical("%s", error)
         sys.exit(1)
-    monitoring.serve_in_background()
+    # Loaded now, because it needs the models.
+    import_string("backend.monitoring.serve_in_background")()
 
 
 @worker_process_shutdown.connect
 def forget_process(pid: int, **_: Any) -> None:
-    monitoring.forget_process(pid)
+    operator_port.forget_process(pid)

@@ -12,7 +12,7 @@ from gunicorn import util
 from gunicorn.http.errors import InvalidResponseHeader, InvalidResponseHeaderName, ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
-from backend.monitoring import (
+from backend.operator_port import (
     forget_process,
     operator_address,
     operator_port,
@@ -62,6 +62,8 @@ share_metrics()
 wsgi_app = "backend.wsgi"
 worker_class = Worker
 threads = 4
+# It would be a file in the home directory, which a container cannot write to.
+control_socket_disable = True
 
 # Only Django decides whether a request came over TLS, and from where, by NUM_PROXIES. gunicorn
 # would trust these headers of any client on this machine.

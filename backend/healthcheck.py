@@ -4,7 +4,7 @@ import sys
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 
-from backend.monitoring import operator_port
+from backend.operator_port import operator_port
 
 TIMEOUT = 5  # seconds
 

@@ -1,14 +1,10 @@
-"""Health and metrics of a process, on the port OPERATOR_PORT only.
+"""The pages of the operator's port: health and metrics, as a WSGI application of their own.
 
-A port of their own keeps them from the public without trusting a header: no proxy forwards to it.
 They bypass Django's middleware, because a probe knows neither a name of ALLOWED_HOSTS nor TLS.
 """
 
-import atexit
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
@@ -24,14 +20,17 @@ from django.db import (
     connections,
 )
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import F
-from environs import FileAwareEnv
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from authx.contrib.metrics.state import StateCollector
+from authx.sessions.durability import require_writable
+from authx.throttling.store import store
+from backend.operator_port import METRICS_DIR, operator_address, operator_port
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-env = FileAwareEnv()
-METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 JSON: Final = "application/json"
 # How long a probe waits for another one that the database keeps waiting.
 PATIENCE: Final = 2  # seconds
@@ -43,55 +42,6 @@ class Page(NamedTuple):
     status: HTTPStatus
     content_type: str
     body: bytes
-
-
-def operator_port() -> int | None:
-    """Return the port for health and metrics; None if there is none."""
-    return env.int("OPERATOR_PORT", None)
-
-
-def operator_address() -> tuple[str, int]:
-    """Return where health and metrics are served; every address has to be asked for."""
-    return env.str("OPERATOR_HOST", "127.0.0.1"), operator_port() or 0
-
-
-def share_metrics() -> None:
-    """Create the directory in which the processes of one server add up their metrics.
-
-    prometheus_client looks for it when it is imported, so this comes before.
-    """
-    if operator_port() is None or METRICS_DIR in os.environ:
-        return
-    directory = tempfile.mkdtemp(prefix="metrics-")
-    os.environ[METRICS_DIR] = directory
-    owner = os.getpid()
-
-    def remove() -> None:
-        # A forked process inherits this function.
-        if os.getpid() == owner:
-            shutil.rmtree(directory, ignore_errors=True)
-
-    atexit.register(remove)
-
-
-def forget_process(pid: int) -> None:
-    """Remove what a process that has ended reports as its current state."""
-    if METRICS_DIR in os.environ:
-        from prometheus_client import multiprocess
-
-        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
-
-
-def is_operator_request(environ: "WSGIEnvironment") -> bool:
-    """Return whether a request reached gunicorn on the operator's port.
-
-    The socket tells; SERVER_PORT is copied from a header if the server listens on a socket file.
-    """
-    port = operator_port()
-    if port is None:
-        return False
-    name = environ["gunicorn.socket"].getsockname() if "gunicorn.socket" in environ else None
-    return isinstance(name, tuple) and name[1] == port
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -149,8 +99,6 @@ def _live() -> Page:
 
 def _ready() -> Page:
     """Return 200 if the database is writable and migrated; without counters, limits degrade."""
-    from authx.throttling.store import store
-
     counters = "ok" if store().is_available() else "degraded"
     if not _checking.acquire(timeout=PATIENCE):
         database = "unavailable"
@@ -172,12 +120,9 @@ def _ready() -> Page:
 
 def _database_state() -> str:
     """Return "ok", "not migrated" or "unavailable"."""
-    from authx.models import SweepLease
-
     close_old_connections()
     try:
-        # No row has this key. A standby and a read-only server refuse the statement all the same.
-        SweepLease.objects.filter(pk=0).update(leased_until=F("leased_until"))
+        require_writable()
         return "ok" if _is_migrated() else "not migrated"
     except ProgrammingError:
         return "not migrated"
@@ -199,11 +144,6 @@ def _is_migrated() -> bool:
 
 def _metrics() -> Page:
     """Return what the processes of this server have counted, and what the database says now."""
-    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-    from prometheus_client.multiprocess import MultiProcessCollector
-
-    from authx.contrib.metrics.state import StateCollector
-
     registry = CollectorRegistry()
     if METRICS_DIR in os.environ:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

@@ -9,8 +9,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from django.core.wsgi import get_wsgi_application
+from django.utils.module_loading import import_string
 
-from backend import monitoring
+from backend import operator_port
 from backend.startup import run_startup_checks
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 os.environ.setdefault("DATABASE_TIMEOUT", "5s")
 run_startup_checks()
 django_application = get_wsgi_application()
+# Loaded now, because it needs the models.
+operator_application = import_string("backend.monitoring.application")
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
@@ -33,8 +36,8 @@ def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> 
     Django decodes the query string with that charset outside of its error handling, where
     `charset=hex` raises.
     """
-    if monitoring.is_operator_request(environ):
-        return monitoring.application(environ, start_response)
+    if operator_port.is_operator_request(environ):
+        return operator_application(environ, start_response)
     claimed = environ.get("CONTENT_TYPE", "")
     boundary = BOUNDARY.search(claimed)
     environ["CONTENT_TYPE"] = claimed.partition(";")[0] + (boundary[0] if boundary else "")

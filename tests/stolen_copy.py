@@ -183,6 +183,7 @@ class InMemory:
             patch.object(two_places, "_record_once", self.record_once),
             patch.object(refresh, "log_event_after_commit", _nothing),
             patch.object(refresh, "send_after_commit", _nothing),
+            patch.object(refresh, "wait_for_standby", _nothing),
         ):
             yield
 

@@ -18,7 +18,7 @@ from tests.phone import CLIENT, PASSWORD
 pytestmark = pytest.mark.waits
 
 ROOT = Path(__file__).resolve().parent.parent
-CONTRIB = ("introspection", "openapi", "sunset")
+CONTRIB = ("introspection", "metrics", "openapi", "sunset")
 
 # A project with the apps and modules named on its command line missing, that signs a user in.
 PROJECT = f"""
@@ -42,6 +42,8 @@ configured["INSTALLED_APPS"] = [
 ]
 if "drf_spectacular" in blocked:
     del configured["REST_FRAMEWORK"]["DEFAULT_SCHEMA_CLASS"]
+if "authx.contrib.metrics" in missing:
+    del configured["MIDDLEWARE"][0]
 configured["ROOT_URLCONF"] = __name__
 configured["ALLOWED_HOSTS"] = ["testserver"]
 configured["EMAIL_BACKEND"] = "django.core.mail.backends.locmem.EmailBackend"
@@ -89,7 +91,8 @@ print(sorted({{name.split(".")[2] for name in loaded}}))
 
 
 def run_project(missing: list[str], blocked: str = "") -> str:
-    apps = ",".join(f"authx.contrib.{name}" for name in missing)
+    # The tasks of this repository use the metrics; a project has tasks of its own.
+    apps = ",".join([*(f"authx.contrib.{name}" for name in missing), "tasks"])
     environment = {"PATH": os.environ["PATH"], "SECRET_KEY": "x" * 25 + "y" * 25 + "abcdef"}
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PROJECT, apps, blocked],
@@ -103,14 +106,15 @@ def run_project(missing: list[str], blocked: str = "") -> str:
     return ran.stdout.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("missing", ["introspection", "sunset"])
+@pytest.mark.parametrize("missing", ["introspection", "metrics", "sunset"])
 def test_the_rest_works_without_one_optional_app(missing: str) -> None:
     loaded = run_project([missing])
     assert loaded == str([name for name in CONTRIB if name != missing])
 
 
-def test_the_rest_works_without_any_and_without_drf_spectacular() -> None:
-    assert run_project(list(CONTRIB), "drf_spectacular,drf_spectacular_sidecar") == "[]"
+def test_the_rest_works_without_any_and_without_their_packages() -> None:
+    blocked = "drf_spectacular,drf_spectacular_sidecar,prometheus_client"
+    assert run_project(list(CONTRIB), blocked) == "[]"
 
 
 urlpatterns = [

@@ -105,7 +105,7 @@ OCCASIONS: list[tuple[str, int, int, Callable[[Phone], Any]]] = [
     ("session_renewed", INFO, 2, lose_an_answer),
     ("authn_token_reuse", CRITICAL, 1, reuse),
     ("authn_token_refused", INFO, 0, reuse),
-    ("authn_token_refused", INFO, 1, lambda _: Phone().try_refresh("axr_forged")),
+    ("session_renewal_refused", INFO, 1, lambda _: Phone().try_refresh("axr_forged")),
     ("authn_token_refused", INFO, 1, lambda _: Phone(pair={"access_token": "axa_x"}).call()),
     ("session_use_after_expire", WARNING, 1, use_after_the_end),
     ("session_logout", INFO, 1, lambda phone: phone.send("POST", "logout")),

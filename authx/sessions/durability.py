@@ -3,8 +3,16 @@
 from typing import Final
 
 from django.db import connections
+from django.db.models import F
 
-from authx.models import write_alias
+from authx.models import SweepLease, write_alias
+
+
+def require_writable() -> None:
+    """Raise django.db.Error if the database accepts no writes; nothing is written."""
+    # No row has this key. A standby and a read-only server refuse the statement all the same.
+    SweepLease.objects.using(write_alias()).filter(pk=0).update(leased_until=F("leased_until"))
+
 
 # The smallest write that a commit waits for; without it, there is nothing to wait for.
 SMALLEST_WRITE: Final = {"postgresql": "SELECT pg_logical_emit_message(true, 'authx', '')"}

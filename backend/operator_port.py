@@ -1,0 +1,68 @@
+"""The port OPERATOR_PORT, on which a process serves its health and metrics to operators only.
+
+A port of their own keeps them from the public without trusting a header: no proxy forwards to it.
+This is loaded before Django is set up; the pages are in backend.monitoring.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from typing import TYPE_CHECKING, Final
+
+from django.utils.module_loading import import_string
+from environs import FileAwareEnv
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
+env = FileAwareEnv()
+METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def operator_port() -> int | None:
+    """Return the port for health and metrics; None if there is none."""
+    return env.int("OPERATOR_PORT", None)
+
+
+def operator_address() -> tuple[str, int]:
+    """Return where health and metrics are served; every address has to be asked for."""
+    return env.str("OPERATOR_HOST", "127.0.0.1"), operator_port() or 0
+
+
+def share_metrics() -> None:
+    """Create the directory in which the processes of one server add up their metrics.
+
+    prometheus_client looks for it when it is imported, so this comes before.
+    """
+    if operator_port() is None or METRICS_DIR in os.environ:
+        return
+    directory = tempfile.mkdtemp(prefix="metrics-")
+    os.environ[METRICS_DIR] = directory
+    owner = os.getpid()
+
+    def remove() -> None:
+        # A forked process inherits this function.
+        if os.getpid() == owner:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    atexit.register(remove)
+
+
+def forget_process(pid: int) -> None:
+    """Remove what a process that has ended reports as its current state."""
+    if METRICS_DIR in os.environ:
+        # Loaded late, because share_metrics() comes before prometheus_client.
+        import_string("prometheus_client.multiprocess.mark_process_dead")(pid)
+
+
+def is_operator_request(environ: "WSGIEnvironment") -> bool:
+    """Return whether a request reached gunicorn on the operator's port.
+
+    The socket tells; SERVER_PORT is copied from a header if the server listens on a socket file.
+    """
+    port = operator_port()
+    if port is None:
+        return False
+    name = environ["gunicorn.socket"].getsockname() if "gunicorn.socket" in environ else None
+    return isinstance(name, tuple) and name[1] == port

@@ -1,0 +1,156 @@
+"""The files below docker/ are valid, restrict every container, and contain no secret."""
+
+import json
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.proxy import create_secrets
+from tests.source_code import ROOT
+
+DOCKER = ROOT / "docker"
+KUBERNETES = DOCKER / "kubernetes"
+COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ONCE = {"secrets", "migrate", "ready"}
+SECRET = re.compile(
+    r"(?i)\b(?:password|secret|token|key)\b\s*[:=]\s*[\"']?[\w+/-]{12,}|BEGIN [A-Z ]*PRIVATE KEY"
+)
+
+
+def files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "docker"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def program(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_container_is_restricted(service: str) -> None:
+    settings = SERVICES[service]
+    assert settings["read_only"]
+    assert settings["cap_drop"] == ["ALL"]
+    assert settings["security_opt"] == ["no-new-privileges:true"]
+    assert settings["mem_limit"]
+    assert settings["pids_limit"]
+    assert "privileged" not in settings
+    if service != "secrets":
+        assert "cap_add" not in settings
+        assert settings.get("user") != "0:0"
+
+
+def test_migrations_run_once_before_every_process() -> None:
+    for name in ("web", "worker", "beat"):
+        needed = SERVICES[name]["depends_on"]
+        assert needed["migrate"] == {"condition": "service_completed_successfully"}
+    assert SERVICES["migrate"]["restart"] == "no"
+
+
+def test_every_lasting_container_of_another_image_has_a_health_check() -> None:
+    others = {name for name, service in SERVICES.items() if service["image"] != "device-sessions"}
+    assert others == {"postgresql", "valkey", "proxy", "mail"}
+    assert [name for name in others if "test" not in SERVICES[name]["healthcheck"]] == []
+    assert "HEALTHCHECK" in (DOCKER / "Dockerfile").read_text()
+
+
+def test_no_port_but_the_proxy_is_published_to_other_machines() -> None:
+    ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert ports.pop("proxy") == ["8443:8443"]
+    assert all(port.startswith("127.0.0.1:") for published in ports.values() for port in published)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("password: hunter2hunter2", True),
+        ("SECRET_KEY_FILE: /secrets/app/secret-key", False),
+        ("-----BEGIN EC PRIVATE KEY-----", True),
+        ('requirepass "$broker"', False),
+    ],
+)
+def test_the_rule_on_secrets_sees_them(text: str, found: bool) -> None:
+    assert bool(SECRET.search(text)) == found
+
+
+def test_no_file_contains_a_secret() -> None:
+    found = {path.name: SECRET.findall(path.read_text()) for path in files()}
+    assert {name: secrets for name, secrets in found.items() if secrets} == {}
+
+
+def test_secrets_are_made_once_and_for_their_reader_alone(tmp_path: Path) -> None:
+    create_secrets(tmp_path)
+    made = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    create_secrets(tmp_path)
+    assert {path: path.read_bytes() for path in made} == made
+    public = {path.name for path in made if path.stat().st_mode & 0o077}
+    assert public == {"ca.pem"}
+    assert len((tmp_path / "app" / "secret-key").read_text()) >= 50
+    context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    assert len(context.get_ca_certs()) == 1
+
+
+def rendered(directory: Path) -> str:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not installed")
+    command = [kubectl, "kustomize", str(directory)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("name", ["base", "example"])
+def test_the_manifests_match_the_schemas_of_kubernetes(tmp_path: Path, name: str) -> None:
+    manifests = tmp_path / "manifests.yaml"
+    manifests.write_text(rendered(KUBERNETES / name))
+    validator = [program("kubernetes-validate"), "--strict", "--quiet", str(manifests)]
+    result = subprocess.run(validator, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def pods(node: Any) -> list[dict[str, Any]]:
+    """Return the specifications of pods in a document, however deep."""
+    if isinstance(node, list):
+        return [pod for inner in node for pod in pods(inner)]
+    if not isinstance(node, dict):
+        return []
+    own = [node] if "containers" in node else []
+    return own + [pod for inner in node.values() for pod in pods(inner)]
+
+
+@pytest.mark.parametrize(("name", "count"), [("base", 4), ("example", 4)])
+def test_every_pod_is_restricted(name: str, count: int) -> None:
+    found = pods(list(yaml.safe_load_all(rendered(KUBERNETES / name))))
+    assert len(found) == count
+    for pod in found:
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            context = container["securityContext"]
+            assert context["readOnlyRootFilesystem"]
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert {"requests", "limits"} <= set(container["resources"])
+            assert "env" not in container
+
+
+def test_the_alternative_to_beat_starts_the_tasks_of_beat() -> None:
+    documents = list(yaml.safe_load_all(rendered(KUBERNETES / "example")))
+    kinds = {(one["kind"], one["metadata"]["name"]) for one in documents}
+    assert {("CronJob", "sweep"), ("CronJob", "notifications"), ("Deployment", "web")} <= kinds
+    assert not {("Deployment", "beat"), ("Deployment", "worker")} & kinds
+    assert "manage.py" in json.dumps(documents)
