@@ -16,7 +16,7 @@ from backend.startup import run_startup_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from wsgiref.types import StartResponse, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 # RFC 2046 section 5.1.1; needed for file uploads, for example to a project's admin.
 BOUNDARY: Final = re.compile(r""";\s*boundary=("?)[\w'()+,./:=? -]{1,70}\1\s*(?=;|$)""", re.ASCII)
@@ -27,7 +27,7 @@ os.environ.setdefault("DATABASE_TIMEOUT", "5s")
 run_startup_checks()
 django_application = get_wsgi_application()
 # Loaded now, because it needs the models.
-operator_application = import_string("backend.monitoring.application")
+operator_application: "WSGIApplication" = import_string("backend.monitoring.application")
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":

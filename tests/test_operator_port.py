@@ -31,9 +31,12 @@ def _keep_the_connection_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
 def ask(path: str, method: str = "GET") -> tuple[str, bytes]:
     """Call the pages as a WSGI server does, in this process."""
     statuses: list[str] = []
-    body = monitoring.application(
-        {"PATH_INFO": path, "REQUEST_METHOD": method}, lambda status, _: statuses.append(status)
-    )
+
+    def start_response(status: str, *_: Any) -> Any:
+        statuses.append(status)
+
+    environ = {"PATH_INFO": path, "REQUEST_METHOD": method}
+    body = monitoring.application(environ, start_response)
     return statuses[0], b"".join(body)
 
 

@@ -23,6 +23,7 @@ MODULES_OF = {
     "djangorestframework": "rest_framework",
     "django-rest-knox": "knox",
     "drf-spectacular": "drf_spectacular",
+    "prometheus-client": "prometheus_client",
 }
 # Comes with Django, which cannot do without.
 OF_DJANGO = {"asgiref"}

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from authx import signals
 from authx.audit.logs import (
+    ALL_LOG_EVENTS,
     LOG_EVENTS,
     REFRESH_REFUSED,
     SESSION_RENEWED,
@@ -51,6 +52,8 @@ def connect() -> None:
     # From zero, so that the first reuse is an increase and not a new series.
     for outcome, reason in REFRESH_OUTCOMES:
         REFRESHES.labels(outcome, reason)
+    for event in ALL_LOG_EVENTS:
+        SECURITY_EVENTS.labels(event.name)
     for outcome in set(SIGN_IN_OUTCOMES.values()):
         SIGN_INS.labels(outcome)
 
