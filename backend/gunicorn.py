@@ -5,9 +5,11 @@ quote the unreadable line, which may hold a token.
 """
 
 import json
+import socket
 from contextlib import suppress
 from typing import Any, Final
 
+from django.utils.module_loading import import_string
 from gunicorn import util
 from gunicorn.http.errors import InvalidResponseHeader, InvalidResponseHeaderName, ParseException
 from gunicorn.workers.gthread import ThreadWorker
@@ -46,11 +48,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             util.write_nonblock(client, REFUSAL)
 
 
-def on_starting(server: Any) -> None:
-    """Listen on the operator's port too, whatever addresses --bind names."""
+def on_starting(_server: Any) -> None:
+    """Refuse to start on a port of another server, which the workers would share unnoticed."""
     if operator_port() is not None:
-        host, port = operator_address()
-        server.cfg.set("bind", [*server.cfg.bind, f"{host}:{port}"])
+        socket.create_server(operator_address()).close()
+
+
+def post_worker_init(_worker: Any) -> None:
+    # Loaded now, because it needs the models.
+    serve_in_background = import_string("backend.monitoring.serve_in_background")
+    serve_in_background(import_string("backend.monitoring.SharingServer"))
 
 
 def child_exit(_server: Any, worker: Any) -> None:

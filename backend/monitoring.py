@@ -58,12 +58,19 @@ def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> 
     return [b"" if environ["REQUEST_METHOD"] == "HEAD" else page.body]
 
 
-def serve_in_background() -> None:
-    """Serve the pages in a thread: for worker and beat, which have no web server."""
+def serve_in_background(server_class: type[WSGIServer] | None = None) -> None:
+    """Serve the pages in a thread of their own, if there is a port for them.
+
+    A web server's own threads may all wait for the database, and a balancer that gets no response
+    would take out every node.
+    """
     if operator_port() is None:
         return
     server = make_server(
-        *operator_address(), application, server_class=ThreadingServer, handler_class=QuietHandler
+        *operator_address(),
+        application,
+        server_class=server_class or ThreadingServer,
+        handler_class=QuietHandler,
     )
     Thread(target=server.serve_forever, name="operator", daemon=True).start()
 
@@ -77,6 +84,12 @@ class ThreadingServer(ThreadingMixIn, WSGIServer):
         super().process_request_thread(request, client_address)
         # Of this thread, which ends here.
         connections.close_all()
+
+
+class SharingServer(ThreadingServer):
+    """Shares its port with the other processes of a web server; the kernel chooses one of them."""
+
+    allow_reuse_port = True
 
 
 class QuietHandler(WSGIRequestHandler):

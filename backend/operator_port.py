@@ -8,13 +8,10 @@ import atexit
 import os
 import shutil
 import tempfile
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.utils.module_loading import import_string
 from environs import FileAwareEnv
-
-if TYPE_CHECKING:
-    from wsgiref.types import WSGIEnvironment
 
 env = FileAwareEnv()
 METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -54,15 +51,3 @@ def forget_process(pid: int) -> None:
     if METRICS_DIR in os.environ:
         # Loaded late, because share_metrics() comes before prometheus_client.
         import_string("prometheus_client.multiprocess.mark_process_dead")(pid)
-
-
-def is_operator_request(environ: "WSGIEnvironment") -> bool:
-    """Return whether a request reached gunicorn on the operator's port.
-
-    The socket tells; SERVER_PORT is copied from a header if the server listens on a socket file.
-    """
-    port = operator_port()
-    if port is None:
-        return False
-    name = environ["gunicorn.socket"].getsockname() if "gunicorn.socket" in environ else None
-    return isinstance(name, tuple) and name[1] == port

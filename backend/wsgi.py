@@ -9,14 +9,12 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from django.core.wsgi import get_wsgi_application
-from django.utils.module_loading import import_string
 
-from backend import operator_port
 from backend.startup import run_startup_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
 # RFC 2046 section 5.1.1; needed for file uploads, for example to a project's admin.
 BOUNDARY: Final = re.compile(r""";\s*boundary=("?)[\w'()+,./:=? -]{1,70}\1\s*(?=;|$)""", re.ASCII)
@@ -26,8 +24,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 os.environ.setdefault("DATABASE_TIMEOUT", "5s")
 run_startup_checks()
 django_application = get_wsgi_application()
-# Loaded now, because it needs the models.
-operator_application: "WSGIApplication" = import_string("backend.monitoring.application")
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
@@ -36,8 +32,6 @@ def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> 
     Django decodes the query string with that charset outside of its error handling, where
     `charset=hex` raises.
     """
-    if operator_port.is_operator_request(environ):
-        return operator_application(environ, start_response)
     claimed = environ.get("CONTENT_TYPE", "")
     boundary = BOUNDARY.search(claimed)
     environ["CONTENT_TYPE"] = claimed.partition(";")[0] + (boundary[0] if boundary else "")

@@ -4,21 +4,34 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from django.db import InternalError, OperationalError, connection
+from django.contrib.auth.models import User
+from django.db import InternalError, OperationalError, connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from prometheus_client.parser import text_string_to_metric_families
 
 from backend import monitoring
 from tests.failing_database import fail_every_statement
-from tests.ports import HOST, free_port
-from tests.web_server import PATIENCE, ROOT, WebServer, of_this_run, until, web_server
+from tests.phone import PASSWORD, Phone
+from tests.ports import HOST, free_port, listens
+from tests.web_server import (
+    PATIENCE,
+    ROOT,
+    WebServer,
+    command,
+    environment,
+    of_this_run,
+    until,
+    web_server,
+)
 
 PAGES = ("/health/live", "/health/ready", "/metrics")
+THREADS = 4  # of a process of the web server
 PYTHON = [sys.executable, "-m"]
 
 
@@ -108,6 +121,9 @@ def operator_port() -> int:
 def server(tmp_path: Path, operator_port: int, transactional_db: None) -> Iterator[WebServer]:
     changes = of_this_run() | {"OPERATOR_PORT": str(operator_port), "TMPDIR": str(tmp_path)}
     with web_server(tmp_path, **changes) as running:
+        # A process listens there once it has loaded the application; both have a file of their own.
+        assert until(lambda: listens(operator_port), seconds=PATIENCE)
+        assert until(lambda: len(worker_pids(tmp_path)) == 2, seconds=PATIENCE)
         yield running
 
 
@@ -125,7 +141,7 @@ def counted(port: int, name: str, **labels: str) -> float:
 @pytest.mark.waits
 @pytest.mark.postgresql
 def test_the_web_server_adds_its_processes_up_and_shows_nothing_on_its_public_port(
-    server: WebServer, operator_port: int, tmp_path: Path
+    server: WebServer, operator_port: int
 ) -> None:
     operator, public = (f"http://{HOST}:{port}" for port in (operator_port, server.port))
     assert [httpx.get(operator + page).status_code for page in PAGES] == [200] * 3
@@ -137,12 +153,10 @@ def test_the_web_server_adds_its_processes_up_and_shows_nothing_on_its_public_po
     assert httpx.get(f"{operator}/users/me").json() == {"status": "not found"}
 
     # Each connection goes to either of two processes.
-    pids = [int(one.stem.rpartition("_")[2]) for one in tmp_path.glob("metrics-*/counter_*.db")]
     for _ in range(20):
         assert httpx.get(f"{public}/users/me").status_code == 401
     name, route = "authx_http_request_duration_seconds_count", {"route": "authx:me"}
     assert {counted(operator_port, name, **route) for _ in range(4)} == {20}
-    assert len(pids) == 2
     # Some proxies and probes do not send the name of a host.
     answer = WebServer(operator_port, server.log).ask(b"GET /health/live HTTP/1.0\r\n\r\n")
     assert answer[0] == "HTTP/1.0 200 OK"
@@ -155,10 +169,12 @@ def test_the_files_of_the_metrics_end_with_the_server_and_requests_of_the_dead_c
     port = free_port()
     changes = {"OPERATOR_PORT": str(port), "TMPDIR": str(tmp_path), "WEB_CONCURRENCY": "1"}
     with web_server(tmp_path, **changes) as server:
+        assert until(lambda: listens(port), seconds=PATIENCE)
         httpx.get(f"http://{HOST}:{server.port}/users/me")
         (before,) = pids = worker_pids(tmp_path)
         os.kill(before, 9)
         assert until(lambda: worker_pids(tmp_path) > pids, seconds=PATIENCE)
+        assert until(lambda: listens(port), seconds=PATIENCE)
         name = "authx_http_request_duration_seconds_count"
         # Refused before its route was looked up: it did not come over TLS.
         assert counted(port, name, route="none", status="403") == 1
@@ -185,6 +201,7 @@ def test_a_web_server_without_a_database_lives_is_not_ready_and_the_check_of_a_c
 
     assert check() == 1
     with web_server(tmp_path, OPERATOR_PORT=str(port)):
+        assert until(lambda: listens(port), seconds=PATIENCE)
         assert httpx.get(f"http://{HOST}:{port}/health/ready").status_code == 503
         assert counted(port, "authx_database_up") == 0
         assert check() == 0
@@ -196,3 +213,57 @@ def test_without_the_variable_there_is_no_such_port(tmp_path: Path) -> None:
         assert "Listening at" in server.log.read_text()
         assert server.log.read_text().count("http://") == 1
         assert not list(tmp_path.glob("metrics-*"))
+
+
+@pytest.mark.waits
+def test_the_port_of_another_server_is_refused(tmp_path: Path) -> None:
+    with web_server(tmp_path, OPERATOR_PORT=(port := str(free_port()))) as first:
+        assert until(lambda: listens(int(port)), seconds=PATIENCE)
+        ended = subprocess.run(
+            command(free_port()),
+            cwd=ROOT,
+            env=environment(tmp_path, OPERATOR_PORT=port),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert ended.returncode
+        assert "Address already in use" in ended.stderr
+        assert first.ask(b"GET / HTTP/1.0\r\n\r\n")[0]
+
+
+def waiting_for_a_lock() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks"
+            " WHERE NOT granted AND relation = 'authx_devicesession'::regclass"
+        )
+        count: int = cursor.fetchone()[0]
+    return count
+
+
+@pytest.mark.waits
+@pytest.mark.postgresql
+def test_while_every_thread_waits_for_the_database_the_process_shows_that_it_lives(
+    tmp_path: Path, transactional_db: None
+) -> None:
+    port = free_port()
+    changes = of_this_run() | {"OPERATOR_PORT": str(port), "WEB_CONCURRENCY": "1"}
+    User.objects.create_user("alice", password=PASSWORD)
+    phone = Phone().sign_in()
+    with (
+        web_server(tmp_path, **changes) as server,
+        ThreadPoolExecutor(8) as phones,
+    ):
+        assert until(lambda: listens(port), seconds=PATIENCE)
+        headers = {"Authorization": f"Bearer {phone.access_token}"}
+        url = f"http://{HOST}:{server.port}/users/me"
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("LOCK TABLE authx_devicesession")
+            waiting = [phones.submit(httpx.get, url, headers=headers, timeout=30) for _ in range(8)]
+            assert until(lambda: waiting_for_a_lock() == THREADS, seconds=PATIENCE)
+            live = httpx.get(f"http://{HOST}:{port}/health/live", timeout=1)
+            assert live.status_code == 200
+        assert {one.result().status_code for one in waiting} <= {200, 503}

@@ -49,7 +49,7 @@ class WebNode(Program):
     """One machine with gunicorn."""
 
     def __init__(self, directory: Path, name: str, environment: dict[str, str]) -> None:
-        self.port = free_port()
+        self.port, self.operator_port = free_port(), free_port()
         self.temporary = directory / f"{name}-tmp"
         self.temporary.mkdir()
         own = {
@@ -57,6 +57,8 @@ class WebNode(Program):
             "TMPDIR": str(self.temporary),
             "LOCAL_DIR": str(directory / name),
             "WEB_CONCURRENCY": "1",
+            # The port of health and metrics, which HAProxy asks.
+            "OPERATOR_PORT": str(self.operator_port),
         }
         options = [f"--bind={HOST}:{self.port}", "--graceful-timeout=10", "--no-control-socket"]
         command = [sys.executable, "-m", "gunicorn", "--config=python:backend.gunicorn", *options]
@@ -64,7 +66,7 @@ class WebNode(Program):
 
     def start(self, **changes: str) -> None:
         super().start(**changes)
-        until(partial(listens, self.port), self.name)
+        until(partial(listens, self.operator_port), self.name)
 
     def limit_disk(self) -> None:
         """Give it a small disk of its own for temporary files; needs root."""

@@ -14,7 +14,7 @@ from tests.cluster.valkey import ValkeyNode
 from tests.ports import HOST, free_port, listens
 
 # What HAProxy asks each web node every second.
-HEALTH_CHECK: Final = "/.well-known/oauth-authorization-server"
+HEALTH_CHECK: Final = "/health/live"
 # Marks what HAProxy answers by itself.
 BY_BALANCER: Final = "X-Answered-By"
 # The API's 503, which a test compares; Django's settings are not loaded here.
@@ -52,7 +52,7 @@ backend web
     retries 3
     option redispatch
     option httpchk
-    http-check send meth GET uri $health_check hdr Host $host hdr X-Forwarded-Proto https
+    http-check send meth GET uri $health_check
     http-check expect status 200
 $errors
 $web_nodes
@@ -89,7 +89,7 @@ class Balancer(Program):
 
     def configure(
         self,
-        web_ports: Sequence[int],
+        web_ports: Sequence[tuple[int, int]],
         databases: Sequence[DatabaseNode],
         valkeys: Sequence[ValkeyNode],
     ) -> None:
@@ -104,7 +104,8 @@ class Balancer(Program):
             password=valkey.PASSWORD,
             errors=_lines(f"errorfile {status} {error}" for status in ERRORS),
             web_nodes=_lines(
-                f"server web-{number} {HOST}:{port}" for number, port in enumerate(web_ports, 1)
+                f"server web-{number} {HOST}:{port} port {operator_port}"
+                for number, (port, operator_port) in enumerate(web_ports, 1)
             ),
             database_nodes=_lines(
                 f"server {node.name} {HOST}:{node.port} port {node.rest_port}" for node in databases

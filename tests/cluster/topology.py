@@ -43,7 +43,7 @@ class Cluster:
         self.celery = [
             celery(self.directory, name, self.environment) for name in (*WORKERS, *BEATS)
         ]
-        ports = [node.port for node in self.web]
+        ports = [(node.port, node.operator_port) for node in self.web]
         self.balancer.configure(ports, self.database.nodes, self.valkey.nodes)
 
     def start(self, users: int) -> None:
