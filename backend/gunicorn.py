@@ -36,6 +36,11 @@ REFUSAL: Final = (
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """Responds to malformed HTTP with the JSON error of the API."""
 
+    def handle_exit(self, sig: Any, frame: Any) -> None:
+        """Stop gracefully (SIGTERM), and tell a balancer first."""
+        import_string("backend.monitoring.is_stopping").set()
+        super().handle_exit(sig, frame)
+
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         is_ours = isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName)
         if is_ours or not isinstance(exc, ParseException):

@@ -106,7 +106,12 @@ def _page(values: dict[str, str], status: HTTPStatus = HTTPStatus.OK) -> Page:
 
 
 def _live() -> Page:
-    """Respond whatever else is unavailable: restarting this process would not help."""
+    """Respond whatever else is unavailable: restarting this process would not help.
+
+    A web server that stops says so, and a balancer sends its requests to the others.
+    """
+    if is_stopping.is_set():
+        return _page({"status": "stopping"}, HTTPStatus.SERVICE_UNAVAILABLE)
     return _page({"status": "ok"})
 
 
@@ -173,6 +178,7 @@ def _metrics() -> Page:
             _checking.release()
 
 
+is_stopping = Event()
 _checking = Lock()
 _migrated = Event()
 PAGES: Final[dict[str, Callable[[], Page]]] = {

@@ -1,6 +1,7 @@
 """Health and metrics are served by every process, on a port of their own and nowhere else."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from django.contrib.auth.models import User
 from django.db import InternalError, OperationalError, connection, transaction
@@ -267,3 +269,23 @@ def test_while_every_thread_waits_for_the_database_the_process_shows_that_it_liv
             live = httpx.get(f"http://{HOST}:{port}/health/live", timeout=1)
             assert live.status_code == 200
         assert {one.result().status_code for one in waiting} <= {200, 503}
+
+
+@pytest.mark.waits
+def test_a_web_server_that_stops_says_so_while_it_finishes_its_requests(tmp_path: Path) -> None:
+    port = free_port()
+    changes = {"OPERATOR_PORT": str(port), "TMPDIR": str(tmp_path), "WEB_CONCURRENCY": "1"}
+    live = f"http://{HOST}:{port}/health/live"
+    with (
+        web_server(tmp_path, **changes) as server,
+        socket.create_connection((HOST, server.port)) as slow,
+    ):
+        assert until(lambda: listens(port), seconds=PATIENCE)
+        slow.sendall(b"GET /users/me HTTP/1.1\r\n")
+        assert httpx.get(live).status_code == 200
+        (worker,) = worker_pids(tmp_path)
+        psutil.Process(worker).parent().terminate()
+        assert until(lambda: httpx.get(live).status_code == 503, seconds=PATIENCE)
+        assert httpx.get(live).json() == {"status": "stopping"}
+        slow.sendall(b"Host: 127.0.0.1\r\n\r\n")
+        assert slow.recv(99).startswith(b"HTTP/1.1 403 Forbidden")
