@@ -7,6 +7,8 @@ quote the unreadable line, which may hold a token.
 import json
 import socket
 from contextlib import suppress
+from functools import partial
+from threading import Timer
 from typing import Any, Final
 
 from django.utils.module_loading import import_string
@@ -15,6 +17,7 @@ from gunicorn.http.errors import InvalidResponseHeader, InvalidResponseHeaderNam
 from gunicorn.workers.gthread import ThreadWorker
 
 from backend.operator_port import (
+    drain_period,
     forget_process,
     operator_address,
     operator_port,
@@ -37,9 +40,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """Responds to malformed HTTP with the JSON error of the API."""
 
     def handle_exit(self, sig: Any, frame: Any) -> None:
-        """Stop gracefully (SIGTERM), and tell a balancer first."""
+        """Stop gracefully (SIGTERM), once a balancer has had the time to notice.
+
+        Until then requests are accepted: whatever waits in the socket at the end is reset.
+        """
         import_string("backend.monitoring.is_stopping").set()
-        super().handle_exit(sig, frame)
+        stop = partial(super().handle_exit, sig, frame)
+        Timer(drain_period().total_seconds(), stop).start()
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         is_ours = isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName)

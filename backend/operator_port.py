@@ -8,6 +8,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from datetime import timedelta
 from typing import Final
 
 from django.utils.module_loading import import_string
@@ -25,6 +26,11 @@ def operator_port() -> int | None:
 def operator_address() -> tuple[str, int]:
     """Return where health and metrics are served; every address has to be asked for."""
     return env.str("OPERATOR_HOST", "127.0.0.1"), operator_port() or 0
+
+
+def drain_period() -> timedelta:
+    """Return how long a web server that is told to stop goes on accepting requests."""
+    return env.timedelta("DRAIN_PERIOD", timedelta(0))
 
 
 def share_metrics() -> None:

@@ -272,20 +272,23 @@ def test_while_every_thread_waits_for_the_database_the_process_shows_that_it_liv
 
 
 @pytest.mark.waits
-def test_a_web_server_that_stops_says_so_while_it_finishes_its_requests(tmp_path: Path) -> None:
+def test_a_web_server_that_stops_says_so_and_goes_on_until_a_balancer_has_noticed(
+    tmp_path: Path,
+) -> None:
     port = free_port()
     changes = {"OPERATOR_PORT": str(port), "TMPDIR": str(tmp_path), "WEB_CONCURRENCY": "1"}
     live = f"http://{HOST}:{port}/health/live"
-    with (
-        web_server(tmp_path, **changes) as server,
-        socket.create_connection((HOST, server.port)) as slow,
-    ):
+    with web_server(tmp_path, **changes, DRAIN_PERIOD="1s") as server:
         assert until(lambda: listens(port), seconds=PATIENCE)
-        slow.sendall(b"GET /users/me HTTP/1.1\r\n")
         assert httpx.get(live).status_code == 200
         (worker,) = worker_pids(tmp_path)
-        psutil.Process(worker).parent().terminate()
+        master = psutil.Process(worker).parent()
+        master.terminate()
         assert until(lambda: httpx.get(live).status_code == 503, seconds=PATIENCE)
         assert httpx.get(live).json() == {"status": "stopping"}
-        slow.sendall(b"Host: 127.0.0.1\r\n\r\n")
-        assert slow.recv(99).startswith(b"HTTP/1.1 403 Forbidden")
+        # A balancer that has not noticed yet; this request is answered in full.
+        with socket.create_connection((HOST, server.port)) as slow:
+            slow.sendall(b"GET /users/me HTTP/1.1\r\n")
+            slow.sendall(b"Host: 127.0.0.1\r\n\r\n")
+            assert slow.recv(99).startswith(b"HTTP/1.1 403 Forbidden")
+        assert until(lambda: not psutil.pid_exists(worker), seconds=PATIENCE)

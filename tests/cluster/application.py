@@ -59,6 +59,8 @@ class WebNode(Program):
             "WEB_CONCURRENCY": "1",
             # The port of health and metrics, which HAProxy asks.
             "OPERATOR_PORT": str(self.operator_port),
+            # HAProxy notices within two seconds.
+            "DRAIN_PERIOD": "3s",
         }
         options = [f"--bind={HOST}:{self.port}", "--graceful-timeout=10", "--no-control-socket"]
         command = [sys.executable, "-m", "gunicorn", "--config=python:backend.gunicorn", *options]

@@ -35,7 +35,7 @@ defaults
     timeout client 1h
     timeout server 1h
     timeout check 2s
-    default-server check inter 1s fall 2 rise 2 on-marked-down shutdown-sessions
+    default-server check inter 1s fall 2 rise 2
 
 frontend api
     mode http
@@ -48,6 +48,8 @@ frontend api
 backend web
     mode http
     balance leastconn
+    # A node closes a connection that is idle, perhaps while a request is on its way to it.
+    option http-server-close
     timeout server 15s
     retries 3
     option redispatch
@@ -60,6 +62,7 @@ $web_nodes
 listen postgresql
     mode tcp
     bind $host:$postgresql_port
+    default-server on-marked-down shutdown-sessions
     option httpchk
     http-check send meth GET uri /primary
     http-check expect status 200
@@ -68,6 +71,7 @@ $database_nodes
 listen valkey
     mode tcp
     bind $host:$valkey_port
+    default-server on-marked-down shutdown-sessions
     balance first
     option tcp-check
     tcp-check send "AUTH $password\\r\\n"
