@@ -14,8 +14,8 @@ from django.core.management import call_command
 from django.db import connection, migrations, models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
-from django_migration_linter.sql_analyser import PostgresqlAnalyser
 from django_migration_linter.sql_analyser.analyser import analyse_sql_statements
+from django_migration_linter.sql_analyser.postgresql import PostgresqlAnalyser
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
@@ -89,12 +89,9 @@ def test_the_rule_sees_what_a_busy_service_would_notice(
     assert bool(found) == bool(expected)
 
 
-def test_an_index_that_is_built_beside_the_requests_is_allowed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # Django looks for a transaction, and the test runs in one; nothing is executed.
-    with monkeypatch.context() as patch:
-        patch.setattr(connection, "in_atomic_block", False)
-        sql = sql_of_operation(AddIndexConcurrently(MODEL, INDEX))
+# Django refuses the operation inside a transaction; nothing is executed.
+@pytest.mark.django_db(transaction=True)
+def test_an_index_that_is_built_beside_the_requests_is_allowed() -> None:
+    sql = sql_of_operation(AddIndexConcurrently(MODEL, INDEX))
     assert "CONCURRENTLY" in str(sql)
     assert findings(sql) == []
