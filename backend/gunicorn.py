@@ -19,6 +19,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from backend.operator_port import (
     drain_period,
     forget_process,
+    memory_dir,
     operator_address,
     operator_port,
     share_metrics,
@@ -81,6 +82,7 @@ share_metrics()
 wsgi_app = "backend.wsgi"
 worker_class = Worker
 threads = 4
+worker_tmp_dir = memory_dir()
 # It would be a file in the home directory, which a container cannot write to.
 control_socket_disable = True
 

@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 from environs import FileAwareEnv
 
 env = FileAwareEnv()
+MEMORY: Final = "/dev/shm"  # noqa: S108 # nosec B108 -- mkdtemp chooses names in it
 METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -33,6 +34,15 @@ def drain_period() -> timedelta:
     return env.timedelta("DRAIN_PERIOD", timedelta(0))
 
 
+def memory_dir() -> str | None:
+    """Return a directory in memory for small files, None if this machine has none.
+
+    On a full disk, a process that writes to a mapped file is killed (SIGBUS), and gunicorn cannot
+    start a worker.
+    """
+    return MEMORY if os.access(MEMORY, os.W_OK) else None
+
+
 def share_metrics() -> None:
     """Create the directory in which the processes of one server add up their metrics.
 
@@ -40,7 +50,7 @@ def share_metrics() -> None:
     """
     if operator_port() is None or METRICS_DIR in os.environ:
         return
-    directory = tempfile.mkdtemp(prefix="metrics-")
+    directory = tempfile.mkdtemp(prefix=f"metrics-{os.getpid()}-", dir=memory_dir())
     os.environ[METRICS_DIR] = directory
     owner = os.getpid()
 

@@ -95,7 +95,7 @@ class Database:
 class Web:
     """The web server as `make run` starts it."""
 
-    def __init__(self, database: Database, directory: Path) -> None:
+    def __init__(self, database: Database, directory: Path, **changes: str) -> None:
         self.port = ports.free_port()
         self.environment = os.environ | {
             "DATABASE_URL": database.url,
@@ -103,6 +103,7 @@ class Web:
             "LOCAL_DIR": str(directory),
             "PORT": str(self.port),
             "WEB_CONCURRENCY": str(WORKERS),
+            **changes,
         }
         self.log = directory / "web.log"
         with self.log.open("w") as output:

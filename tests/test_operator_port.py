@@ -32,6 +32,7 @@ from tests.web_server import (
     web_server,
 )
 
+MEMORY = Path("/dev/shm")
 PAGES = ("/health/live", "/health/ready", "/metrics")
 THREADS = 4  # of a process of the web server
 PYTHON = [sys.executable, "-m"]
@@ -121,11 +122,11 @@ def operator_port() -> int:
 
 @pytest.fixture
 def server(tmp_path: Path, operator_port: int, transactional_db: None) -> Iterator[WebServer]:
-    changes = of_this_run() | {"OPERATOR_PORT": str(operator_port), "TMPDIR": str(tmp_path)}
+    changes = of_this_run() | {"OPERATOR_PORT": str(operator_port)}
     with web_server(tmp_path, **changes) as running:
         # A process listens there once it has loaded the application; both have a file of their own.
         assert until(lambda: listens(operator_port), seconds=PATIENCE)
-        assert until(lambda: len(worker_pids(tmp_path)) == 2, seconds=PATIENCE)
+        assert until(lambda: len(worker_pids(running)) == 2, seconds=PATIENCE)
         yield running
 
 
@@ -169,25 +170,32 @@ def test_the_files_of_the_metrics_end_with_the_server_and_requests_of_the_dead_c
     tmp_path: Path,
 ) -> None:
     port = free_port()
-    changes = {"OPERATOR_PORT": str(port), "TMPDIR": str(tmp_path), "WEB_CONCURRENCY": "1"}
+    changes = {"OPERATOR_PORT": str(port), "WEB_CONCURRENCY": "1"}
     with web_server(tmp_path, **changes) as server:
         assert until(lambda: listens(port), seconds=PATIENCE)
         httpx.get(f"http://{HOST}:{server.port}/users/me")
-        (before,) = pids = worker_pids(tmp_path)
+        (before,) = pids = worker_pids(server)
         os.kill(before, 9)
-        assert until(lambda: worker_pids(tmp_path) > pids, seconds=PATIENCE)
+        assert until(lambda: worker_pids(server) > pids, seconds=PATIENCE)
         assert until(lambda: listens(port), seconds=PATIENCE)
         name = "authx_http_request_duration_seconds_count"
         # Refused before its route was looked up: it did not come over TLS.
         assert counted(port, name, route="none", status="403") == 1
         # Its current state is nobody's: a request in progress died with it.
-        assert not list(tmp_path.glob(f"metrics-*/gauge_live*_{before}.db"))
-    assert until(lambda: not list(tmp_path.glob("metrics-*")), seconds=PATIENCE)
+        left = [one for one in metrics_of(server) if one.name.endswith(f"_{before}.db")]
+        assert {one.name.partition("_")[0] for one in left} >= {"counter", "histogram"}
+        assert not [one for one in left if one.name.startswith("gauge_live")]
+    assert until(lambda: not metrics_of(server), seconds=PATIENCE)
 
 
-def worker_pids(directory: Path) -> set[int]:
-    found = directory.glob("metrics-*/counter_*.db")
-    return {int(one.stem.rpartition("_")[2]) for one in found}
+def metrics_of(server: WebServer) -> list[Path]:
+    """Return the files in which a web server adds its metrics up; one for each process and kind."""
+    return list(MEMORY.glob(f"metrics-{server.pid}-*/*.db"))
+
+
+def worker_pids(server: WebServer) -> set[int]:
+    files = [one for one in metrics_of(server) if one.stem.startswith("counter")]
+    return {int(one.stem.rpartition("_")[2]) for one in files}
 
 
 @pytest.mark.waits
@@ -214,7 +222,7 @@ def test_without_the_variable_there_is_no_such_port(tmp_path: Path) -> None:
     with web_server(tmp_path) as server:
         assert "Listening at" in server.log.read_text()
         assert server.log.read_text().count("http://") == 1
-        assert not list(tmp_path.glob("metrics-*"))
+        assert not metrics_of(server)
 
 
 @pytest.mark.waits
@@ -276,12 +284,12 @@ def test_a_web_server_that_stops_says_so_and_goes_on_until_a_balancer_has_notice
     tmp_path: Path,
 ) -> None:
     port = free_port()
-    changes = {"OPERATOR_PORT": str(port), "TMPDIR": str(tmp_path), "WEB_CONCURRENCY": "1"}
+    changes = {"OPERATOR_PORT": str(port), "WEB_CONCURRENCY": "1"}
     live = f"http://{HOST}:{port}/health/live"
     with web_server(tmp_path, **changes, DRAIN_PERIOD="1s") as server:
         assert until(lambda: listens(port), seconds=PATIENCE)
         assert httpx.get(live).status_code == 200
-        (worker,) = worker_pids(tmp_path)
+        (worker,) = worker_pids(server)
         master = psutil.Process(worker).parent()
         master.terminate()
         assert until(lambda: httpx.get(live).status_code == 503, seconds=PATIENCE)

@@ -56,6 +56,7 @@ class WebServer:
 
     port: int
     log: Path
+    pid: int = 0
 
     def ask(self, request: bytes) -> tuple[str, str]:
         """Send bytes as they are; return the status line and the rest of the answer."""
@@ -88,6 +89,7 @@ def web_server(directory: Path, **changes: str) -> Iterator[WebServer]:
             stderr=log,
         ) as process,
     ):
+        server.pid = process.pid
         try:
             _wait_for(server)
             yield server

@@ -106,6 +106,20 @@ def revoke_all_users(*, reason: EventKind) -> int:
     return retry_on_conflict(attempt)
 
 
+def revoke_several(*, session_ids: Sequence[UUID], reason: EventKind, detail: str) -> int:
+    """End these sessions, of any users; return how many. One event reports all of them."""
+
+    def attempt() -> int:
+        with atomic():
+            sessions = DeviceSession.objects.filter(pk__in=session_ids)
+            count = _revoke(sessions, user_id=None, session_ids=session_ids, reason=reason)
+            if count:
+                record_event(kind=reason, reason=detail)
+        return count
+
+    return retry_on_conflict(attempt)
+
+
 @sensitive_variables()
 def revoke_by_token(*, raw_token: str) -> "User | None":
     """End the session that a token of either kind belongs to, if any (RFC 7009 section 2.1).

@@ -1,30 +1,55 @@
 """Revokes sessions from the command line."""
 
-from argparse import ArgumentParser
-from typing import Any
+from argparse import ArgumentParser, FileType
+from typing import Any, TextIO
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import ngettext
 
 from authx.models import EventKind
+from authx.sessions.restore import revoke_ahead_of_database
 from authx.sessions.revoke import revoke_all, revoke_all_users
 
 
 class Command(BaseCommand):
-    help = "Revoke every session of one user or of all users."
+    help = "Revoke every session of one user or of all users, or those that a restore has revived."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         whose = parser.add_mutually_exclusive_group(required=True)
         whose.add_argument("--user", metavar="NAME", help="the user name")
         whose.add_argument("--all", action="store_true", help="all users")
+        whose.add_argument(
+            "--ahead-of-database",
+            metavar="LOG",
+            type=FileType(),
+            help="after a backup was restored: those that have ended or rotated since, by the JSON "
+            "log of the web servers since shortly before the backup (- for standard input)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         reason = EventKind.ENDED_BY_OPERATOR
+        if options["ahead_of_database"] is not None:
+            self._revoke_ahead(options["ahead_of_database"])
+            return
         if options["all"]:
             count = revoke_all_users(reason=reason)
         else:
             count = revoke_all(user_id=self._user_id(options["user"]), reason=reason)
+        self._report(count)
+
+    def _revoke_ahead(self, log: TextIO) -> None:
+        with log:
+            report = revoke_ahead_of_database(log)
+        self._report(report.revoked)
+        if report.passwords_changed:
+            keys = ", ".join(report.passwords_changed)
+            self.stdout.write(
+                f"These users have changed their password since, and the database has the old one: "
+                f"{keys} (primary keys). Let them set a new one."
+            )
+
+    def _report(self, count: int) -> None:
         self.stdout.write(ngettext("Revoked %d session.", "Revoked %d sessions.", count) % count)
 
     def _user_id(self, name: str) -> Any:

