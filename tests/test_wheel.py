@@ -93,7 +93,12 @@ def test_the_wheel_asks_for_all_that_authx_imports(site: Path) -> None:
 
 def test_a_fresh_project_that_follows_the_guide_signs_users_in(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
-    optional = ("Introspection for other services", "API description", "Metrics", "Extend an endpoint")
+    optional = (
+        "Introspection for other services",
+        "API description",
+        "Metrics",
+        "Extend an endpoint",
+    )
     shop.follow("Install", "One error format", *optional)
     shop.manage("migrate")
     shop.manage("check", "--fail-level", "WARNING")
