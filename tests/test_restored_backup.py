@@ -19,8 +19,9 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.utils import timezone
 
-from authx.models import DeviceSession
+from authx.models import DeviceSession, EventKind, SecurityEvent
 from authx.sessions.restore import read_changes
+from authx.sessions.revoke import revoke_several
 from backend.logs import JSONFormatter
 from tests.conftest import Clock
 from tests.outage import App, Database, Web
@@ -183,6 +184,19 @@ def test_a_deactivation_ends_the_sessions(
     restore()
     User.objects.update(is_active=True)
     assert clean_up(written) == "Revoked 2 sessions.\n"
+
+
+@pytest.mark.portable
+def test_a_session_that_ends_meanwhile_is_not_reported_as_ended_by_an_operator(
+    phone: Phone,
+) -> None:
+    session_id = DeviceSession.objects.get().pk
+    phone.send("POST", "logout")
+    ended = revoke_several(
+        session_ids=[session_id], reason=EventKind.ENDED_BY_OPERATOR, detail="too late"
+    )
+    assert ended == 0
+    assert not SecurityEvent.objects.filter(kind=EventKind.ENDED_BY_OPERATOR).exists()
 
 
 def test_the_latest_of_several_records_counts() -> None:
