@@ -89,6 +89,8 @@ INSTALLED_APPS = [
     "authx.contrib.introspection",
     "authx.contrib.openapi",
     "authx.contrib.metrics",
+    # Each does nothing unless its package is installed.
+    "authx.contrib.sentry",
     "tasks",
     "backend",
 ]

@@ -162,6 +162,17 @@ def test_a_setting_at_its_very_limit_is_clean(settings: Any, name: str, value: A
     assert ids() == []
 
 
+def test_reports_of_errors_with_their_secrets_are_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "authx.checks.project.apps.is_installed", lambda name: name != project.SENTRY
+    )
+    assert ids() == ["authx.W017"]
+    monkeypatch.setattr("authx.checks.project.find_spec", lambda _: None)
+    assert ids() == []
+
+
 def test_on_loopback_debug_and_plain_http_are_clean(settings: Any) -> None:
     settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", ".localhost"]
     settings.DEBUG, settings.SECURE_SSL_REDIRECT = True, False
@@ -185,7 +196,7 @@ def test_every_id_has_a_test_here() -> None:
     found = sum(
         (check_ids_in(inspect.getsource(module)) for module in (project, policy)), Counter()
     )
-    tested = {case[0] for case in [*DJANGO, *REST_FRAMEWORK, *OWN, *DATABASE]}
+    tested = {case[0] for case in [*DJANGO, *REST_FRAMEWORK, *OWN, *DATABASE]} | {"authx.W017"}
     assert set(found) == tested
     assert set(found.values()) == {1}
 

@@ -24,6 +24,7 @@ MODULES_OF = {
     "django-rest-knox": "knox",
     "drf-spectacular": "drf_spectacular",
     "prometheus-client": "prometheus_client",
+    "sentry-sdk": "sentry_sdk",
 }
 # Comes with Django, which cannot do without.
 OF_DJANGO = {"asgiref"}

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from ipaddress import ip_address
 from itertools import takewhile
 from typing import Any, Final
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
@@ -19,6 +21,7 @@ from authx import conf
 API: Final = "authx.rest.middleware.APIMiddleware"
 SECURITY: Final = "django.middleware.security.SecurityMiddleware"
 CONTEXT_MIDDLEWARE: Final = "authx.rest.middleware.RequestContextMiddleware"
+SENTRY: Final = "authx.contrib.sentry"
 METRICS_MIDDLEWARE: Final = "authx.contrib.metrics.middleware.MetricsMiddleware"
 # Those of Django's security.W009, which only warns.
 MIN_KEY_LENGTH: Final = 50
@@ -46,7 +49,13 @@ def check_project(**_: Any) -> list[CheckMessage]:
 
 def check_deployment(**_: Any) -> list[CheckMessage]:
     """Check what authx needs in production (`check --deploy`)."""
-    checks = (_check_key_strength, _check_schemes, _check_backends, _check_api_middleware)
+    checks = (
+        _check_key_strength,
+        _check_schemes,
+        _check_backends,
+        _check_api_middleware,
+        _check_error_reports,
+    )
     return [message for check in checks for message in check()]
 
 
@@ -128,4 +137,13 @@ def _check_api_middleware() -> Iterator[CheckMessage]:
             f"{API} is not before {SECURITY}.",
             hint="Put it there: an app that is redirected to https has sent its token unencrypted.",
             id="authx.W016",
+        )
+
+
+def _check_error_reports() -> Iterator[CheckMessage]:
+    if find_spec("sentry_sdk") is not None and not apps.is_installed(SENTRY):
+        yield CheckWarning(
+            "Sentry's SDK is installed, and its reports can contain tokens and passwords.",
+            hint=f"Add '{SENTRY}' to INSTALLED_APPS, which removes them.",
+            id="authx.W017",
         )
