@@ -61,6 +61,9 @@ DEFAULTS: Final[dict[str, Any]] = {
     "FORGED_TOKEN_RATES": ["60/minute"],
     # Security events are kept this long, with their addresses.
     "EVENT_RETENTION": timedelta(days=180),
+    # For authx.contrib.tracing: whether spans name the session. Its id is random and grants no
+    # access, but it links the requests of one device.
+    "TRACE_SESSION_ID": True,
 }
 
 # Defaults of REST_KNOX. Those of Knox never expire (AUTO_REFRESH_MAX_TTL) or last ten hours

@@ -18,6 +18,11 @@ from backend.startup import run_startup_checks
 logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
+if settings.configured and settings.SETTINGS_MODULE is None:
+    # OpenTelemetry configures empty settings if it finds no variable.
+    raise ImproperlyConfigured(
+        "Set DJANGO_SETTINGS_MODULE=backend.settings in the environment of the process."
+    )
 # Before the tasks import prometheus_client.
 operator_port.share_metrics()
 

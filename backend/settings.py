@@ -34,9 +34,9 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 
 # --- Servers
 
-# How long a web process waits for one response of PostgreSQL; 0 is without a limit. backend.wsgi
-# sets it, because a sweep or a migration may take longer.
-DATABASE_TIMEOUT = env.timedelta("DATABASE_TIMEOUT", timedelta(0))
+# How long a process waits for one response of PostgreSQL; 0 is without a limit. Where it is unset,
+# backend.wsgi sets it for web processes: a sweep or a migration may take longer.
+DATABASE_TIMEOUT = env.timedelta("DATABASE_TIMEOUT", None)
 DATABASES = {
     "default": env.dj_db_url(
         "DATABASE_URL",
@@ -55,8 +55,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 3)
-    if DATABASE_TIMEOUT:
-        DATABASES["default"]["ENGINE"] = "backend.postgresql"
+    DATABASES["default"]["ENGINE"] = "backend.postgresql"
     # PgBouncer in transaction mode does not support cursors that outlive a statement.
     DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 
@@ -91,6 +90,7 @@ INSTALLED_APPS = [
     "authx.contrib.metrics",
     # Each does nothing unless its package is installed.
     "authx.contrib.sentry",
+    "authx.contrib.tracing",
     "tasks",
     "backend",
 ]
@@ -239,6 +239,7 @@ AUTHX = {
     "SWEEP_BATCH_SIZE": env.int("SWEEP_BATCH_SIZE", 1000),
     "THROTTLE_STORAGE_URL": REDIS_URL or "memory://",
     "EVENT_RETENTION": env.timedelta("EVENT_RETENTION", timedelta(days=180)),
+    "TRACE_SESSION_ID": env.bool("TRACE_SESSION_ID", default=True),
 }
 
 # --- Celery

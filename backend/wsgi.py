@@ -6,8 +6,10 @@ error handling, and the client gets no JSON.
 
 import os
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from backend.startup import run_startup_checks
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
 BOUNDARY: Final = re.compile(r""";\s*boundary=("?)[\w'()+,./:=? -]{1,70}\1\s*(?=;|$)""", re.ASCII)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
-# Clients wait for a response, so queries have a timeout.
-os.environ.setdefault("DATABASE_TIMEOUT", "5s")
 run_startup_checks()
+# Clients wait for a response, so queries have a timeout. A variable of the environment would be set
+# too late: OpenTelemetry has loaded the settings before this module.
+if settings.DATABASE_TIMEOUT is None:
+    settings.DATABASE_TIMEOUT = timedelta(seconds=5)
 django_application = get_wsgi_application()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import hypothesis
 import pytest
 import time_machine
+from django.conf import settings as settings_of_the_run
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.db import connection
@@ -24,6 +25,9 @@ from tests.phone import PASSWORD, Phone
 from tests.secrets_watch import _watch, watch
 
 __all__ = ["_watch", "watch"]
+
+# A test may import the entry point of the web server, which sets a timeout if there is none yet.
+settings_of_the_run.DATABASE_TIMEOUT = timedelta(0)
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

@@ -34,6 +34,7 @@ OWN = [
     ("authx.E003", {"SWEEP_RETENTION": None}),
     ("authx.E003", {"SWEEP_RETENTION": timedelta.max}),
     ("authx.E003", {"EVENT_RETENTION": None}),
+    ("authx.E066", {"TRACE_SESSION_ID": "false"}),
     ("authx.E005", {"SESSION_TTL": timedelta(days=29)}),
     ("authx.E005", {"REFRESH_TOKEN_TTL": timedelta(minutes=59)}),
     ("authx.E007", {"REFRESH_TOKEN_GRACE_PERIOD": timedelta(minutes=15)}),

@@ -18,7 +18,7 @@ from tests.phone import CLIENT, PASSWORD
 pytestmark = pytest.mark.waits
 
 ROOT = Path(__file__).resolve().parent.parent
-CONTRIB = ("introspection", "metrics", "openapi", "sentry", "sunset")
+CONTRIB = ("introspection", "metrics", "openapi", "sentry", "sunset", "tracing")
 
 # A project with the apps and modules named on its command line missing, that signs a user in.
 PROJECT = f"""
@@ -106,18 +106,18 @@ def run_project(missing: list[str], blocked: str = "") -> str:
     return ran.stdout.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("missing", ["introspection", "metrics", "sentry", "sunset"])
+@pytest.mark.parametrize("missing", ["introspection", "metrics", "sentry", "sunset", "tracing"])
 def test_the_rest_works_without_one_optional_app(missing: str) -> None:
     loaded = run_project([missing])
     assert loaded == str([name for name in CONTRIB if name != missing])
 
 
 def test_an_app_without_its_package_does_nothing() -> None:
-    assert run_project([], "sentry_sdk") == str(list(CONTRIB))
+    assert run_project([], "opentelemetry,sentry_sdk") == str(list(CONTRIB))
 
 
 def test_the_rest_works_without_any_and_without_their_packages() -> None:
-    blocked = "drf_spectacular,drf_spectacular_sidecar,prometheus_client,sentry_sdk"
+    blocked = "drf_spectacular,drf_spectacular_sidecar,opentelemetry,prometheus_client,sentry_sdk"
     assert run_project(list(CONTRIB), blocked) == "[]"
 
 

@@ -24,6 +24,7 @@ MODULES_OF = {
     "django-rest-knox": "knox",
     "drf-spectacular": "drf_spectacular",
     "prometheus-client": "prometheus_client",
+    "opentelemetry-api": "opentelemetry",
     "sentry-sdk": "sentry_sdk",
 }
 # Comes with Django, which cannot do without.

@@ -134,6 +134,13 @@ def _check_counts() -> Iterator[CheckMessage]:
             yield _error(9, f"AUTHX[{name!r}] is {count!r}.", "Set a whole number from 1.")
 
 
+def _check_tracing() -> Iterator[CheckMessage]:
+    shows_session = conf.authx_setting("TRACE_SESSION_ID")
+    if not isinstance(shows_session, bool):
+        # Such as the text "false" of an environment variable, which is true.
+        yield _error(66, f"AUTHX['TRACE_SESSION_ID'] is {shows_session!r}.", "Set True or False.")
+
+
 def _check_prefixes() -> Iterator[CheckMessage]:
     access, refresh = conf.knox_setting("TOKEN_PREFIX"), conf.authx_setting("REFRESH_TOKEN_PREFIX")
     longest = CONSTANTS.MAXIMUM_TOKEN_PREFIX_LENGTH
@@ -235,4 +242,5 @@ OTHER_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_clock,
     _check_keys,
     _check_optional_apps,
+    _check_tracing,
 )

@@ -1,1 +1,1 @@
-"""The PostgreSQL backend of web processes; Django finds it by its ENGINE."""
+"""The PostgreSQL backend of this project; Django finds it by its ENGINE."""

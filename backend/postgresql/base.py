@@ -22,12 +22,14 @@ CANCEL_TIMEOUT: Final = 1.0  # seconds
 
 
 class TimeoutConnection(psycopg.Connection[Any]):
-    """Waits at most DATABASE_TIMEOUT for each result; then it is closed, and raises."""
+    """Waits at most DATABASE_TIMEOUT, if set, for each result; then it is closed, and raises."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         default: Any = settings.DATABASE_TIMEOUT
+        if timeout is None and default:
+            timeout = default.total_seconds()
         try:
-            return super().wait(gen, interval, timeout or default.total_seconds())
+            return super().wait(gen, interval, timeout)
         except psycopg.OperationalError:
             # An error of PostgreSQL ends the query; after a timeout it is still active.
             if not self.closed and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
