@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -48,13 +48,23 @@ class Etcd(Program):
 class DatabaseNode(DatabaseProgram):
     """One PostgreSQL with its Patroni."""
 
-    def __init__(self, directory: Path, name: str, etcd: Etcd, *, is_synchronous: bool) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        etcd: Etcd,
+        *,
+        is_synchronous: bool,
+        parameters: Mapping[str, object],
+    ) -> None:
         self.port, self.rest_port = free_port(), free_port()
         home = owned_directory(directory / name)
         self.data = home / "data"
         config = directory / f"{name}.json"
         # YAML, of which JSON is a part.
-        config.write_text(json.dumps(self._config(name, home, etcd, is_synchronous)))
+        content = self._config(name, home, etcd, is_synchronous)
+        content["postgresql"]["parameters"].update(parameters)
+        config.write_text(json.dumps(content))
         command = [str(Path(sys.executable).with_name("patroni")), str(config)]
         super().__init__(directory, name, command, {"LC_ALL": "C"})
 
@@ -203,20 +213,29 @@ class PgBouncer(DatabaseProgram):
 
 
 class Database:
-    """Two database nodes, of which one is the primary."""
+    """Two database nodes, of which one is the primary; or the primary alone."""
 
-    def __init__(self, directory: Path, *, is_synchronous: bool) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        is_synchronous: bool,
+        has_standby: bool,
+        parameters: Mapping[str, object],
+    ) -> None:
         self.etcd = Etcd(directory)
         self.nodes = [
-            DatabaseNode(directory, name, self.etcd, is_synchronous=is_synchronous)
-            for name in ("db-1", "db-2")
+            DatabaseNode(
+                directory, name, self.etcd, is_synchronous=is_synchronous, parameters=parameters
+            )
+            for name in (("db-1", "db-2") if has_standby else ("db-1",))
         ]
         self.is_synchronous = is_synchronous
 
     def start(self) -> None:
         self.etcd.start()
         until(partial(listens, self.etcd.port), "etcd")
-        first, second = self.nodes
+        first, *standbys = self.nodes
         first.start()
         until(lambda: first.is_primary, "the first primary")
         with first.connect() as connection:
@@ -224,8 +243,9 @@ class Database:
             create = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, sql.Literal(PASSWORD))
             connection.execute(create)
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
-        second.start()
-        until(self.is_whole, "the first standby")
+        for standby in standbys:
+            standby.start()
+            until(self.is_whole, "the first standby")
 
     def primary(self) -> DatabaseNode:
         until(lambda: any(node.is_primary for node in self.nodes), "a primary")

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -22,14 +23,30 @@ WORKERS: Final = ("worker-1", "worker-2")
 
 
 class Cluster:
-    """Everything in one new directory, on free ports of this machine."""
+    """Everything in one new directory, on free ports of this machine.
 
-    def __init__(self, *, is_synchronous: bool, keep: bool) -> None:
+    `variables` are those of the project's processes, `parameters` those of PostgreSQL.
+    """
+
+    def __init__(
+        self,
+        *,
+        is_synchronous: bool,
+        keep: bool,
+        has_standby: bool = True,
+        variables: Mapping[str, str] | None = None,
+        parameters: Mapping[str, object] | None = None,
+    ) -> None:
         self.keep = keep
         self.directory = Path(tempfile.mkdtemp(prefix="authx-cluster-"))
         # The database's user has to reach its own directories in it.
         self.directory.chmod(0o755)
-        self.database = Database(self.directory, is_synchronous=is_synchronous)
+        self.database = Database(
+            self.directory,
+            is_synchronous=is_synchronous,
+            has_standby=has_standby,
+            parameters=parameters or {},
+        )
         self.valkey = Valkey(self.directory)
         self.balancer = Balancer(self.directory)
         self.pgbouncer = PgBouncer(self.directory, self.balancer.postgresql_port)
@@ -37,7 +54,7 @@ class Cluster:
             self.directory,
             database_url=self.pgbouncer.url,
             valkey_url=f"redis://:{valkey.PASSWORD}@{HOST}:{self.balancer.valkey_port}/0",
-        )
+        ) | dict(variables or {})
         names = [f"web-{number}" for number in range(1, WEB_NODES + 1)]
         self.web = [WebNode(self.directory, name, self.environment) for name in names]
         self.celery = [
