@@ -9,7 +9,7 @@ export UV_SYSTEM_CERTS := true
 # A test that waits for a server leaves its core to another one.
 PYTEST := -m pytest --numprocesses=3 --dist=worksteal
 
-.PHONY: run manage demo test check lint types deployment tests portable audit soak bench cluster docs requirements schema clean
+.PHONY: run manage demo test check lint types deployment tests portable audit soak bench cluster load docs requirements schema clean
 
 run: $(VENV)/.local  ## Start everything on this machine: PostgreSQL, Valkey, web, worker, beat.
 	@$(BIN)/python -m backend.dev run
@@ -66,6 +66,9 @@ bench: $(VENV)/.bench  ## Measure beside other systems, write docs/performance.m
 
 cluster: $(VENV)/.cluster  ## Let nodes fail under 200 phones: make cluster ARGS="--asynchronous --phones 50 --only primary-killed"
 	@$(BIN)/python -W ignore -m tests.cluster $(ARGS)
+
+load: $(VENV)/.cluster  ## Measure that cluster beside many sessions: make load ARGS="--sessions 1000000 --seconds 60 --phones 100"
+	@$(BIN)/python -W ignore -m tests.load $(ARGS)
 
 docs: $(VENV)/.docs  ## Build the documentation in .local/site; a warning, such as a dead link, fails.
 	@$(BIN)/python -m sphinx -W --keep-going -q -c docs -d .local/docs-cache . .local/site
