@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from authx.models import DeviceSession
-from authx.sessions.sweep import SweepReport, _next_size, sweep
+from authx.sessions.sweep import SweepReport, _next_size, _pause_after, sweep
 from tests.conftest import NOON, Clock, Statements
 from tests.effort import rounds
 from tests.phone import Phone, error_of
@@ -54,9 +54,15 @@ def ids_of(rows: QuerySet[DeviceSession]) -> set[str]:
 
 
 def test_a_sweep_goes_in_batches_of_one_statement(
-    alice: User, clock: Clock, settings: Settings, statements: Callable[[], Statements]
+    alice: User,
+    clock: Clock,
+    settings: Settings,
+    statements: Callable[[], Statements],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings.AUTHX = settings.AUTHX | {"SWEEP_BATCH_SIZE": 2}
+    # However slow this machine is, the next batch may be larger.
+    monkeypatch.setattr("authx.sessions.sweep.BATCH_SECONDS", 60)
     now = timezone.now()
     kept = a_session(alice, now + FAR)
     for _ in range(5):
@@ -75,22 +81,43 @@ def test_a_sweep_goes_in_batches_of_one_statement(
 @pytest.mark.parametrize(
     ("size", "seconds", "next_size"),
     [
-        (1000, 0.2, 1000),
-        (1000, 0.1, 2000),
+        (1000, 0.01, 1000),
+        (1000, 0.005, 2000),
         (1000, 0.0001, 4000),
-        (4000, 0.4, 2000),
+        (4000, 0.02, 2000),
         (4000, 60.0, 1000),
-        (250_000, 0.01, 250_000),
+        (250_000, 0.001, 250_000),
         (100, 60.0, 100),
         # Wished smaller or larger by the setting: so it begins, and so it may stay.
         (2, 60.0, 2),
-        (300_000, 0.01, 300_000),
+        (300_000, 0.001, 300_000),
     ],
 )
-def test_batches_grow_and_shrink_towards_a_fifth_of_a_second(
+def test_batches_grow_and_shrink_towards_a_hundredth_of_a_second(
     size: int, seconds: float, next_size: int
 ) -> None:
     assert _next_size(size, seconds) == next_size
+
+
+@pytest.mark.parametrize(("seconds", "pause"), [(0.01, 0.09), (0.1, 0.9), (60.0, 1.0)])
+def test_a_pause_is_longer_than_its_batch_but_does_not_cost_the_lease(
+    seconds: float, pause: float
+) -> None:
+    assert _pause_after(seconds) == pytest.approx(pause)
+
+
+def test_a_sweep_rests_between_two_batches(
+    alice: User, clock: Clock, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"SWEEP_BATCH_SIZE": 2}
+    monkeypatch.setattr("authx.sessions.sweep.BATCH_SECONDS", 0)
+    pauses: list[float] = []
+    monkeypatch.setattr("authx.sessions.sweep.sleep", pauses.append)
+    for _ in range(5):
+        a_session(alice, timezone.now() - RETENTION)
+    assert sweep() == SweepReport(sessions=5)
+    assert len(pauses) == 2
+    assert min(pauses) > 0
 
 
 def test_nothing_to_do_costs_one_look_a_table(

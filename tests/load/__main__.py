@@ -10,7 +10,7 @@ from tests.cluster.programs import require_programs
 from tests.cluster.scenarios import say
 from tests.cluster.topology import Cluster
 from tests.load.phases import Phase, Run, pause_for, seed
-from tests.load.phones import CALL, SIGN_IN, Fleet
+from tests.load.phones import CALL, REFRESH, SIGN_IN, Fleet
 from tests.load.report import tables
 from tests.load.usage import measure_storage
 
@@ -56,6 +56,8 @@ def measure(cluster: Cluster, arguments: Namespace) -> list[Phase]:
         run = Run(cluster, fleet, arguments.phones)
         say("sign-ins")
         phases = [run.measure("sign-ins", SIGN_IN, arguments.seconds / 2)]
+        say("refreshes alone")
+        phases.append(run.measure("refreshes alone", REFRESH, arguments.seconds / 2))
         say("full load")
         full = run.measure("full load", CALL, arguments.seconds)
         pause = pause_for(arguments.phones, full.rate())

@@ -104,7 +104,8 @@ class Phone:
         self.http = HTTPConnection(HOST, shared.port, TIMEOUT, source_address=(address, 0))
 
     def run(self, what: str) -> None:
-        act: Callable[[], None] = self.sign_in if what == SIGN_IN else self.visit
+        actions = {SIGN_IN: self.sign_in, REFRESH: self.refresh, CALL: self.visit}
+        act: Callable[[], Any] = actions[what]
         sleep(RANDOM.uniform(0, self.shared.pause))
         while not self.shared.is_over:
             act()
@@ -116,13 +117,18 @@ class Phone:
         self.send(SIGN_IN, "/users/login", username=username, password=PASSWORD, device=device)
 
     def visit(self) -> None:
-        """Take the session that was idle longest, refresh it, and use it."""
+        """Refresh a session and use it."""
+        pair = self.refresh()
+        for _ in range(CALLS_PER_REFRESH if pair else 0):
+            self.send(CALL, "/users/me", raw_access_token=pair["access_token"])
+
+    def refresh(self) -> dict[str, Any]:
+        """Refresh the session that was idle longest; return the new pair, or nothing."""
         raw_token = self.shared.raw_tokens.popleft()
         body = {"grant_type": "refresh_token", "refresh_token": raw_token}
         pair = self.send(REFRESH, "/users/token", idempotency_key=token_urlsafe(), **body)
         self.shared.raw_tokens.append(pair.get("refresh_token", raw_token))
-        for _ in range(CALLS_PER_REFRESH if pair else 0):
-            self.send(CALL, "/users/me", raw_access_token=pair["access_token"])
+        return pair
 
     def send(
         self,
