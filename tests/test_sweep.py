@@ -81,19 +81,19 @@ def test_a_sweep_goes_in_batches_of_one_statement(
 @pytest.mark.parametrize(
     ("size", "seconds", "next_size"),
     [
-        (1000, 0.01, 1000),
-        (1000, 0.005, 2000),
+        (1000, 0.005, 1000),
+        (1000, 0.0025, 2000),
         (1000, 0.0001, 4000),
-        (4000, 0.02, 2000),
+        (4000, 0.01, 2000),
         (4000, 60.0, 1000),
         (250_000, 0.001, 250_000),
-        (100, 60.0, 100),
+        (20, 60.0, 20),
         # Wished smaller or larger by the setting: so it begins, and so it may stay.
         (2, 60.0, 2),
         (300_000, 0.001, 300_000),
     ],
 )
-def test_batches_grow_and_shrink_towards_a_hundredth_of_a_second(
+def test_batches_grow_and_shrink_towards_five_milliseconds(
     size: int, seconds: float, next_size: int
 ) -> None:
     assert _next_size(size, seconds) == next_size

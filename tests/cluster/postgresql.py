@@ -274,7 +274,8 @@ class Database:
         return bool(standbys) and is_in_step and any(one.is_primary for one in self.nodes)
 
     def stop(self) -> None:
-        for node in self.nodes:
+        # Of a cluster that did not start, some nodes have no process.
+        for node in (one for one in self.nodes if hasattr(one, "process")):
             node.process.kill()
             node.thaw()
             # In its mode immediate: it leaves no shared memory behind.

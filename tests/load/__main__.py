@@ -24,7 +24,7 @@ VARIABLES: Final = {
     "NOTIFICATION_INTERVAL": "30s",
 }
 # As on a machine for this database; the rest is PostgreSQL's default.
-PARAMETERS: Final = {"shared_buffers": "2GB", "max_wal_size": "8GB"}
+PARAMETERS: Final = {"shared_buffers": "2GB", "max_wal_size": "8GB", "wal_compression": "pglz"}
 # A session rests between two refreshes, so that its page is not in use all the time.
 SESSIONS_PER_PHONE: Final = 40
 
