@@ -156,7 +156,7 @@ class PasswordFailuresAdmin(ReadOnlyAdmin):
     def unlock(self, request: HttpRequest, selected: QuerySet[PasswordFailures]) -> None:
         for failures in selected.select_related("user"):
             unlock_password(user_id=failures.user_id)
-            reset_attempts(failures.user.get_username())
+            reset_attempts(failures.user)
             self.log_change(request, failures, "Unlocked.")
         self.message_user(request, gettext("Unlocked."), messages.SUCCESS)
 

@@ -41,15 +41,26 @@ DEFAULTS: Final[dict[str, Any]] = {
     "SUNSET_LINK": "",
     # Where attempts are counted; "memory://" is for a single process.
     "THROTTLE_STORAGE_URL": "memory://",
+    # A function without arguments that names the tenant of the current request, if users of several
+    # tenants can have the same primary key; as a dotted path.
+    "ACCOUNT_SCOPE": None,
     # Password attempts for one account: by all unknown devices together, and by each known device.
     # A user who mistypes five times waits a minute; guessing gets thirty attempts a day.
     "SIGN_IN_RATES": ["5/minute", "15/hour", "30/day"],
     # Sign-ins from one network to any account: more than an office needs, and far fewer than
     # password spraying needs.
     "SIGN_IN_RATES_PER_IP": ["30/minute", "300/hour"],
+    # The same for what one customer of a provider or a hoster may have: an IPv4 /24, an IPv6 /56;
+    # and an IPv6 /48.
+    "SIGN_IN_RATES_PER_SUBNET": ["120/minute", "1200/hour"],
+    "SIGN_IN_RATES_PER_SITE": ["300/minute", "3000/hour"],
     # Consecutive failures that lock a password until it is changed; at most a hundred (NIST SP
     # 800-63B-4 section 3.2.2).
     "MAX_PASSWORD_FAILURES": 100,
+    # How many passwords one process hashes at once; None is one less than it has processors. As
+    # many more wait, for PASSWORD_CHECK_WAIT at most; the others are answered 503.
+    "PASSWORD_CHECKS_AT_ONCE": None,
+    "PASSWORD_CHECK_WAIT": timedelta(seconds=2),
     # Refreshes and revocations of one session. An app refreshes about four times an hour; twenty
     # parallel requests that all refresh and retry stay far below.
     "REFRESH_RATES": ["60/minute"],

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 
@@ -21,6 +21,10 @@ class RequestContext:
 
 # The size of the network from which one household or phone can choose its addresses (RFC 6177).
 IPV6_NETWORK_BITS: Final = 64
+# What a provider gives to one customer at most, and what a hoster or a company may have.
+IPV4_SUBNET_BITS: Final = 24
+IPV6_SUBNET_BITS: Final = 56
+IPV6_SITE_BITS: Final = 48
 
 # The key in `request.META` for log records that are written after the context has been left.
 CONTEXT_KEY: Final = "authx.context"
@@ -46,7 +50,27 @@ def use_context(context: RequestContext) -> Iterator[None]:
 
 def network_of(ip: str) -> str:
     """Return a string that stands for a client's network: an IPv4 address, or an IPv6 /64."""
+    address = _unmapped(ip)
+    if isinstance(address, IPv6Address):
+        return _prefix(address, IPV6_NETWORK_BITS)
+    return str(address)
+
+
+def subnets_of(ip: str) -> dict[str, str]:
+    """Return the networks around that of a client: an IPv4 /24, or an IPv6 /56 and /48."""
+    address = _unmapped(ip)
+    if isinstance(address, IPv6Address):
+        return {
+            "subnet": _prefix(address, IPV6_SUBNET_BITS),
+            "site": _prefix(address, IPV6_SITE_BITS),
+        }
+    return {"subnet": _prefix(address, IPV4_SUBNET_BITS)}
+
+
+def _unmapped(ip: str) -> IPv4Address | IPv6Address:
     address = ip_address(ip)
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
-        return str(int(address) >> (128 - IPV6_NETWORK_BITS))
-    return str(getattr(address, "ipv4_mapped", None) or address)
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _prefix(address: IPv4Address | IPv6Address, bits: int) -> str:
+    return str(int(address) >> (address.max_prefixlen - bits))

@@ -60,6 +60,13 @@ class CredentialsChangedError(ConflictError):
     """Raised when the stored password has changed since it was checked."""
 
 
+class OverloadedError(AuthxError):
+    """Raised when as many passwords are hashed as may be at once; nothing was checked."""
+
+    def __init__(self) -> None:
+        super().__init__("overloaded")
+
+
 class LateDuplicateError(AuthxError):
     """Raised for a copy of a refresh that the app itself completed earlier.
 

@@ -11,6 +11,7 @@ from django.db.models.signals import post_save, pre_delete
 
 from authx.audit.events import record_event
 from authx.models import EventKind, write_alias
+from authx.passwords.admission import note_admitted
 from authx.passwords.check import is_password_locked
 from authx.sessions.revoke import revoke_all
 from authx.usernames import find_user_by_name, username_hash
@@ -62,6 +63,7 @@ def record_other_sign_in(user: "User", device_session: Any = None, **_: Any) -> 
 
     `open_session` records those with one.
     """
+    note_admitted(user)
     if device_session is None:
         record_event(kind=EventKind.SIGNED_IN, user_id=user.pk, reason="without_device_session")
 

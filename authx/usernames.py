@@ -1,21 +1,49 @@
 """User names as typed: finds the user; an unknown name is stored only as a keyed hash."""
 
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_backends, get_user_model
 from django.utils.crypto import salted_hmac
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
+class ResolvedName(NamedTuple):
+    """A user name as typed, the user whom it signs in, and the backend that says so, if any."""
+
+    name: str
+    user: "User | None" = None
+    backend: Any = None
+
+
+def resolve_name(name: str) -> ResolvedName:
+    """Ask whom a name signs in.
+
+    The backends that have a method `find_user` decide, in their order, as at a sign-in; without
+    any, the natural key does.
+    """
+    backends = [one for one in get_backends() if hasattr(one, "find_user")]
+    for backend in backends:
+        user = backend.find_user(name)
+        if user is not None:
+            return ResolvedName(name, user, backend)
+    return ResolvedName(name) if backends else ResolvedName(name, find_by_natural_key(name))
+
+
 def find_user_by_name(name: str) -> "User | None":
-    """Return the user who signs in with a name, or None."""
+    """Return the user whom a name signs in, or None."""
+    return resolve_name(name).user
+
+
+def find_by_natural_key(name: str) -> "User | None":
+    """Return the user with a natural key, or None; also if several have it."""
     users = get_user_model()
     try:
         user: User = users._default_manager.get_by_natural_key(name)
-    except users.DoesNotExist:
+    except (users.DoesNotExist, users.MultipleObjectsReturned):
+        # A manager that compares names without regard to case finds several in old data.
         return None
     return user
 

@@ -15,6 +15,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.settings import api_settings
 
 from authx.checks.project import is_loopback, is_public
+from backend.redis_databases import share_a_database
 
 # NIST SP 800-63B-4 section 3.1.1.2, where the password is the only factor.
 MIN_PASSWORD_LENGTH: Final = 15
@@ -55,6 +56,22 @@ def _check_cache() -> Iterator[CheckMessage]:
             "separately in each process.",
             id="backend.E003",
         )
+
+
+def _check_redis() -> Iterator[CheckMessage]:
+    others = {
+        "the broker": getattr(settings, "CELERY_BROKER_URL", ""),
+        "the rate limits": settings.AUTHX["THROTTLE_STORAGE_URL"],
+    }
+    location = str(settings.CACHES["default"].get("LOCATION") or "")
+    for name, url in others.items():
+        # The URLs stay out of the message: they may carry a password.
+        if url and location and share_a_database(location, str(url)):
+            yield Error(
+                f"cache.clear() empties the Redis database that the cache shares with {name}.",
+                hint="Give CACHES a database of its own (here: the variable CACHE_URL).",
+                id="backend.E006",
+            )
 
 
 def _check_permissions() -> Iterator[CheckMessage]:
@@ -113,6 +130,7 @@ def _check_mail() -> Iterator[CheckMessage]:
 CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_host,
     _check_cache,
+    _check_redis,
     _check_permissions,
     _check_passwords,
     _check_hashing,

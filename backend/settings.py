@@ -7,6 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv, validate
 
 from backend import headers
+from backend.redis_databases import other_database
 from backend.secret_file import get_or_create_secret
 from tasks.schedule import beat_schedule
 
@@ -19,7 +20,10 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = env.path("LOCAL_DIR", BASE_DIR / ".local")
 
 DATABASE_URL = env.str("DATABASE_URL", "")
+# The broker; the cache and the counts of the rate limits are in databases of their own.
 REDIS_URL = env.str("REDIS_URL", "")
+RATE_LIMITS_URL = env.str("RATE_LIMITS_URL", other_database(REDIS_URL, 1))
+CACHE_URL = env.str("CACHE_URL", other_database(REDIS_URL, 2))
 
 DEBUG = env.bool("DEBUG", default=False)
 
@@ -62,9 +66,9 @@ else:
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
+        "LOCATION": CACHE_URL,
     }
-    if REDIS_URL
+    if CACHE_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }
 
@@ -237,7 +241,8 @@ AUTHX = {
     "ISSUER": env.str("ISSUER", ""),
     "SWEEP_RETENTION": env.timedelta("SWEEP_RETENTION", timedelta(days=7)),
     "SWEEP_BATCH_SIZE": env.int("SWEEP_BATCH_SIZE", 1000),
-    "THROTTLE_STORAGE_URL": REDIS_URL or "memory://",
+    "THROTTLE_STORAGE_URL": RATE_LIMITS_URL or "memory://",
+    "PASSWORD_CHECKS_AT_ONCE": env.int("PASSWORD_CHECKS_AT_ONCE", None),
     "EVENT_RETENTION": env.timedelta("EVENT_RETENTION", timedelta(days=180)),
     "TRACE_SESSION_ID": env.bool("TRACE_SESSION_ID", default=True),
 }

@@ -74,6 +74,8 @@ def without_limits(settings: Any) -> None:
     settings.AUTHX = settings.AUTHX | {
         "SIGN_IN_RATES": many,
         "SIGN_IN_RATES_PER_IP": many,
+        "SIGN_IN_RATES_PER_SUBNET": many,
+        "SIGN_IN_RATES_PER_SITE": many,
         "REFRESH_RATES": many,
         "SESSION_RATES": many,
         "FORGED_TOKEN_RATES": many,

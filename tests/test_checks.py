@@ -9,6 +9,7 @@ from django.core.checks import Error
 from django.core.checks import Warning as CheckWarning
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.db import connections
 
 from authx.checks import settings as checks
 from authx.checks.settings import check_settings
@@ -123,6 +124,17 @@ def test_atomic_requests_are_refused(settings: Any, monkeypatch: pytest.MonkeyPa
     assert ids() == ["authx.E015"]
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("vendor", ["mysql", "oracle"])
+def test_a_database_without_what_the_tables_need_is_refused_before_they_are_made(
+    monkeypatch: pytest.MonkeyPatch, vendor: str
+) -> None:
+    monkeypatch.setattr(connections["default"], "vendor", vendor)
+    assert ids() == ["authx.E070"]
+    with pytest.raises(SystemCheckError, match=r"authx\.E070"):
+        call_command("migrate", "--plan", skip_checks=False)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -214,7 +226,7 @@ def test_the_id_counter_sees_an_id_used_twice() -> None:
 
 def test_every_id_is_used_once_and_has_a_test_here() -> None:
     found = check_ids_in(Path(checks.__file__).read_text())
-    tested = {case[0] for case in [*OWN, *KNOX, *DJANGO]} | {"authx.E015"}
+    tested = {case[0] for case in [*OWN, *KNOX, *DJANGO]} | {"authx.E015", "authx.E070"}
     assert set(found.values()) == {1}
     assert set(found) == tested
 

@@ -19,6 +19,7 @@ from tests.source_code import check_ids_in
 KEY = "a secret key of fifty characters or more, for tests only"
 DRF = "rest_framework"
 CACHES = "django.core.cache.backends"
+REDIS_CACHE = {"BACKEND": f"{CACHES}.redis.RedisCache"}
 VALIDATORS = "django.contrib.auth.password_validation"
 
 
@@ -33,7 +34,9 @@ def _production(settings: Any) -> None:
     settings.SECURE_SSL_REDIRECT = True
     settings.PASSWORD_HASHERS = PASSWORD_HASHERS
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache"}}
+    settings.CACHES = {"default": REDIS_CACHE | {"LOCATION": "redis://a.example.com/2"}}
+    settings.CELERY_BROKER_URL = "redis://:secret@a.example.com"
+    settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": "redis://a.example.com:6379/1"}
 
 
 def at_least(length: int) -> list[dict[str, Any]]:
@@ -57,6 +60,8 @@ DJANGO = [
     ("backend.E002", "SECURE_SSL_REDIRECT", False),
     ("backend.E003", "CACHES", {"default": {"BACKEND": f"{CACHES}.locmem.LocMemCache"}}),
     ("backend.E003", "CACHES", {"default": {"BACKEND": f"{CACHES}.dummy.DummyCache"}}),
+    ("backend.E006", "CACHES", {"default": REDIS_CACHE | {"LOCATION": "redis://a.example.com/0"}}),
+    ("backend.E006", "CACHES", {"default": REDIS_CACHE | {"LOCATION": "redis://a.example.com/1"}}),
     ("backend.E005", "AUTH_PASSWORD_VALIDATORS", []),
     (
         "backend.E005",
@@ -204,3 +209,31 @@ def test_every_id_has_a_test_here() -> None:
 def test_the_page_of_settings_has_them_beside_their_keys() -> None:
     assert unlisted_keys("AUTHX", OWN) == set()
     assert unlisted_settings(DJANGO) == set()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")},
+        {"REST_FRAMEWORK": {"NUM_PROXIES": 1}},
+    ],
+)
+def test_behind_a_proxy_a_service_is_public_whatever_hosts_it_admits(
+    settings: Any, change: dict[str, Any]
+) -> None:
+    settings.ALLOWED_HOSTS, settings.SECURE_PROXY_SSL_HEADER = ["127.0.0.1"], None
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 0}
+    assert not project.is_public()
+    for name, value in change.items():
+        merged = getattr(settings, name) | value if isinstance(value, dict) else value
+        setattr(settings, name, merged)
+    assert project.is_public()
+
+
+def test_with_a_database_on_another_machine_a_service_is_public(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ALLOWED_HOSTS = ["127.0.0.1"]
+    # Changed in place: Django warns of a test that replaces DATABASES.
+    monkeypatch.setitem(settings.DATABASES["default"], "HOST", "db.example.com")
+    assert project.is_public()

@@ -12,7 +12,7 @@ from django.test import Client
 from redis import Redis
 
 from authx.models import EventKind, SecurityEvent
-from authx.passwords.limits import account_bucket
+from authx.passwords.limits import name_bucket
 from authx.throttling.limits import Limit
 from tests.conftest import Clock
 from tests.guessing import ELSEWHERE, WRONG, guess, sign_in_from, statuses
@@ -87,11 +87,22 @@ def test_a_success_clears_the_count_of_its_account_only(
 
 
 @pytest.mark.parametrize(
-    "spelling", ["Alice", "\uff21LICE", "\uff41lice", " alice ", "alice\u2003"]
+    "spelling", ["Nobody", "\uff2eOBODY", "\uff4eobody", " nobody ", "nobody\u2003"]
 )
-def test_spellings_of_a_name_share_a_count(clock: Clock, alice: User, spelling: str) -> None:
+def test_spellings_of_an_unknown_name_share_a_count(clock: Clock, spelling: str) -> None:
     assert statuses(5, spelling) == [400] * 5
-    assert guess().status_code == HTTPStatus.TOO_MANY_REQUESTS
+    assert guess("nobody").status_code == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def test_accounts_whose_names_differ_by_case_have_a_count_each(clock: Clock, alice: User) -> None:
+    User.objects.create_user("Alice", password="a password of one's own")
+    for _ in range(3):
+        assert statuses(4) == [400] * 4
+        own = guess("Alice", "a password of one's own")
+        assert own.status_code == HTTPStatus.OK
+        clock.forward(seconds=61)
+    # Signing in to one's own account has cleared no guess at the other.
+    assert statuses(4) == [400] * 3 + [429]
 
 
 def test_one_name_guessed_from_many_addresses_is_limited(clock: Clock, alice: User) -> None:
@@ -242,7 +253,7 @@ def test_redis_holds_no_name_no_device_and_no_address(
     statuses(6, REMOTE_ADDR=ELSEWHERE)
     guess(installation="phone")
     phone.refresh().call()
-    with Redis.from_url(settings.REDIS_URL) as redis:
+    with Redis.from_url(settings.AUTHX["THROTTLE_STORAGE_URL"]) as redis:
         keys = list(redis.scan_iter("authx:*"))
     assert len(keys) >= 10
     shape = rb"authx:LIMITER/(exceeded/)?[0-9a-f]{64}/\d+/1/(minute|hour|day)"
@@ -252,7 +263,7 @@ def test_redis_holds_no_name_no_device_and_no_address(
 def test_a_key_differs_by_name_and_by_the_secret_key(settings: Any) -> None:
     def keys() -> set[str]:
         names = ["alice", "bob", "\ud800", "x" * 10_000]
-        return {account_bucket(name).key for name in names}
+        return {name_bucket(name).key for name in names}
 
     before = keys()
     settings.SECRET_KEY = "another key altogether"
@@ -260,7 +271,7 @@ def test_a_key_differs_by_name_and_by_the_secret_key(settings: Any) -> None:
 
 
 def test_names_are_compared_in_compatibility_form_whatever_their_case() -> None:
-    assert account_bucket("\u2122").key == account_bucket("tm").key
+    assert name_bucket("\u2122").key == name_bucket("tm").key
 
 
 def test_the_shortest_window_is_asked_first_in_whatever_order_they_are_set() -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 from celery import states
+from django.contrib.auth.models import User
 from django.urls import reverse
 
 from authx.audit.logs import ALL_LOG_EVENTS
+from authx.context import RequestContext, use_context
 from authx.contrib.metrics.receivers import REFRESH_OUTCOMES, SIGN_IN_OUTCOMES
 from authx.passwords.limits import device_bucket, sign_in_limits
 from tests import monitoring
@@ -75,7 +77,8 @@ def test_every_value_that_a_query_looks_for_occurs() -> None:
     assert set(monitoring.matched_values("event")) <= {event.name for event in ALL_LOG_EVENTS}
     assert set(monitoring.matched_values("state")) <= states.READY_STATES
     assert set(map(reverse, monitoring.matched_values("route"))) == {"/users/token"}
-    limits = [*sign_in_limits("alice"), device_bucket("alice", "phone")]
+    with use_context(RequestContext(ip="2001:db8::1")):
+        limits = [*sign_in_limits("alice"), device_bucket(User(pk=1), "phone")]
     (pattern,) = set(monitoring.matched_values("limit"))
     assert [limit.kind for limit in limits if not re.fullmatch(pattern, limit.kind)] == []
 

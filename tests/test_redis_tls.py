@@ -44,7 +44,7 @@ def publish():
     with app.connection_for_write(connect_timeout=1) as connection:
         connection.default_channel.client.ping()
 
-valkey = store_at(settings.REDIS_URL.replace("rediss", "valkeys"))
+valkey = store_at(settings.RATE_LIMITS_URL.replace("rediss", "valkeys"))
 print(json.dumps({
     "worker": outcome(consume),
     "beat": outcome(publish),

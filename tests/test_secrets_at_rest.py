@@ -72,9 +72,16 @@ def dump_of_redis() -> bytes:
         b"hash": lambda redis, key: redis.hgetall(key),
         b"stream": lambda redis, key: redis.xrange(key),
     }
-    with Redis.from_url(django_settings.REDIS_URL) as redis:
-        keys = list(redis.scan_iter())
-        return b"\n".join(key + dump_of(read[redis.type(key)](redis, key)) for key in keys)
+    urls = (
+        django_settings.REDIS_URL,
+        django_settings.RATE_LIMITS_URL,
+        django_settings.CACHE_URL,
+    )
+    parts = []
+    for url in urls:
+        with Redis.from_url(url) as redis:
+            parts += [key + dump_of(read[redis.type(key)](redis, key)) for key in redis.scan_iter()]
+    return b"\n".join(parts)
 
 
 def dump_of(value: Any) -> bytes:

@@ -48,6 +48,7 @@ PICK, BACK, WHERE = st.integers(0, 9), st.integers(0, 3), st.sampled_from(PLACES
 KEYED = st.lists(st.booleans(), min_size=2, max_size=9)
 MANY = ["1000000/minute"]
 RATES = ["SIGN_IN_RATES", "SIGN_IN_RATES_PER_IP", "REFRESH_RATES", "SESSION_RATES"]
+RATES += ["SIGN_IN_RATES_PER_SUBNET", "SIGN_IN_RATES_PER_SITE"]
 RATES += ["FORGED_TOKEN_RATES", "SERVICE_RATES"]
 ENDS = ["log_out", "log_out_all", "end_device", "revoke", "set_password", "change_password"]
 ENDS += ["deactivate", "operator"]

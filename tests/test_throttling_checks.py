@@ -1,6 +1,7 @@
 """Settings without which guessing would not be limited are refused, each under an id of its own."""
 
 import inspect
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +21,15 @@ OWN = [
     ("authx.E020", {"SESSION_RATES": None}),
     ("authx.E020", {"SERVICE_RATES": ["6000"]}),
     ("authx.E020", {"FORGED_TOKEN_RATES": [5]}),
+    ("authx.E020", {"SIGN_IN_RATES_PER_SUBNET": ["often"]}),
+    ("authx.E020", {"SIGN_IN_RATES_PER_SITE": []}),
+    ("authx.E071", {"ACCOUNT_SCOPE": "nowhere.at_all"}),
+    ("authx.E071", {"ACCOUNT_SCOPE": "tests.backends.HERE"}),
+    ("authx.E071", {"ACCOUNT_SCOPE": 5}),
+    ("authx.E072", {"PASSWORD_CHECKS_AT_ONCE": 0}),
+    ("authx.E072", {"PASSWORD_CHECKS_AT_ONCE": "2"}),
+    ("authx.E073", {"PASSWORD_CHECK_WAIT": 2}),
+    ("authx.E073", {"PASSWORD_CHECK_WAIT": timedelta(seconds=11)}),
     ("authx.E021", {"MAX_PASSWORD_FAILURES": 0}),
     ("authx.E021", {"MAX_PASSWORD_FAILURES": 101}),
     ("authx.E021", {"MAX_PASSWORD_FAILURES": True}),
@@ -74,6 +84,9 @@ def test_what_a_deployment_needs_is_asked_for(
     [
         {"SIGN_IN_RATES": ["1 per 2 hours"]},
         {"MAX_PASSWORD_FAILURES": 1},
+        {"ACCOUNT_SCOPE": "tests.backends.tenant"},
+        {"PASSWORD_CHECKS_AT_ONCE": 1, "PASSWORD_CHECK_WAIT": timedelta(0)},
+        {"PASSWORD_CHECK_WAIT": timedelta(seconds=10)},
         {"MAX_PASSWORD_FAILURES": 100},
         {"THROTTLE_STORAGE_URL": "rediss://user:word@redis.example.com:6380/1"},
     ],
@@ -81,6 +94,17 @@ def test_what_a_deployment_needs_is_asked_for(
 def test_a_setting_at_its_very_limit_is_clean(settings: Any, change: dict[str, Any]) -> None:
     settings.AUTHX = settings.AUTHX | change
     assert ids() == []
+
+
+def test_more_memory_for_passwords_than_there_is_gets_a_warning(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+    settings.AUTHX = settings.AUTHX | {"PASSWORD_CHECKS_AT_ONCE": 4}
+    monkeypatch.setattr(throttling, "available_memory", lambda: 800 << 20)
+    assert ids() == []
+    monkeypatch.setattr(throttling, "available_memory", lambda: 799 << 20)
+    assert ids() == ["authx.W018"]
 
 
 def test_a_machine_on_loopback_may_count_in_memory(settings: Any) -> None:
@@ -98,7 +122,7 @@ def test_the_message_shows_no_password_of_the_store(settings: Any) -> None:
 def test_every_id_is_used_once_and_has_a_test_here() -> None:
     found = check_ids_in(inspect.getsource(throttling))
     assert set(found.values()) == {1}
-    assert set(found) == {case[0] for case in [*OWN, *PROXIES, *DEPLOYMENT]}
+    assert set(found) == {case[0] for case in [*OWN, *PROXIES, *DEPLOYMENT]} | {"authx.W018"}
 
 
 def test_manage_py_check_runs_them(settings: Any) -> None:

@@ -34,6 +34,7 @@ pytestmark = pytest.mark.waits
 
 ROOT = Path(__file__).resolve().parent.parent
 PERIOD = timedelta(seconds=2)
+HOUR = 3600  # seconds
 KILLED = -9
 
 
@@ -93,11 +94,12 @@ def test_a_real_worker_and_a_real_beat_sweep_within_one_period(
     assert [process.wait(timeout=15) for process in processes] == [0, 0]
 
 
-def test_every_beat_entry_starts_a_task_that_exists_and_drops_missed_runs() -> None:
+def test_every_beat_entry_starts_a_task_that_exists() -> None:
     assert django_settings.CELERY_BEAT_SCHEDULE
     for entry in django_settings.CELERY_BEAT_SCHEDULE.values():
         assert entry["task"] in own_tasks()
-        assert 0 < entry["options"]["expires"] <= entry["schedule"].total_seconds()
+        # A worker discards what has expired by its own clock, which may be wrong.
+        assert entry["options"]["expires"] >= HOUR
         assert not entry.get("args")
         assert not entry.get("kwargs")
     assert app.conf.beat_schedule == django_settings.CELERY_BEAT_SCHEDULE
@@ -109,7 +111,6 @@ def test_the_intervals_are_settings(name: str, hours: int) -> None:
         sweep_interval=timedelta(hours=3), notification_interval=timedelta(hours=5)
     )[name]
     assert entry["schedule"] == timedelta(hours=hours)
-    assert entry["options"]["expires"] <= hours * 3600
 
 
 def test_the_tasks_are_these_and_take_no_arguments() -> None:

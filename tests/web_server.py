@@ -28,6 +28,9 @@ PRODUCTION = {
 }
 
 
+KEPT = ("REDIS_URL", "SECRET_KEY", "HTTPS_ONLY", "PASSWORD_CHECKS_AT_ONCE")
+
+
 def environment(directory: Path, **changes: str) -> dict[str, str]:
     """Return a production with a key of its own; an empty value unsets a variable."""
     base = {"PATH": os.environ["PATH"], "LOCAL_DIR": str(directory), **PRODUCTION}
@@ -40,7 +43,7 @@ def of_this_run() -> dict[str, str]:
     url = urlsplit(os.environ["DATABASE_URL"])
     # Rebuilt by hand: urlunsplit drops the "//" of an address without a host.
     database = f"{url.scheme}://{url.netloc}/{connection.settings_dict['NAME']}?{url.query}"
-    kept = {name: os.environ[name] for name in ("REDIS_URL", "SECRET_KEY", "HTTPS_ONLY")}
+    kept = {name: os.environ[name] for name in KEPT}
     changes = {"DATABASE_URL": database, "ALLOWED_HOSTS": HOST, "WEB_CONCURRENCY": "2"}
     return kept | changes
 

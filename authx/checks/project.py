@@ -38,8 +38,16 @@ def is_loopback(host: str) -> bool:
 
 
 def is_public() -> bool:
-    """Return whether ALLOWED_HOSTS admits other machines."""
-    return not all(is_loopback(host) for host in settings.ALLOWED_HOSTS)
+    """Return whether other machines can reach the service.
+
+    Not by ALLOWED_HOSTS alone: behind a proxy, the host is often that of the proxy's connection.
+    """
+    return (
+        not all(is_loopback(host) for host in settings.ALLOWED_HOSTS)
+        or bool(api_settings.NUM_PROXIES)
+        or settings.SECURE_PROXY_SSL_HEADER is not None
+        or any(not is_loopback(str(one.get("HOST", ""))) for one in settings.DATABASES.values())
+    )
 
 
 def check_project(**_: Any) -> list[CheckMessage]:

@@ -10,16 +10,20 @@ from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
+from django.db import connections
 from knox.settings import CONSTANTS, knox_settings
 
 from authx import conf
 from authx.conf import RetryPolicy
+from authx.models import write_alias
 
 MAX_ACCESS_TTL: Final = timedelta(hours=1)
 # Longer is as good as never; and dates have a maximum.
 MAX_LIFETIME: Final = timedelta(days=3650)
 MAX_GRACE_PERIOD: Final = timedelta(seconds=60)
 WEAK_HASHES: Final = frozenset({"md5", "sha1"})
+# Without partial indexes or stored text of any length in an index, half of the tables are made.
+UNSUPPORTED_DATABASES: Final = frozenset({"mysql", "oracle"})
 REALM: Final = re.compile(r"[ !#-\[\]-~]+")
 # RFC 8414 section 2; plain http only on loopback.
 ISSUER: Final = re.compile(
@@ -231,6 +235,16 @@ def _check_clock() -> Iterator[CheckMessage]:
         yield _error(16, "USE_TZ is False.", "Set it to True: an expiry must be one instant.")
 
 
+def _check_database() -> Iterator[CheckMessage]:
+    vendor = connections[write_alias()].vendor
+    if vendor in UNSUPPORTED_DATABASES:
+        yield _error(
+            70,
+            f"The database of the sessions is {vendor}, which authx does not support.",
+            "Use PostgreSQL, or SQLite for a single process.",
+        )
+
+
 OTHER_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_retry,
     _check_counts,
@@ -243,4 +257,5 @@ OTHER_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_keys,
     _check_optional_apps,
     _check_tracing,
+    _check_database,
 )

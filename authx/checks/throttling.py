@@ -1,19 +1,25 @@
 """System checks of the settings that limit attempts."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, Final
 
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
+from django.utils.module_loading import import_string
 from limits import parse
 from rest_framework.settings import api_settings
 
 from authx import conf
 from authx.checks.project import is_public
+from authx.passwords.bulkhead import available_memory, memory_for_hashing
 from authx.throttling.store import PER_PROCESS, SHARED, store_at
 
 RATES: Final = (
     "SIGN_IN_RATES",
     "SIGN_IN_RATES_PER_IP",
+    "SIGN_IN_RATES_PER_SUBNET",
+    "SIGN_IN_RATES_PER_SITE",
     "REFRESH_RATES",
     "SESSION_RATES",
     "SERVICE_RATES",
@@ -21,16 +27,27 @@ RATES: Final = (
 )
 # NIST SP 800-63B-4 section 3.2.2.
 MAX_FAILURES: Final = 100
+MAX_WAIT: Final = timedelta(seconds=10)
+# The rest is for the process itself, and for the database beside it.
+MEMORY_SHARE: Final = 0.5
 
 
 def check_throttling(**_: Any) -> list[CheckMessage]:
     """Check the limits on any machine."""
-    return [*_check_rates(), *_check_failures(), *_check_proxies(), *_check_storage()]
+    checks = (
+        _check_rates,
+        _check_failures,
+        _check_proxies,
+        _check_storage,
+        _check_scope,
+        _check_bulkhead,
+    )
+    return [message for check in checks for message in check()]
 
 
 def check_sharing(**_: Any) -> list[CheckMessage]:
-    """Check that all processes count together (`check --deploy`)."""
-    return list(_check_sharing())
+    """Check what depends on where it runs (`check --deploy`)."""
+    return [*_check_sharing(), *_check_memory()]
 
 
 def _check_rates() -> Iterator[CheckMessage]:
@@ -97,4 +114,49 @@ def _check_sharing() -> Iterator[CheckMessage]:
             "Each process counts rate limits separately, and ALLOWED_HOSTS admits other machines.",
             hint="Set AUTHX['THROTTLE_STORAGE_URL'] to a Redis that all processes share.",
             id="authx.E024",
+        )
+
+
+def _check_scope() -> Iterator[CheckMessage]:
+    path = conf.authx_setting("ACCOUNT_SCOPE")
+    try:
+        usable = path is None or callable(import_string(path))
+    except (ImportError, AttributeError, TypeError):
+        usable = False
+    if not usable:
+        yield Error(
+            f"AUTHX['ACCOUNT_SCOPE'] is {path!r}.",
+            hint="Set the dotted path of a function without arguments that names a tenant, or "
+            "None.",
+            id="authx.E071",
+        )
+
+
+def _check_bulkhead() -> Iterator[CheckMessage]:
+    size = conf.authx_setting("PASSWORD_CHECKS_AT_ONCE")
+    if size is not None and (type(size) is not int or size < 1):
+        yield Error(
+            f"AUTHX['PASSWORD_CHECKS_AT_ONCE'] is {size!r}.",
+            hint="Set a whole number from 1, or None for one less than there are processors.",
+            id="authx.E072",
+        )
+    wait = conf.authx_setting("PASSWORD_CHECK_WAIT")
+    if not isinstance(wait, timedelta) or not timedelta(0) <= wait <= MAX_WAIT:
+        yield Error(
+            f"AUTHX['PASSWORD_CHECK_WAIT'] is {wait!r}.",
+            hint="Set a timedelta from 0 to 10 seconds: a request that waits takes a thread.",
+            id="authx.E073",
+        )
+
+
+def _check_memory() -> Iterator[CheckMessage]:
+    if any(_check_bulkhead()):
+        return
+    needed, memory = memory_for_hashing(), available_memory()
+    if needed > memory * MEMORY_SHARE:
+        yield CheckWarning(
+            f"Password checks may take {needed >> 20} MiB in each process, and this machine has "
+            f"{int(memory) >> 20} MiB.",
+            hint="Lower AUTHX['PASSWORD_CHECKS_AT_ONCE'], or give it more memory.",
+            id="authx.W018",
         )

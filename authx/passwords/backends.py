@@ -7,8 +7,10 @@ from django.contrib.auth import backends, get_user_model
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
+from authx.passwords.admission import note_accepted
 from authx.passwords.check import check_password, hash_dummy_password
-from authx.passwords.limits import password_attempt, sign_in_limits
+from authx.passwords.limits import resolved_in_attempt, sign_in_attempt
+from authx.usernames import find_by_natural_key
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -31,18 +33,24 @@ class ModelBackend(backends.ModelBackend):
         username = kwargs.get(get_user_model().USERNAME_FIELD) if username is None else username
         if username is None or password is None:
             return None
-        with password_attempt(*sign_in_limits(username)) as attempt:
+        with sign_in_attempt(username) as attempt:
             user = self._check(username, password)
             if user is not None:
-                attempt.succeed()
+                note_accepted(request, user, attempt)
         return user
+
+    def find_user(self, username: str) -> "User | None":
+        """Return the user whom a name signs in, or None; a subclass may look elsewhere.
+
+        Attempts are counted for this user, however the name is written.
+        """
+        return find_by_natural_key(username)
 
     def _check(self, username: str, password: str) -> "User | None":
         """Check as Django's backend does, with one hash computation on every path."""
-        users = get_user_model()
-        try:
-            user: User = users._default_manager.get_by_natural_key(username)
-        except users.DoesNotExist:
+        resolved = resolved_in_attempt(username, self)
+        user = resolved.user if resolved else self.find_user(username)
+        if user is None:
             hash_dummy_password(password)
             return None
         is_right = check_password(user, password)

@@ -15,6 +15,7 @@ from authx import conf
 from authx.audit.events import record_event
 from authx.errors import ConflictError, CredentialsChangedError
 from authx.models import EventKind, PasswordFailures, auth_hashes, write_alias
+from authx.passwords.bulkhead import place_for_hashing
 from authx.sessions.locking import atomic, lock_user, retry_on_conflict
 from authx.sessions.update import update_auth_hash
 
@@ -36,20 +37,26 @@ def check_password(user: "User", password: str) -> bool:
 
     In that case the password is locked, which looks like a wrong password, until it is changed in
     any way or an operator unlocks it (NIST SP 800-63B-4 section 3.2.2). Sessions are not affected.
+    Raises OverloadedError, before anything is counted, while as many are checked as may be at once.
     """
     # `request.user` of Django's middleware is a wrapper, on which no method can be replaced.
     user = _unwrapped(user)
-    # Counted as a failure before the result is known: parallel guesses cannot exceed the limit.
-    budget = retry_on_conflict(lambda: _count_failure(user))
-    if budget is AttemptBudget.NONE:
-        hash_dummy_password(password)
-        return False
     try:
-        is_right = _verify(user, password)
+        with place_for_hashing():
+            return _check_counted(user, password)
     except CredentialsChangedError:
         # The owner changed the password while it was hashed anew: what is stored now decides.
         user.refresh_from_db(using=write_alias(), fields=["password"])
         return check_password(user, password)
+
+
+def _check_counted(user: "User", password: str) -> bool:
+    # Counted as a failure before the result is known: parallel guesses cannot exceed the limit.
+    budget = retry_on_conflict(lambda: _count_failure(user))
+    if budget is AttemptBudget.NONE:
+        _hash(password)
+        return False
+    is_right = _verify(user, password)
     if not is_right and budget is AttemptBudget.LAST:
         _record_locked(user)
     return is_right
@@ -96,7 +103,8 @@ def upgrade_outdated_hash(user: "User", password: str) -> None:
         return
     preferred = hashers.get_hasher()
     if algorithm != preferred.algorithm or preferred.must_update(user.password):
-        hashers.check_password(password, user.password, _upgrade_of(user))
+        with place_for_hashing():
+            hashers.check_password(password, user.password, _upgrade_of(user))
 
 
 def _upgrade_of(user: "User") -> Callable[[str], None]:
@@ -169,7 +177,15 @@ def _store_upgraded_hash(user: "User", *, verified: str) -> None:
 
 
 def hash_dummy_password(password: str) -> None:
-    """Take as long as a check does, as Django does for an unknown user name."""
+    """Take as long as a check does, as Django does for an unknown user name.
+
+    Raises OverloadedError as a check does.
+    """
+    with place_for_hashing():
+        _hash(password)
+
+
+def _hash(password: str) -> None:
     get_user_model()().set_password(password)
 
 

@@ -3,34 +3,52 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
 
-from django.contrib.auth import get_user_model
-from django.db import DatabaseError
-from django.db.models import Subquery
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
+from django.utils.module_loading import import_string
 
 from authx import conf
 from authx.audit.events import record_event
 from authx.devices import is_known_device
-from authx.errors import RateLimitError
+from authx.errors import ConflictError, OverloadedError, RateLimitError
 from authx.models import DeviceSession, EventKind
-from authx.throttling.limits import Limit, clear, client_network, consume
-from authx.usernames import find_user_by_name, normalize_username, username_hash
+from authx.throttling.limits import (
+    Limit,
+    clear,
+    client_network,
+    client_subnets,
+    consume,
+    give_back,
+)
+from authx.usernames import ResolvedName, normalize_username, resolve_name, username_hash
 
-# Set while a counted attempt is under way.
-_is_counted: ContextVar[bool] = ContextVar("authx_password_attempt", default=False)
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+# What the client is answered 503 for.
+OUTAGES: Final = (OperationalError, InterfaceError, InternalError, ConflictError)
 
 
 class Attempt:
-    """A counted attempt; `succeed` clears the bucket of the account or of the known device."""
+    """A counted attempt; `succeed` clears the bucket of the account or of the known device.
+
+    One that is nested in another has no bucket: the outer one decides.
+    """
 
     def __init__(self, bucket: Limit | None) -> None:
-        self._bucket = bucket
+        self.bucket = bucket
+        self.resolved: ResolvedName | None = None
 
     def succeed(self) -> None:
         # The count of the network stays: otherwise one account of one's own would be enough to
         # spray passwords over all others.
-        if self._bucket is not None:
-            clear(self._bucket)
+        if self.bucket is not None:
+            clear(self.bucket)
+
+
+# Set while a counted attempt is under way.
+_attempt: ContextVar[Attempt | None] = ContextVar("authx_password_attempt", default=None)
 
 
 @contextmanager
@@ -38,10 +56,10 @@ def password_attempt(*limits: Limit) -> Iterator[Attempt]:
     """Count an attempt before the password is checked; raises RateLimitError.
 
     The first limit is the bucket that a success clears. Within another attempt this counts nothing:
-    a view that knows more than the password backend, such as the device, counts for both. Call it
-    from synchronous code: an exceeded limit is written to the database.
+    a view that knows more than the password backend, such as the device, counts for both. An outage
+    counts nothing. Call it from synchronous code: an exceeded limit is written to the database.
     """
-    if _is_counted.get():
+    if _attempt.get() is not None:
         yield Attempt(None)
         return
     try:
@@ -52,11 +70,49 @@ def password_attempt(*limits: Limit) -> Iterator[Attempt]:
             with suppress(DatabaseError):
                 _record(limit)
         raise
-    marker = _is_counted.set(True)
+    attempt = Attempt(limits[0])
+    marker = _attempt.set(attempt)
     try:
-        yield Attempt(limits[0])
+        yield attempt
+    except OverloadedError:
+        # The count of the network stays, so that a flood ends.
+        give_back(limits[0])
+        raise
+    except OUTAGES:
+        # Of a wrong password nothing is learnt by it: the failure is counted in the database too,
+        # before the check (check.py), and stays.
+        give_back(*limits)
+        raise
     finally:
-        _is_counted.reset(marker)
+        _attempt.reset(marker)
+
+
+@contextmanager
+def sign_in_attempt(username: str, installation_id: str = "") -> Iterator[Attempt]:
+    """Count a sign-in; see `password_attempt` and `sign_in_limits`."""
+    if _attempt.get() is not None:
+        yield Attempt(None)
+        return
+    resolved = resolve_name(username)
+    with password_attempt(*_limits_of(resolved, installation_id)) as attempt:
+        attempt.resolved = resolved
+        yield attempt
+
+
+def resolved_in_attempt(username: str, backend: Any) -> ResolvedName | None:
+    """Return what this attempt already knows of a name, once, which saves the backend a query.
+
+    When a check is repeated, the user may have changed.
+    """
+    attempt = _attempt.get()
+    if attempt is None:
+        return None
+    resolved, attempt.resolved = attempt.resolved, None
+    if resolved is None or resolved.name != username:
+        return None
+    # Of several backends, another one may know another user by this name.
+    is_own = resolved.user is None or type(resolved.backend) is type(backend)
+    return resolved if is_own else None
 
 
 def sign_in_limits(username: str, installation_id: str = "") -> tuple[Limit, ...]:
@@ -66,48 +122,72 @@ def sign_in_limits(username: str, installation_id: str = "") -> tuple[Limit, ...
     from behind the same address, do not lock its owner out. Made-up installation ids gain nothing:
     an unknown device uses the bucket of the account.
     """
+    return _limits_of(resolve_name(username), installation_id)
+
+
+def _limits_of(resolved: ResolvedName, installation_id: str) -> tuple[Limit, ...]:
+    user = resolved.user
     # A name that does not exist costs the same query.
-    users = get_user_model()._default_manager
-    named = users.filter(**{get_user_model().USERNAME_FIELD: username}).values("pk")[:1]
-    if is_known_device(user_id=Subquery(named), installation_id=installation_id):
-        return (device_bucket(username, installation_id),)
+    if is_known_device(user_id=user and user.pk, installation_id=installation_id) and user:
+        return (device_bucket(user, installation_id),)
+    bucket = account_bucket(user) if user else name_bucket(resolved.name)
+    return (bucket, *_network_limits())
+
+
+def _network_limits() -> Iterator[Limit]:
     rates = conf.authx_setting("SIGN_IN_RATES_PER_IP")
-    return (
-        account_bucket(username),
-        Limit("sign-ins from a network", client_network(), rates),
-    )
+    yield Limit("sign-ins from a network", client_network(), rates)
+    rates = {
+        "subnet": conf.authx_setting("SIGN_IN_RATES_PER_SUBNET"),
+        "site": conf.authx_setting("SIGN_IN_RATES_PER_SITE"),
+    }
+    for kind, subnet in client_subnets().items():
+        yield Limit(f"sign-ins from a {kind}", subnet, rates[kind])
 
 
 def current_password_limits(session: DeviceSession) -> tuple[Limit, ...]:
     """Return the limits of entering the current password while signed in."""
-    device = session.installation_id or str(session.pk)
-    return (device_bucket(session.user.get_username(), device),)
+    return (device_bucket(session.user, session.installation_id or str(session.pk)),)
 
 
-def reset_attempts(username: str) -> None:
-    """Clear the count of an account's attempts from unknown devices."""
-    clear(account_bucket(username))
+def reset_attempts(user: "User") -> None:
+    """Clear the counts of an account's attempts, from all of its devices."""
+    clear(account_bucket(user))
+    for session_id, installation_id in DeviceSession.objects.filter(user=user).values_list(
+        "pk", "installation_id"
+    ):
+        clear(device_bucket(user, installation_id or str(session_id)))
 
 
-def account_bucket(username: str) -> Limit:
-    rates = conf.authx_setting("SIGN_IN_RATES")
-    return Limit("sign-ins to an account", normalize_username(username), rates, username)
+def account_bucket(user: "User") -> Limit:
+    return _bucket("sign-ins to an account", "user", str(user.pk), user_id=user.pk)
 
 
-def device_bucket(username: str, device: str) -> Limit:
-    subject = f"{normalize_username(username)}\0{device}"
-    return Limit(
-        "sign-ins on a known device", subject, conf.authx_setting("SIGN_IN_RATES"), username
+def name_bucket(username: str) -> Limit:
+    """Return the bucket of a name that no backend knows."""
+    return _bucket(
+        "sign-ins to an account", "name", normalize_username(username), username=username
     )
 
 
+def device_bucket(user: "User", device: str) -> Limit:
+    return _bucket("sign-ins on a known device", str(user.pk), device, user_id=user.pk)
+
+
+def _bucket(kind: str, *subject: str, **named: Any) -> Limit:
+    path = conf.authx_setting("ACCOUNT_SCOPE")
+    scope = import_string(path)() if path else ""
+    return Limit(kind, "\0".join([scope, *subject]), conf.authx_setting("SIGN_IN_RATES"), **named)
+
+
 def _record(limit: Limit) -> None:
-    if limit.username is None:
+    if limit.user_id is None and limit.username is None:
         record_event(kind=EventKind.RATE_LIMITED, reason=limit.kind)
         return
-    user = find_user_by_name(limit.username)
-    name_hash = "" if user else username_hash(limit.username)
-    user_id = user and user.pk
+    name_hash = "" if limit.username is None else username_hash(limit.username)
     record_event(
-        kind=EventKind.SIGN_IN_LIMITED, user_id=user_id, reason=limit.kind, name_hash=name_hash
+        kind=EventKind.SIGN_IN_LIMITED,
+        user_id=limit.user_id,
+        reason=limit.kind,
+        name_hash=name_hash,
     )

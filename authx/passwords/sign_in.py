@@ -14,8 +14,13 @@ from authx.audit.events import record_event
 from authx.errors import InvalidCredentialsError, WrongPasswordError
 from authx.models import DeviceSession, EventKind, write_alias
 from authx.passwords.backends import ModelBackend
+from authx.passwords.bulkhead import place_for_hashing
 from authx.passwords.check import check_password, upgrade_outdated_hash
-from authx.passwords.limits import current_password_limits, password_attempt, sign_in_limits
+from authx.passwords.limits import (
+    current_password_limits,
+    password_attempt,
+    sign_in_attempt,
+)
 from authx.sessions.locking import atomic, lock_unchanged, retry_on_conflict
 from authx.sessions.open import insert_session, open_session
 from authx.sessions.revoke import revoke_locked
@@ -31,7 +36,7 @@ def sign_in(*, request: HttpRequest, username: str, password: str, device: Devic
     account, and RateLimitError.
     """
     try:
-        with password_attempt(*sign_in_limits(username, device.installation_id)) as attempt:
+        with sign_in_attempt(username, device.installation_id) as attempt:
             # Again if the password changed between its check and the opening of the session. If a
             # parallel sign-in merely upgraded the hash, the next check succeeds.
             pair = retry_on_conflict(lambda: _sign_in(request, username, password, device))
@@ -111,7 +116,8 @@ def _change_password(session: DeviceSession, current_password: str, new_password
     validate_password(new_password, user)
     with atomic():
         user = lock_unchanged(user)
-        user.set_password(new_password)
+        with place_for_hashing():
+            user.set_password(new_password)
         if getattr(user, "_password", None) is None:
             # A project's own set_password() may not leave it for the receivers of the save.
             vars(user)["_password"] = new_password

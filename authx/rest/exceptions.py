@@ -32,6 +32,7 @@ from authx.errors import (
     InvalidRefreshTokenError,
     InvalidServiceError,
     LateDuplicateError,
+    OverloadedError,
     RateLimitError,
     WrongPasswordError,
 )
@@ -124,6 +125,7 @@ ERROR_RESPONSES: Final[dict[type[Exception], ErrorResponse]] = {
     ConflictError: UNAVAILABLE,
     # The app keeps its tokens, and finds newer ones in its store.
     LateDuplicateError: UNAVAILABLE,
+    OverloadedError: UNAVAILABLE,
     RateLimitError: RATE_LIMITED,
     # An unavailable database says nothing about a token, and apps sign users out on 401.
     OperationalError: UNAVAILABLE,
@@ -171,7 +173,7 @@ def server_error_response(error: BaseException | None) -> ErrorResponse:
 
 def _log(error: Exception, answer: ErrorResponse, context: dict[str, Any]) -> None:
     """Log the reason, which the response does not contain."""
-    if answer is UNAVAILABLE and not isinstance(error, LateDuplicateError):
+    if answer is UNAVAILABLE and not isinstance(error, LateDuplicateError | OverloadedError):
         # Without traceback: an outage under load would fill the log with them.
         logger.error("temporarily unavailable, %s: %s", type(error).__name__, error)
     refusal = error.__cause__ if isinstance(error, exceptions.AuthenticationFailed) else error

@@ -13,10 +13,11 @@ from rest_framework.settings import api_settings
 
 from authx import conf
 from authx.context import CONTEXT_KEY, RequestContext, use_context
-from authx.errors import RateLimitError
+from authx.errors import OverloadedError, RateLimitError
+from authx.passwords.admission import end_request
 from authx.rest.authentication import AUTHENTICATION_INFO
 from authx.rest.error_views import json_error, rate_limited
-from authx.rest.exceptions import FORBIDDEN, INVALID_REQUEST, ErrorResponse
+from authx.rest.exceptions import FORBIDDEN, INVALID_REQUEST, UNAVAILABLE, ErrorResponse
 
 MAX_USER_AGENT_LENGTH: Final = 256
 MAX_PATH_LENGTH: Final = 256
@@ -44,6 +45,7 @@ class RequestContextMiddleware:
         request.META[CONTEXT_KEY] = context
         with use_context(context):
             response = self.get_response(request)
+            end_request(request)
         response["X-Request-ID"] = context.request_id
         # Tells the app that its access token was renewed (RFC 7615 section 3.1).
         if info := request.META.get(AUTHENTICATION_INFO):
@@ -51,7 +53,9 @@ class RequestContextMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Respond to a rate limit that is exceeded outside of DRF, such as in the admin."""
+        """Respond to what is refused outside of DRF, such as in the admin."""
+        if isinstance(error, OverloadedError):
+            return json_error(UNAVAILABLE)
         if isinstance(error, RateLimitError | Throttled):
             return rate_limited(cast("Any", error).wait)
         return None

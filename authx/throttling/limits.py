@@ -6,13 +6,14 @@ from datetime import timedelta
 from functools import lru_cache
 from math import floor
 from time import time
+from typing import Any
 from uuid import UUID
 
 from django.utils.crypto import salted_hmac
 from limits import RateLimitItem, WindowStats, parse
 from rest_framework.exceptions import Throttled
 
-from authx.context import current_context, network_of
+from authx.context import current_context, network_of, subnets_of
 from authx.errors import RateLimitError
 from authx.signals import rate_limit_refused
 from authx.throttling.store import store
@@ -32,13 +33,15 @@ class ThrottledError(RateLimitError, Throttled):
 class Limit:
     """How often one subject may do one kind of thing; `rates` are like "5/minute".
 
-    `username` (as typed) and `session_id` are for the event that reports an exceeded limit.
+    `username` (as typed), `user_id` and `session_id` are for the event that reports an exceeded
+    limit.
     """
 
     kind: str
     subject: str
     rates: Sequence[str]
     username: str | None = None
+    user_id: Any = None
     session_id: UUID | None = None
 
     @property
@@ -92,6 +95,13 @@ def clear(limit: Limit) -> None:
         _forget(limit, window)
 
 
+def give_back(*limits: Limit) -> None:
+    """Take one attempt out of every window; it decided nothing, such as in an outage."""
+    for limit in limits:
+        for window in limit.windows:
+            store().take_back(window, limit.key)
+
+
 def _forget(limit: Limit, window: RateLimitItem) -> None:
     store().run(lambda limiter: limiter.clear(window, limit.key))
 
@@ -132,3 +142,9 @@ def client_network() -> str:
     """
     ip = current_context().ip
     return "unknown" if ip is None else network_of(ip)
+
+
+def client_subnets() -> dict[str, str]:
+    """Return the larger networks around the client: "subnet", and "site" with IPv6."""
+    ip = current_context().ip
+    return {} if ip is None else subnets_of(ip)

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from threading import Lock
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from limits import RateLimitItemPerSecond
+from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.errors import StorageError
 from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
@@ -60,6 +60,11 @@ class AttemptStore:
         with self._lock:
             return self._probe_at is None
 
+    def take_back(self, item: RateLimitItem, *identifiers: str) -> None:
+        """Take the newest attempt out of a window, such as one that decided nothing."""
+        key = item.key_for(*identifiers)
+        self.run(lambda limiter: _remove_newest(limiter.storage, key))
+
     def _may_use_shared(self) -> bool:
         with self._lock:
             if self._probe_at is None:
@@ -84,6 +89,15 @@ class AttemptStore:
             was_unavailable, self._probe_at = self._probe_at is not None, None
         if was_unavailable:
             logger.warning("rate limits count for all processes again, the store is available")
+
+
+def _remove_newest(storage: Any, key: str) -> None:
+    # The library has no method for it. Both of its storages keep a list, the newest first.
+    if isinstance(storage, MemoryStorage):
+        with storage.locks[key]:
+            del storage.events.get(key, [])[:1]
+    else:
+        storage.get_connection().lpop(storage.prefixed_key(key))
 
 
 def _options(url: str) -> dict[str, float | str | bool]:

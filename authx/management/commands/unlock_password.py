@@ -23,5 +23,5 @@ class Command(BaseCommand):
         except users.DoesNotExist as error:
             raise CommandError(f"There is no user {options['user']!r}.") from error
         unlock_password(user_id=user.pk)
-        reset_attempts(user.get_username())
+        reset_attempts(user)
         self.stdout.write("Unlocked.")
