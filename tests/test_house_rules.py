@@ -128,7 +128,8 @@ def test_the_rule_on_writes_sees_them(source: str, expected: int) -> None:
 
 
 def test_only_sessions_audit_and_passwords_write() -> None:
-    writers = {"sessions", "audit", "passwords"}
+    # `testing` lets sessions expire, and refuses to run outside of tests.
+    writers = {"sessions", "audit", "passwords", "testing"}
     others = [
         path
         for path in [*AUTHX, *TASKS]
