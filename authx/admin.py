@@ -79,11 +79,11 @@ class DeviceSessionAdmin(ReadOnlyAdmin):
     def label(self, session: DeviceSession) -> str:
         return session.name or session.platform or session.last_user_agent or "?"
 
-    @admin.display(description=_("live"), boolean=True)
+    @admin.display(description=_("active"), boolean=True)
     def live(self, session: DeviceSession) -> bool:
         return session.is_live(timezone.now())
 
-    @admin.action(description=_("Revoke the selected sessions"), permissions=["revoke"])
+    @admin.action(description=_("End the selected sessions"), permissions=["revoke"])
     def revoke_sessions(self, request: HttpRequest, sessions: QuerySet[DeviceSession]) -> None:
         revoked = [
             session
@@ -91,8 +91,8 @@ class DeviceSessionAdmin(ReadOnlyAdmin):
             if revoke_session(session=session, reason=EventKind.ENDED_BY_OPERATOR)
         ]
         for session in revoked:
-            self.log_change(request, session, "Revoked.")
-        sentence = ngettext("%d session revoked.", "%d sessions revoked.", len(revoked))
+            self.log_change(request, session, gettext("Ended."))
+        sentence = ngettext("%d session ended.", "%d sessions ended.", len(revoked))
         self.message_user(request, sentence % len(revoked), messages.SUCCESS)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
@@ -148,17 +148,21 @@ class PasswordFailuresAdmin(ReadOnlyAdmin):
     # Without the fingerprint, a digest.
     fields = ("user", "count")
 
-    @admin.display(description=_("locked"), boolean=True)
+    @admin.display(description=_("password locked"), boolean=True)
     def is_locked(self, failures: PasswordFailures) -> bool:
         return is_password_locked(failures.user)
 
-    @admin.action(description=_("Unlock the selected accounts"), permissions=["unlock_password"])
+    @admin.action(
+        description=_("Reset the failed attempts of the selected accounts"),
+        permissions=["unlock_password"],
+    )
     def unlock(self, request: HttpRequest, selected: QuerySet[PasswordFailures]) -> None:
         for failures in selected.select_related("user"):
             unlock_password(user_id=failures.user_id)
             reset_attempts(failures.user)
-            self.log_change(request, failures, "Unlocked.")
-        self.message_user(request, gettext("Unlocked."), messages.SUCCESS)
+            self.log_change(request, failures, gettext("Failed attempts reset."))
+        sentence = ngettext("%d account unlocked.", "%d accounts unlocked.", len(selected))
+        self.message_user(request, sentence % len(selected), messages.SUCCESS)
 
     def has_unlock_password_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("authx.unlock_password")

@@ -1,11 +1,12 @@
 """The app as Django loads it."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class AuthxConfig(AppConfig):
     name = "authx"
-    verbose_name = "Device sessions"
+    verbose_name = _("Device sessions")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -72,6 +72,9 @@ DEFAULTS: Final[dict[str, Any]] = {
     "FORGED_TOKEN_RATES": ["60/minute"],
     # Security events are kept this long, with their addresses.
     "EVENT_RETENTION": timedelta(days=180),
+    # The dotted path of a function that returns the language of a user's mail, such as "de", or ""
+    # where it is unknown. Without it, mail has the language of the request that caused it.
+    "USER_LANGUAGE": None,
     # For authx.contrib.tracing: whether spans name the session. Its id is random and grants no
     # access, but it links the requests of one device.
     "TRACE_SESSION_ID": True,

@@ -6,6 +6,7 @@ from typing import Any, Final
 from django.db import models
 
 from authx import clock, conf
+from authx.audit.languages import current_language
 from authx.audit.logs import (
     LOG_EVENTS,
     NOTIFICATION_DROPPED,
@@ -79,7 +80,11 @@ def record_events(events: Sequence[SecurityEvent]) -> None:
     notified = [event for event in written if event.kind in NOTIFIED and event.sends_notification]
     if notified:
         Notification.objects.bulk_create(
-            [Notification(event=event, due_at=clock.database_now()) for event in notified]
+            [
+                # The mail is sent later, by a process that knows nothing of the request.
+                Notification(event=event, due_at=clock.database_now(), language=current_language())
+                for event in notified
+            ]
         )
     for event in written:
         _log_after_commit(event)

@@ -15,8 +15,10 @@ from django.db import transaction
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.template.loader import render_to_string
 from django.utils.crypto import salted_hmac
+from django.utils.translation import override, pgettext
 
 from authx import clock
+from authx.audit.languages import format_instant, mail_language
 from authx.audit.logs import (
     NOTIFICATION_DROPPED,
     NOTIFICATION_POSTPONED,
@@ -59,26 +61,37 @@ def email_address(user: "User") -> str:
     return address
 
 
-def build_message(event: SecurityEvent, user: "User") -> EmailMultiAlternatives:
+def build_message(event: SecurityEvent, user: "User", language: str) -> EmailMultiAlternatives:
     """Return the mail about an event, from templates that a project may override.
 
     The same event has the same Message-ID, however often it is sent.
     """
-    context = {
-        "event": event,
-        "user": user,
-        "device": event.device_name or event.platform or event.user_agent or "unknown",
-    }
     stem = f"authx/mail/{event.kind}"
-    # A subject is one line, whatever a template and a device name contain.
-    subject = " ".join(render_to_string(f"{stem}_subject.txt", context).split())
+    with override(language):
+        unknown = pgettext("device or address", "unknown")
+        context = {
+            "event": event,
+            "user": user,
+            "device": event.device_name or event.platform or event.user_agent or unknown,
+            "ip": event.ip or unknown,
+            "time": format_instant(event.created_at),
+        }
+        # A subject is one line, whatever a template and a device name contain.
+        subject = " ".join(render_to_string(f"{stem}_subject.txt", context).split())
+        text = render_to_string(f"{stem}.txt", context)
+        html = render_to_string(f"{stem}.html", context)
     message = EmailMultiAlternatives(
         subject,
-        render_to_string(f"{stem}.txt", context),
+        text,
         to=[email_address(user)],
-        headers={"Message-ID": _message_id(event), "Auto-Submitted": "auto-generated"},
+        headers={
+            "Message-ID": _message_id(event),
+            "Auto-Submitted": "auto-generated",
+            # RFC 3282.
+            "Content-Language": language,
+        },
     )
-    message.attach_alternative(render_to_string(f"{stem}.html", context), "text/html")
+    message.attach_alternative(html, "text/html")
     return message
 
 
@@ -114,7 +127,7 @@ def _send(notification: Notification) -> None:
         notification.delete()
         return
     try:
-        build_message(event, user).send()
+        build_message(event, user, mail_language(user, notification.language)).send()
     except ValueError as error:
         # An address that no mail header can carry fails at every attempt.
         _drop(notification, error)

@@ -4,11 +4,12 @@ from typing import Final
 
 from django.core.checks import Tags, register
 
+from authx.checks.languages import check_user_language
 from authx.checks.project import check_deployment, check_project
 from authx.checks.settings import check_settings
 from authx.checks.throttling import check_sharing, check_throttling
 
-ALWAYS: Final = (check_settings, check_project, check_throttling)
+ALWAYS: Final = (check_settings, check_project, check_throttling, check_user_language)
 # Only in production: `manage.py check --deploy`, and a server that starts.
 DEPLOYED: Final = (check_deployment, check_sharing)
 

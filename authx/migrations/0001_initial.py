@@ -32,7 +32,10 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, verbose_name="time"),
+                ),
                 (
                     "kind",
                     models.CharField(
@@ -48,28 +51,46 @@ class Migration(migrations.Migration):
                             ("password_unlocked", "sign-in by password unlocked"),
                             ("signed_out", "signed out"),
                             ("signed_out_everywhere", "signed out everywhere"),
-                            ("token_revoked", "ended by one of its tokens"),
+                            ("token_revoked", "ended by the app that holds its tokens"),
                             ("ended_by_user", "ended in the list of devices"),
                             ("ended_by_operator", "ended by an operator"),
-                            ("replaced", "replaced by a new sign-in of the same installation"),
-                            ("evicted", "evicted by the session limit"),
-                            ("reuse_detected", "ended: refresh token used twice"),
+                            ("replaced", "replaced by a new sign-in on the same device"),
+                            ("evicted", "ended: more devices than allowed"),
+                            ("reuse_detected", "ended: refresh token used twice, possibly copied"),
                             ("password_changed", "password changed"),
                             ("deactivated", "account deactivated"),
                             ("deleted", "account deleted"),
                         ],
                         max_length=32,
+                        verbose_name="event",
                     ),
                 ),
-                ("name_hash", models.CharField(blank=True, max_length=64)),
-                ("session_id", models.UUIDField(null=True)),
-                ("reason", models.CharField(blank=True, max_length=64)),
-                ("ip", models.GenericIPAddressField(null=True)),
-                ("user_agent", models.CharField(blank=True, max_length=256)),
-                ("request_id", models.CharField(blank=True, max_length=64)),
-                ("installation_id", models.CharField(blank=True, max_length=128)),
-                ("device_name", models.CharField(blank=True, max_length=100)),
-                ("platform", models.CharField(blank=True, max_length=32)),
+                (
+                    "name_hash",
+                    models.CharField(
+                        blank=True, max_length=64, verbose_name="hash of an unknown user name"
+                    ),
+                ),
+                ("session_id", models.UUIDField(null=True, verbose_name="session ID")),
+                ("reason", models.CharField(blank=True, max_length=64, verbose_name="detail")),
+                ("ip", models.GenericIPAddressField(null=True, verbose_name="IP address")),
+                (
+                    "user_agent",
+                    models.CharField(blank=True, max_length=256, verbose_name="user agent"),
+                ),
+                (
+                    "request_id",
+                    models.CharField(blank=True, max_length=64, verbose_name="request ID"),
+                ),
+                (
+                    "installation_id",
+                    models.CharField(blank=True, max_length=128, verbose_name="installation ID"),
+                ),
+                (
+                    "device_name",
+                    models.CharField(blank=True, max_length=100, verbose_name="device name"),
+                ),
+                ("platform", models.CharField(blank=True, max_length=32, verbose_name="platform")),
                 (
                     "user",
                     models.ForeignKey(
@@ -79,6 +100,7 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.DO_NOTHING,
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
                     ),
                 ),
             ],
@@ -99,14 +121,15 @@ class Migration(migrations.Migration):
                         related_name="password_failures",
                         serialize=False,
                         to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
                     ),
                 ),
-                ("count", models.PositiveIntegerField()),
+                ("count", models.PositiveIntegerField(verbose_name="failed attempts in a row")),
                 ("fingerprint", models.CharField(max_length=64)),
             ],
             options={
-                "verbose_name": "failed password attempts",
-                "verbose_name_plural": "failed password attempts",
+                "verbose_name": "account with failed sign-ins",
+                "verbose_name_plural": "accounts with failed sign-ins",
                 "permissions": [("unlock_password", "Can unlock sign-in by password")],
             },
         ),
@@ -136,7 +159,11 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                        default=uuid.uuid4,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="session ID",
                     ),
                 ),
                 (
@@ -145,16 +172,30 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="auth_token_set",
                         to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
                     ),
                 ),
                 (
                     "token_key",
                     models.CharField(blank=True, default="", editable=False, max_length=15),
                 ),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("authenticated_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("absolute_expires_at", models.DateTimeField()),
-                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="signed in at"
+                    ),
+                ),
+                (
+                    "authenticated_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="last authentication"
+                    ),
+                ),
+                ("absolute_expires_at", models.DateTimeField(verbose_name="expires at the latest")),
+                (
+                    "revoked_at",
+                    models.DateTimeField(blank=True, null=True, verbose_name="ended at"),
+                ),
                 (
                     "revoked_reason",
                     models.CharField(
@@ -162,17 +203,18 @@ class Migration(migrations.Migration):
                         choices=[
                             ("signed_out", "signed out"),
                             ("signed_out_everywhere", "signed out everywhere"),
-                            ("token_revoked", "ended by one of its tokens"),
+                            ("token_revoked", "ended by the app that holds its tokens"),
                             ("ended_by_user", "ended in the list of devices"),
                             ("ended_by_operator", "ended by an operator"),
-                            ("replaced", "replaced by a new sign-in of the same installation"),
-                            ("evicted", "evicted by the session limit"),
-                            ("reuse_detected", "ended: refresh token used twice"),
+                            ("replaced", "replaced by a new sign-in on the same device"),
+                            ("evicted", "ended: more devices than allowed"),
+                            ("reuse_detected", "ended: refresh token used twice, possibly copied"),
                             ("password_changed", "password changed"),
                             ("deactivated", "account deactivated"),
                             ("deleted", "account deleted"),
                         ],
                         max_length=32,
+                        verbose_name="reason for the end",
                     ),
                 ),
                 (
@@ -190,27 +232,62 @@ class Migration(migrations.Migration):
                         output_field=models.DateField(),
                     ),
                 ),
-                ("installation_id", models.CharField(blank=True, max_length=128)),
-                ("name", models.CharField(blank=True, max_length=100)),
-                ("platform", models.CharField(blank=True, max_length=32)),
-                ("app_version", models.CharField(blank=True, max_length=32)),
-                ("last_user_agent", models.CharField(blank=True, max_length=256)),
-                ("last_ip", models.GenericIPAddressField(blank=True, null=True)),
+                (
+                    "installation_id",
+                    models.CharField(blank=True, max_length=128, verbose_name="installation ID"),
+                ),
+                ("name", models.CharField(blank=True, max_length=100, verbose_name="device name")),
+                ("platform", models.CharField(blank=True, max_length=32, verbose_name="platform")),
+                (
+                    "app_version",
+                    models.CharField(blank=True, max_length=32, verbose_name="app version"),
+                ),
+                (
+                    "last_user_agent",
+                    models.CharField(blank=True, max_length=256, verbose_name="user agent"),
+                ),
+                (
+                    "last_ip",
+                    models.GenericIPAddressField(blank=True, null=True, verbose_name="IP address"),
+                ),
                 ("auth_hash", models.CharField(max_length=128)),
                 ("digest", models.CharField(max_length=128)),
-                ("created", models.DateTimeField(default=django.utils.timezone.now)),
-                ("expiry", models.DateTimeField()),
+                (
+                    "created",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="access token issued"
+                    ),
+                ),
+                ("expiry", models.DateTimeField(verbose_name="access token expires")),
                 ("access_nonce", models.BinaryField(max_length=16)),
                 ("fresh_access_count", models.PositiveSmallIntegerField(default=0)),
-                ("generation", models.PositiveIntegerField(default=0)),
+                (
+                    "generation",
+                    models.PositiveIntegerField(default=0, verbose_name="number of refreshes"),
+                ),
                 ("refresh_digest", models.CharField(max_length=128)),
                 ("refresh_nonce", models.BinaryField(blank=True, max_length=16)),
                 ("idempotency_digests", models.BinaryField(blank=True, default=b"")),
-                ("rotated_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("confirmed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "rotated_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="last refresh"
+                    ),
+                ),
+                (
+                    "confirmed_at",
+                    models.DateTimeField(
+                        blank=True, null=True, verbose_name="newest tokens first used"
+                    ),
+                ),
                 ("recent", models.BinaryField(blank=True, default=b"")),
-                ("idle_expires_at", models.DateTimeField()),
-                ("last_used_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("idle_expires_at", models.DateTimeField(verbose_name="expires if not refreshed")),
+                (
+                    "last_used_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="last used"
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "device session",
@@ -270,6 +347,7 @@ class Migration(migrations.Migration):
                 ),
                 ("due_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("language", models.CharField(blank=True, max_length=35)),
             ],
             options={
                 "indexes": [models.Index(fields=["due_at"], name="authx_notification_due")],

@@ -58,8 +58,8 @@ class PrimaryNotificationManager(models.Manager["Notification"]):
 class SecurityEvent(models.Model):
     """What happened, as it was known then; not changed, and kept when user and session are gone."""
 
-    created_at = models.DateTimeField(default=timezone.now)
-    kind = models.CharField(max_length=32, choices=EventKind)
+    created_at = models.DateTimeField(_("time"), default=timezone.now)
+    kind = models.CharField(_("event"), max_length=32, choices=EventKind)
     # No constraint and no cascade: the events of a deleted user are kept for their retention.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -68,18 +68,19 @@ class SecurityEvent(models.Model):
         db_index=False,
         null=True,
         related_name="+",
+        verbose_name=_("user"),
     )
     # A keyed hash of an unknown user name, which may be a mistyped password.
-    name_hash = models.CharField(max_length=64, blank=True)
-    session_id = models.UUIDField(null=True)
-    reason = models.CharField(max_length=64, blank=True)
+    name_hash = models.CharField(_("hash of an unknown user name"), max_length=64, blank=True)
+    session_id = models.UUIDField(_("session ID"), null=True)
+    reason = models.CharField(_("detail"), max_length=64, blank=True)
 
-    ip = models.GenericIPAddressField(null=True)
-    user_agent = models.CharField(max_length=256, blank=True)
-    request_id = models.CharField(max_length=64, blank=True)
-    installation_id = models.CharField(max_length=128, blank=True)
-    device_name = models.CharField(max_length=100, blank=True)
-    platform = models.CharField(max_length=32, blank=True)
+    ip = models.GenericIPAddressField(_("IP address"), null=True)
+    user_agent = models.CharField(_("user agent"), max_length=256, blank=True)
+    request_id = models.CharField(_("request ID"), max_length=64, blank=True)
+    installation_id = models.CharField(_("installation ID"), max_length=128, blank=True)
+    device_name = models.CharField(_("device name"), max_length=100, blank=True)
+    platform = models.CharField(_("platform"), max_length=32, blank=True)
 
     # Not a column: whether the event is mailed, if its kind is one of audit.events.NOTIFIED.
     sends_notification = True
@@ -126,6 +127,8 @@ class Notification(models.Model):
     )
     due_at = models.DateTimeField(default=timezone.now)
     attempts = models.PositiveSmallIntegerField(default=0)
+    # That of the request which caused the event.
+    language = models.CharField(max_length=35, blank=True)
 
     objects = PrimaryNotificationManager()
 

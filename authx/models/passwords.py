@@ -15,13 +15,14 @@ class PasswordFailures(models.Model):
         on_delete=models.CASCADE,
         primary_key=True,
         related_name="password_failures",
+        verbose_name=_("user"),
     )
-    count = models.PositiveIntegerField()
+    count = models.PositiveIntegerField(_("failed attempts in a row"))
     fingerprint = models.CharField(max_length=64)
 
     class Meta:
-        verbose_name = _("failed password attempts")
-        verbose_name_plural = _("failed password attempts")
+        verbose_name = _("account with failed sign-ins")
+        verbose_name_plural = _("accounts with failed sign-ins")
         permissions: ClassVar = [("unlock_password", "Can unlock sign-in by password")]
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from django.conf import settings
 from django.db import models, router
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Least, TruncDate
@@ -64,7 +65,14 @@ class DeviceSession(AbstractAuthToken):
     index contains a column that a refresh or a request changes, so these are HOT updates.
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(_("session ID"), primary_key=True, default=uuid.uuid4, editable=False)
+    # As in Knox, with a name that can be translated.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="auth_token_set",
+        verbose_name=_("user"),
+    )
 
     # The access token. Knox finds tokens by `token_key`. Here it stays empty, so that Knox's own
     # authentication class, which ignores revocations, accepts no token of a session.
@@ -73,33 +81,36 @@ class DeviceSession(AbstractAuthToken):
     )
     digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH)
     # Knox sets it by the clock of the process.
-    created = models.DateTimeField(default=timezone.now)
+    created = models.DateTimeField(_("access token issued"), default=timezone.now)
     # Knox allows null, for a token that never expires.
-    expiry = models.DateTimeField()
+    expiry = models.DateTimeField(_("access token expires"))
     access_nonce = models.BinaryField(max_length=NONCE_SIZE)
     # How many fresh access tokens this generation has had.
     fresh_access_count = models.PositiveSmallIntegerField(default=0)
 
     # The refresh token of the newest generation; see authx.sessions.generations for the others.
-    generation = models.PositiveIntegerField(default=0)
+    generation = models.PositiveIntegerField(_("number of refreshes"), default=0)
     refresh_digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH)
     refresh_nonce = models.BinaryField(max_length=NONCE_SIZE, blank=True)
     idempotency_digests = models.BinaryField(blank=True, default=b"")
-    rotated_at = models.DateTimeField(default=timezone.now)
+    rotated_at = models.DateTimeField(_("last refresh"), default=timezone.now)
     # The first use of the newest pair; until then, its predecessor may be retried.
-    confirmed_at = models.DateTimeField(null=True, blank=True)
+    confirmed_at = models.DateTimeField(_("newest tokens first used"), null=True, blank=True)
     recent = models.BinaryField(blank=True, default=b"")
 
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(_("signed in at"), default=timezone.now)
     # When the user last presented a credential.
-    authenticated_at = models.DateTimeField(default=timezone.now)
+    authenticated_at = models.DateTimeField(_("last authentication"), default=timezone.now)
     # A keyed digest of the password hash: a password change in any way ends the session.
     auth_hash = models.CharField(max_length=128)
-    idle_expires_at = models.DateTimeField()
-    absolute_expires_at = models.DateTimeField()
-    revoked_at = models.DateTimeField(null=True, blank=True)
+    idle_expires_at = models.DateTimeField(_("expires if not refreshed"))
+    absolute_expires_at = models.DateTimeField(_("expires at the latest"))
+    revoked_at = models.DateTimeField(_("ended at"), null=True, blank=True)
     revoked_reason = models.CharField(
-        max_length=32, blank=True, choices=[(kind.value, kind.label) for kind in REVOCATIONS]
+        _("reason for the end"),
+        max_length=32,
+        blank=True,
+        choices=[(kind.value, kind.label) for kind in REVOCATIONS],
     )
     # The day of the end, in UTC: indexed instead of the ends themselves, which change at every
     # refresh. The database generates it, so no writer can forget it.
@@ -109,14 +120,14 @@ class DeviceSession(AbstractAuthToken):
         db_persist=True,
     )
 
-    installation_id = models.CharField(max_length=128, blank=True)
-    name = models.CharField(max_length=100, blank=True)
-    platform = models.CharField(max_length=32, blank=True)
-    app_version = models.CharField(max_length=32, blank=True)
-    last_used_at = models.DateTimeField(default=timezone.now)
+    installation_id = models.CharField(_("installation ID"), max_length=128, blank=True)
+    name = models.CharField(_("device name"), max_length=100, blank=True)
+    platform = models.CharField(_("platform"), max_length=32, blank=True)
+    app_version = models.CharField(_("app version"), max_length=32, blank=True)
+    last_used_at = models.DateTimeField(_("last used"), default=timezone.now)
     # Of the request that the newest pair was issued to.
-    last_ip = models.GenericIPAddressField(null=True, blank=True)
-    last_user_agent = models.CharField(max_length=256, blank=True)
+    last_ip = models.GenericIPAddressField(_("IP address"), null=True, blank=True)
+    last_user_agent = models.CharField(_("user agent"), max_length=256, blank=True)
 
     # Not a column: set on the object if the current request has renewed the access token.
     renewed_at: datetime | None = None

@@ -19,6 +19,7 @@ from django.core.exceptions import (
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404
+from django.utils.translation import gettext
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
@@ -202,7 +203,7 @@ def error_headers(answer: ErrorResponse) -> Iterator[tuple[str, str]]:
 
 def _fields(error: Exception) -> dict[str, list[str]]:
     if isinstance(error, WrongPasswordError):
-        return {"current_password": ["This is not the current password."]}
+        return {"current_password": [gettext("This is not the current password.")]}
     if isinstance(error, exceptions.ValidationError):
         return dict(_flatten("", error.detail))
     return {}

@@ -6,6 +6,7 @@ from typing import IO, Any, Final
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import QueryDict
+from django.utils.translation import gettext
 from rest_framework.exceptions import ParseError, ValidationError
 from rest_framework.parsers import BaseParser
 
@@ -69,5 +70,5 @@ class StrictFormParser(BaseParser):
         fields = QueryDict(stream.read(), encoding="utf-8")
         repeated = [name for name, values in fields.lists() if len(values) > 1]
         if repeated:
-            raise ValidationError({name: ["This field is repeated."] for name in repeated})
+            raise ValidationError({name: [gettext("This field is repeated.")] for name in repeated})
         return fields

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from authx.models import DeviceSession, SecurityEvent
@@ -75,7 +76,7 @@ class IdempotencyKeyField(StrictCharField):
     """A random value that an app sends with every attempt of one refresh; quotes are optional."""
 
     default_error_messages: ClassVar = {
-        "invalid": "Send 16 to 128 visible ASCII characters.",
+        "invalid": _("Send 16 to 128 visible ASCII characters."),
     }
 
     def to_internal_value(self, data: Any) -> str:

@@ -93,11 +93,11 @@ class SignedInDevice:
             raise self.lost_answer_error("The answer was lost.")
         return response
 
-    def _set_authorization(self, value: str) -> None:
-        raise NotImplementedError
+    if TYPE_CHECKING:
 
-    def _post_json(self, path: str, body: dict[str, str]) -> Any:
-        raise NotImplementedError
+        def _set_authorization(self, value: str) -> None: ...
+
+        def _post_json(self, path: str, body: dict[str, str]) -> Any: ...
 
 
 class DeviceClient(SignedInDevice, APIClient):

@@ -12,7 +12,10 @@ AGO: Final = timedelta(seconds=1)
 
 
 def expire_access_token(session: DeviceSession) -> None:
-    """Let the newest access token expire; the refresh token is still accepted."""
+    """Let the newest access token expire; the refresh token is still accepted.
+
+    An access token that a refresh has superseded is not the newest.
+    """
     _end(session, "expiry")
 
 

@@ -6,8 +6,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from authx.admin import ReadOnlyAdmin
 from authx.contrib.introspection.models import Service
@@ -50,7 +50,7 @@ class ServiceAdmin(ReadOnlyAdmin):
     def revoke(self, request: HttpRequest, services: QuerySet[Service]) -> None:
         revoked = [service for service in services if revoke_service(service=service)]
         for service in revoked:
-            self.log_change(request, service, "Revoked.")
+            self.log_change(request, service, gettext("Revoked."))
         sentence = ngettext("%d service revoked.", "%d services revoked.", len(revoked))
         self.message_user(request, sentence % len(revoked), messages.SUCCESS)
 

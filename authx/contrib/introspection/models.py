@@ -26,13 +26,13 @@ class Service(models.Model):
     # Not a column: set on the object that was just created.
     raw_secret: RawToken | None = None
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=100)
+    id = models.UUIDField(_("client ID"), primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(_("service name"), max_length=100)
     digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH, unique=True, editable=False)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     # Written at most once a minute; shows whether a replaced credential is still in use.
-    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
-    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True, editable=False)
 
     objects = PrimaryServiceManager()
 

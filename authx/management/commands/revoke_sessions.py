@@ -5,7 +5,6 @@ from typing import Any, TextIO
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
-from django.utils.translation import ngettext
 
 from authx.models import EventKind
 from authx.sessions.restore import revoke_ahead_of_database
@@ -50,7 +49,7 @@ class Command(BaseCommand):
             )
 
     def _report(self, count: int) -> None:
-        self.stdout.write(ngettext("Revoked %d session.", "Revoked %d sessions.", count) % count)
+        self.stdout.write(f"Revoked {count} session{'' if count == 1 else 's'}.")
 
     def _user_id(self, name: str) -> Any:
         users = get_user_model()

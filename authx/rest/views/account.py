@@ -7,6 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import QuerySet
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
@@ -95,7 +96,9 @@ class ActivityPagination(CursorPagination):
             if cursor and cursor.position is not None:
                 _require_instant(str(cursor.position))
         except (NotFound, ValueError, OverflowError) as error:
-            raise ValidationError({"cursor": ["This is not a cursor of this server."]}) from error
+            raise ValidationError(
+                {"cursor": [gettext("This is not a cursor of this server.")]}
+            ) from error
         return cursor
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -65,7 +66,7 @@ def _key_from_header(request: Request, body: Mapping[str, Any]) -> dict[str, str
     if header is None:
         return {}
     if unquoted(body.get("idempotency_key", header)) != unquoted(header):
-        sentence = "This differs from the header Idempotency-Key."
+        sentence = gettext("This differs from the header Idempotency-Key.")
         raise ValidationError({"idempotency_key": [sentence]})
     return {"idempotency_key": header}
 
