@@ -9,7 +9,7 @@ export UV_SYSTEM_CERTS := true
 # A test that waits for a server leaves its core to another one.
 PYTEST := -m pytest --numprocesses=3 --dist=worksteal
 
-.PHONY: run manage demo test check lint types deployment tests portable audit soak bench cluster load docs requirements schema clean
+.PHONY: run manage demo test check lint types deployment tests portable audit soak bench cluster load docs messages requirements schema clean
 
 run: $(VENV)/.local  ## Start everything on this machine: PostgreSQL, Valkey, web, worker, beat.
 	@$(BIN)/python -m backend.dev run
@@ -76,6 +76,9 @@ docs: $(VENV)/.docs  ## Build the documentation in .local/site; a warning, such 
 
 schema: $(VENV)/.test  ## Write schema.yaml anew.
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file schema.yaml
+
+messages: $(VENV)/.test  ## Add new sentences to the catalogues of translations, and compile them.
+	@$(BIN)/python -m tests.catalogues
 
 requirements: $(VENV)/.test  ## Compile requirements/*.in to hashed *.txt.
 	@cd requirements && for name in base uv local test bench cluster docs; do \

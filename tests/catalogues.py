@@ -15,12 +15,12 @@ from typing import Any, Final, NamedTuple
 from babel.messages import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+from django import setup
 from django.template import Engine
 from django.template.base import Node
 from django.templatetags.i18n import BlockTranslateNode, TranslateNode
 
 import authx
-
 from tests.source_code import AUTHX, ROOT, calls_in, named
 
 LANGUAGES: Final = ("ar", "de", "es", "fr", "ja", "pt")
@@ -137,5 +137,7 @@ def update(language: str, translations: dict[Sentence, Any] | None = None) -> No
 
 
 if __name__ == "__main__":
+    # The templates of Django's own apps need it.
+    setup()
     for name in LANGUAGES:
         update(name)

@@ -80,8 +80,12 @@ class Shop:
             path.write_text(text)
 
     def manage(self, *words: str) -> str:
+        return self.run("manage.py", *words)
+
+    def run(self, *words: str) -> str:
+        """Run Python with these arguments; returns what it prints."""
         ran = subprocess.run(
-            [sys.executable, "manage.py", *words],
+            [sys.executable, *words],
             cwd=self.root,
             env=self._environment(),
             capture_output=True,

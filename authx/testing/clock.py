@@ -28,5 +28,5 @@ def _now() -> Value:
     return Value(timezone.now(), output_field=DateTimeField())
 
 
-def _read_at(row: Model) -> datetime:
+def _read_at(_: Model) -> datetime:
     return timezone.now()

@@ -47,4 +47,4 @@ def without_rate_limits() -> Iterator[None]:
 
 def _use(store: Any) -> AbstractContextManager[Any]:
     require_test_environment()
-    return mock.patch.object(limits, "store", lambda: store)
+    return mock.patch.object(limits, "store", return_value=store)
