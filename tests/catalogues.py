@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from babel.messages import Catalog
+from babel.messages import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django import setup
@@ -55,10 +55,9 @@ def in_python(source: str) -> Iterator[Sentence]:
     for call in calls_in(ast.parse(source)):
         positions = FUNCTIONS.get(ast.unparse(call.func))
         if positions and call.args:
-            context, singular, plural = (
-                None if at is None else ast.literal_eval(call.args[at]) for at in positions
-            )
-            yield Sentence(singular, plural, context)
+            texts = [None if at is None else ast.literal_eval(call.args[at]) for at in positions]
+            context, singular, plural = texts
+            yield Sentence(str(singular), plural, context)
 
 
 def in_template(source: str) -> Iterator[Sentence]:
@@ -97,6 +96,12 @@ def read_catalogue(language: str) -> Catalog:
         return read_po(file, locale=language)
 
 
+def sentence_of(message: Message) -> Sentence:
+    if isinstance(message.id, str):
+        return Sentence(message.id, None, message.context)
+    return Sentence(message.id[0], message.id[1], message.context)
+
+
 def compiled(language: str) -> bytes:
     """Return what a catalogue compiles to."""
     output = io.BytesIO()
@@ -109,9 +114,7 @@ def update(language: str, translations: dict[Sentence, Any] | None = None) -> No
     known = dict(translations or {})
     if catalogue_path(language, "po").exists():
         for message in read_catalogue(language):
-            plural = message.id[1] if message.pluralizable else None
-            singular = message.id[0] if message.pluralizable else message.id
-            known.setdefault(Sentence(singular, plural, message.context), message.string)
+            known.setdefault(sentence_of(message), message.string)
     now = datetime(2026, 1, 1, tzinfo=UTC)
     catalogue = Catalog(
         locale=language,
@@ -126,7 +129,7 @@ def update(language: str, translations: dict[Sentence, Any] | None = None) -> No
         fuzzy=False,
     )
     for sentence, files in sorted(sentences().items(), key=lambda item: (item[1], item[0][0])):
-        locations = [(file, None) for file in files]
+        locations: Any = [(file, None) for file in files]
         catalogue.add(
             sentence.key, known.get(sentence), locations=locations, context=sentence.context
         )

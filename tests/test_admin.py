@@ -94,7 +94,7 @@ def test_the_action_ends_the_chosen_sessions_and_says_who_did_it(
     operator: Client, phone: Phone, tablet: Phone
 ) -> None:
     response = end(operator, phone)
-    assert "1 session revoked." in response.content.decode()
+    assert "1 session ended." in response.content.decode()
     assert error_of(phone.call()) == (401, "invalid_token")
     assert error_of(phone.try_refresh()) == (400, "invalid_grant")
     assert tablet.refresh().is_signed_in
@@ -109,7 +109,7 @@ def test_the_action_counts_and_logs_only_what_it_ended(
 ) -> None:
     phone.send("POST", "logout")
     response = end(operator, phone, tablet)
-    assert "1 session revoked." in response.content.decode()
+    assert "1 session ended." in response.content.decode()
     assert DeviceSession.objects.get(pk=phone.session_id).revoked_reason == "signed_out"
     assert LogEntry.objects.get().object_id == tablet.session_id
 

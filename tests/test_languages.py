@@ -5,18 +5,26 @@ import gettext
 import io
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from babel.messages import Catalog, Message
 from django.contrib.auth.models import User
 from django.core import mail
+from django.core.checks import run_checks
 from django.test import Client
 from django.utils import translation
 
 from authx.audit.events import record_event
 from authx.audit.notifications import send_next_notification
-from authx.models import DeviceSession, EventKind, Notification, PasswordFailures
+from authx.models import (
+    DeviceSession,
+    EventKind,
+    Notification,
+    PasswordFailures,
+    SecurityEvent,
+)
 from authx.passwords.check import check_password
 from tests.catalogues import (
     LANGUAGES,
@@ -27,11 +35,13 @@ from tests.catalogues import (
     in_python,
     in_template,
     read_catalogue,
+    sentence_of,
     sentences,
 )
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone
-from tests.source_code import AUTHX, calls_in, offenders
+from tests.shop import BLOCK
+from tests.source_code import AUTHX, ROOT, calls_in, offenders
 
 GETTEXT = re.compile(r"(n|p|np)?gettext(_lazy)?|_")
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%[sd]")
@@ -57,20 +67,20 @@ def test_every_language_has_a_directory_and_no_other_has() -> None:
     assert sorted(path.name for path in LOCALE.iterdir()) == list(LANGUAGES)
 
 
-def key_of(message: Message) -> Sentence:
-    if isinstance(message.id, str):
-        return Sentence(message.id, None, message.context)
-    return Sentence(message.id[0], message.id[1], message.context)
-
-
 def messages(catalogue: Catalog) -> list[Message]:
     return [message for message in catalogue if message.id]
+
+
+def translations_of(message: Message) -> list[str]:
+    """Return the translation of a message, in each plural form."""
+    string: Any = message.string
+    return [string] if isinstance(string, str) else list(string)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_catalogue_has_every_sentence_and_no_other(language: str) -> None:
     catalogue = read_catalogue(language)
-    assert {key_of(message) for message in messages(catalogue)} == set(sentences())
+    assert {sentence_of(message) for message in messages(catalogue)} == set(sentences())
     assert not catalogue.obsolete
 
 
@@ -81,8 +91,8 @@ def test_a_catalogue_is_complete_with_every_plural(language: str) -> None:
         message.id
         for message in messages(catalogue)
         if message.fuzzy
-        or not all([message.string] if isinstance(message.string, str) else message.string)
-        or (message.pluralizable and len(message.string) != catalogue.num_plurals)
+        or not all(translations_of(message))
+        or (message.pluralizable and len(translations_of(message)) != catalogue.num_plurals)
     ]
     assert incomplete == []
 
@@ -91,9 +101,8 @@ def test_a_catalogue_is_complete_with_every_plural(language: str) -> None:
 def test_a_translation_has_the_placeholders_of_its_sentence(language: str) -> None:
     different = []
     for message in messages(read_catalogue(language)):
-        ids = [message.id] if isinstance(message.id, str) else message.id
-        strings = [message.string] if isinstance(message.string, str) else message.string
-        expected = sorted(PLACEHOLDER.findall(ids[0]))
+        strings = translations_of(message)
+        expected = sorted(PLACEHOLDER.findall(sentence_of(message).singular))
         different += [one for one in strings if sorted(PLACEHOLDER.findall(one)) != expected]
         # Django's date filter reads these letters.
         if message.context == "date and time":
@@ -165,6 +174,13 @@ def test_no_sentence_for_people_skips_gettext() -> None:
 # --- Answers
 
 
+@pytest.fixture(autouse=True)
+def _back_to_english() -> Iterator[None]:
+    """Undo what LocaleMiddleware leaves behind: the next request in a thread sets it anew."""
+    yield
+    translation.deactivate()
+
+
 @pytest.fixture
 def locale_middleware(settings: Any) -> None:
     """Let requests say their language, as Django's documentation puts it."""
@@ -229,7 +245,6 @@ def test_without_the_middleware_a_project_speaks_its_own_language(
     alice: User, settings: Any
 ) -> None:
     settings.LANGUAGE_CODE = "es"
-    translation.activate("es")
     response = phone_in("de").sign_in().try_refresh(key="short")
     assert "caracteres ASCII" in response.json()["fields"]["idempotency_key"][0]
     assert "Content-Language" not in response.headers
@@ -330,6 +345,31 @@ def test_a_language_that_the_project_does_not_know_is_that_of_the_request(
     assert mail_about_a_new_device("de").subject == SUBJECTS["de"]
 
 
+def test_the_guide_shows_a_function_that_fits() -> None:
+    page = (ROOT / "docs" / "notifications.md").read_text()
+    (block,) = BLOCK.finditer(page)
+    names: dict[str, Any] = {}
+    exec(block["code"], names)
+    assert names["language_of"](SimpleNamespace(profile=SimpleNamespace(language="de"))) == "de"
+
+
+@pytest.mark.parametrize(
+    ("path", "ids"),
+    [
+        (None, []),
+        (f"{__name__}.language_of", []),
+        (f"{__name__}.SUBJECTS", ["authx.E067"]),
+        (f"{__name__}.gone", ["authx.E067"]),
+        ("no.such.module", ["authx.E067"]),
+        ("nodots", ["authx.E067"]),
+        (language_of, ["authx.E067"]),
+    ],
+)
+def test_a_function_that_is_not_there_is_reported(settings: Any, path: Any, ids: list[str]) -> None:
+    settings.AUTHX = settings.AUTHX | {"USER_LANGUAGE": path}
+    assert [message.id for message in run_checks() if message.id == "authx.E067"] == ids
+
+
 @pytest.mark.django_db
 def test_a_dialect_gets_its_language(
     addressed: User, locale_middleware: None, settings: Any
@@ -371,7 +411,7 @@ def test_a_subject_shows_the_name_of_a_device_as_it_is(addressed: User) -> None:
 def test_the_admin_speaks_the_language_of_the_operator(
     phone: Phone, operator: Client, locale_middleware: None
 ) -> None:
-    german = {"headers": {"accept-language": "de"}}
+    german: Any = {"headers": {"accept-language": "de"}}
     sessions = operator.get("/admin/authx/devicesession/", **german).content.decode()
     for text in ("Gerätesitzungen", "zuletzt verwendet", "Grund für das Ende", "aktiv"):
         assert text.lower() in sessions.lower()
@@ -391,7 +431,20 @@ def test_unlocking_counts_accounts_in_the_language_of_the_operator(
 ) -> None:
     check_password(alice, "wrong")
     action = {"action": "unlock", "_selected_action": [str(alice.pk)]}
-    arabic = {"headers": {"accept-language": "ar"}}
+    arabic: Any = {"headers": {"accept-language": "ar"}}
     done = operator.post("/admin/authx/passwordfailures/", action, follow=True, **arabic)
     assert "تم إلغاء قفل حساب واحد (1)." in done.content.decode()
     assert PasswordFailures.objects.get().count == 0
+
+
+@pytest.mark.django_db
+def test_rows_are_printed_in_the_language_of_the_operator(
+    clock: Clock, phone: Phone, alice: User
+) -> None:
+    check_password(alice, "wrong")
+    failures, event = PasswordFailures.objects.get(), SecurityEvent.objects.first()
+    unnamed = DeviceSession(pk=phone.session_id)
+    with translation.override("de"):
+        assert str(event) == "angemeldet, 5. Januar 2026 12:00"
+        assert str(failures) == f"1 fehlgeschlagener Passwortversuch von Benutzer {alice.pk}"
+        assert str(unnamed) == f"Gerät ({phone.session_id})"

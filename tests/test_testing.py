@@ -17,7 +17,7 @@ from django.db import close_old_connections, connection
 from django.db.models import Value
 from django.db.models.functions import Now
 from django.test import Client, TestCase
-from django.test.utils import _TestState  # type: ignore[attr-defined]
+from django.test.utils import _TestState
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -41,7 +41,7 @@ from authx.testing.pytest_plugin import (
     authx_without_rate_limits,
     device_client,
 )
-from authx.throttling.limits import store as current_store
+from authx.throttling import limits
 from tests.conftest import Clock
 from tests.phone import PASSWORD
 
@@ -209,11 +209,11 @@ def test_nothing_is_counted_or_refused_without_rate_limits(alice: User, tight_li
 
 
 def test_attempts_count_for_a_block_only(alice: User, tight_limits: None) -> None:
-    outside = current_store()
+    outside = limits.store()
     for _ in range(2):
         with count_separately():
             assert sign_in_statuses(3) == [200, 200, 429]
-    assert current_store() is outside
+    assert limits.store() is outside
     assert sign_in_statuses(2) == [200, 200]
 
 
@@ -269,11 +269,11 @@ def test_no_helper_works_outside_of_tests(
     alice: User, helper: Callable[[User], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new_pair(alice)
-    outside = current_store()
+    outside = limits.store()
     monkeypatch.delattr(_TestState, "saved_data")
     with pytest.raises(RuntimeError, match="in tests only"):
         helper(alice)
-    assert current_store() is outside
+    assert limits.store() is outside
     assert DeviceSession.objects.get().is_live(timezone.now())
 
 

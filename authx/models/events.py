@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
 from authx.models.event_kinds import EventKind
@@ -102,7 +103,8 @@ class SecurityEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} at {self.created_at}"
+        at = date_format(timezone.localtime(self.created_at), "DATETIME_FORMAT")
+        return f"{self.get_kind_display()}, {at}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:

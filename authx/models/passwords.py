@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 
 class PasswordFailures(models.Model):
@@ -26,4 +27,9 @@ class PasswordFailures(models.Model):
         permissions: ClassVar = [("unlock_password", "Can unlock sign-in by password")]
 
     def __str__(self) -> str:
-        return f"{self.count} failed password attempts of user {self.user_id}"
+        sentence = ngettext(
+            "%(count)d failed password attempt of user %(user)s",
+            "%(count)d failed password attempts of user %(user)s",
+            self.count,
+        )
+        return sentence % {"count": self.count, "user": self.user_id}

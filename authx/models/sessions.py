@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Least, TruncDate
 from django.utils import timezone
 from django.utils.deconstruct import deconstructible
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
 from knox.settings import CONSTANTS
@@ -161,7 +162,7 @@ class DeviceSession(AbstractAuthToken):
         indexes: ClassVar = [models.Index(fields=["sweep_on"], name="authx_session_sweep_on")]
 
     def __str__(self) -> str:
-        return f"{self.name or self.platform or 'device'} ({self.pk})"
+        return f"{self.name or self.platform or gettext('device')} ({self.pk})"
 
     def is_live(self, now: datetime) -> bool:
         """Return whether the session is neither revoked nor expired; its user is not considered."""

@@ -108,7 +108,7 @@ class DeviceClient(SignedInDevice, APIClient):
         if user is not None:
             self.sign_in(user)
 
-    def force_authenticate(self, user: "User | None" = None, token: Any = None) -> None:
+    def force_authenticate(self, user: Any = None, token: Any = None) -> None:
         """Do as DRF does, and open a session where a user comes without one."""
         if user is not None and token is None:
             self.store(new_pair(user))

@@ -8,7 +8,7 @@ def require_test_environment() -> None:
 
     No setting says so: it would be possible to leave that on.
     """
-    if not hasattr(utils._TestState, "saved_data"):  # type: ignore[attr-defined]  # no type for it
+    if not hasattr(utils._TestState, "saved_data"):
         raise RuntimeError(
             "authx.testing works in tests only, after django.test.utils.setup_test_environment(). "
             "The test runners of Django and pytest-django call it."
