@@ -22,6 +22,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from authx import clock as shared_clock
+from authx.errors import RateLimitError
 from authx.models import DeviceSession
 from authx.testing import (
     DeviceClient,
@@ -189,6 +190,10 @@ def test_an_error_before_the_request_is_not_swallowed(alice: User) -> None:
     assert status_of(device) == HTTPStatus.OK
 
 
+def current_store() -> Any:
+    return vars(limits)["store"]()
+
+
 def sign_in_statuses(count: int) -> list[int]:
     login = {"username": "alice", "password": PASSWORD}
     client = APIClient()
@@ -209,11 +214,11 @@ def test_nothing_is_counted_or_refused_without_rate_limits(alice: User, tight_li
 
 
 def test_attempts_count_for_a_block_only(alice: User, tight_limits: None) -> None:
-    outside = limits.store()
+    outside = current_store()
     for _ in range(2):
         with count_separately():
             assert sign_in_statuses(3) == [200, 200, 429]
-    assert limits.store() is outside
+    assert current_store() is outside
     assert sign_in_statuses(2) == [200, 200]
 
 
@@ -269,11 +274,11 @@ def test_no_helper_works_outside_of_tests(
     alice: User, helper: Callable[[User], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new_pair(alice)
-    outside = limits.store()
+    outside = current_store()
     monkeypatch.delattr(_TestState, "saved_data")
     with pytest.raises(RuntimeError, match="in tests only"):
         helper(alice)
-    assert limits.store() is outside
+    assert current_store() is outside
     assert DeviceSession.objects.get().is_live(timezone.now())
 
 
@@ -319,6 +324,17 @@ def test_login_of_a_test_client_signs_in_to_pages_and_not_to_the_api(alice: User
         client.force_login(alice)
         assert client.get("/admin/").status_code == HTTPStatus.OK
         assert client.get("/users/me").status_code == HTTPStatus.UNAUTHORIZED
+
+
+def test_wrong_passwords_of_a_test_client_count_unless_limits_are_off(alice: User) -> None:
+    client = Client()
+    for _ in range(5):
+        assert not client.login(username="alice", password="wrong")
+    with pytest.raises(RateLimitError):
+        client.login(username="alice", password=PASSWORD)
+    with without_rate_limits():
+        assert not client.login(username="alice", password="wrong")
+        assert client.login(username="alice", password=PASSWORD)
 
 
 def test_a_device_is_signed_in_to_pages_and_to_the_api_at_once(alice: User) -> None:
