@@ -207,7 +207,7 @@ def test_events_outlive_session_and_user(clock: Clock, alice: User, phone: Phone
     assert not DeviceSession.objects.exists()
     events = SecurityEvent.objects.filter(user_id=alice_id).order_by("pk")
     assert [event.kind for event in events] == ["signed_in", "signed_out"]
-    assert "signed_out at 2026" in str(events[1])
+    assert str(events[1]).startswith("signed out, ")
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ def restore(client: Client, user: User) -> Any:
 def test_the_admin_lists_locked_users_and_unlocks_them(off: User) -> None:
     client = operator("view_passwordfailures", "unlock_password")
     assert 'alt="True"' in client.get(LIST).content.decode()
-    assert "Unlocked." in restore(client, off).content.decode()
+    assert "1 account unlocked." in restore(client, off).content.decode()
     assert 'alt="False"' in client.get(LIST).content.decode()
     assert guess(password=PASSWORD).status_code == HTTPStatus.OK
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.utils.translation import gettext_lazy as _
@@ -126,6 +127,11 @@ class RenameSerializer(serializers.Serializer[Any]):
     name = LabelField(max_length=100)
 
 
+def without_labels(fields: Iterable[str]) -> dict[str, Any]:
+    """Return the `extra_kwargs` that keep the labels of the admin out of the API description."""
+    return {name: {"label": ""} for name in fields}
+
+
 class SessionSerializer(serializers.ModelSerializer[DeviceSession]):
     """A device session as its user sees it."""
 
@@ -147,6 +153,7 @@ class SessionSerializer(serializers.ModelSerializer[DeviceSession]):
             "current",
         )
         read_only_fields = fields
+        extra_kwargs = without_labels(fields)
 
     def get_current(self, session: DeviceSession) -> bool:
         current: bool = session.pk == self.context["request"].auth.pk
@@ -196,6 +203,7 @@ class EventSerializer(serializers.ModelSerializer[SecurityEvent]):
         model = SecurityEvent
         fields = ("kind", "created_at", "device_name", "platform", "ip", "user_agent", "current")
         read_only_fields = fields
+        extra_kwargs = without_labels(fields)
 
     def get_current(self, event: SecurityEvent) -> bool:
         current: bool = event.session_id == self.context["request"].auth.pk
