@@ -1,13 +1,20 @@
 """User names as typed: finds the user; an unknown name is stored only as a keyed hash."""
 
+import logging
 import unicodedata
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.contrib.auth import get_backends, get_user_model
+from django.core.exceptions import ValidationError
 from django.utils.crypto import salted_hmac
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+
+logger = logging.getLogger(__name__)
+
+# Raised for a text that cannot be a name where names are numbers, UUIDs or of a project's format.
+NOT_A_NAME: Final = (ValueError, OverflowError, ValidationError)
 
 
 class ResolvedName(NamedTuple):
@@ -42,15 +49,19 @@ def find_by_natural_key(name: str) -> "User | None":
     users = get_user_model()
     try:
         user: User = users._default_manager.get_by_natural_key(name)
-    except (users.DoesNotExist, users.MultipleObjectsReturned):
-        # A manager that compares names without regard to case finds several in old data.
+    except (users.DoesNotExist, *NOT_A_NAME):
+        return None
+    except users.MultipleObjectsReturned:
+        # Where case does not matter, but the stored names differ in nothing else.
+        logger.error("several users have one natural key, and none of them can sign in")  # noqa: TRY400
         return None
     return user
 
 
 def normalize_username(name: str) -> str:
     """Return a user name without differences of case, compatibility form and outer blanks."""
-    folded = unicodedata.normalize("NFKC", name).casefold()
+    # A user model may have names that are no texts.
+    folded = unicodedata.normalize("NFKC", str(name)).casefold()
     return unicodedata.normalize("NFKC", folded).strip()
 
 

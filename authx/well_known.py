@@ -6,6 +6,8 @@ from django.urls import re_path
 
 from authx.rest.views.metadata import MetadataView
 
+app_name = "authx_well_known"
+
 PATH: Final = "oauth-authorization-server"
 
 # The path of an issuer follows the well-known one (RFC 8414 section 3.1); described once.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -23,6 +24,7 @@ from authx.throttling.store import store
 from tests.effort import SOAK, rounds
 from tests.phone import PASSWORD, Phone
 from tests.secrets_watch import _watch, watch
+from tests.shop import install_wheel
 
 __all__ = ["_watch", "watch"]
 
@@ -96,6 +98,14 @@ def _one_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     # The hottest statement is compiled once, with the database's own clock in it.
     monkeypatch.setattr(shared_clock, "read_at", lambda _: timezone.now())
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory in which the built wheel is installed; one for many projects."""
+    site = tmp_path_factory.mktemp("wheel")
+    install_wheel(site)
+    return site
 
 
 @pytest.fixture

@@ -153,6 +153,20 @@ def test_a_user_with_sessions_can_be_deleted(
     assert error_of(phone.try_refresh()) == (400, "invalid_grant")
 
 
+def test_staff_who_may_delete_users_need_no_permission_of_ours(phone: Phone, alice: User) -> None:
+    clerk, client = User.objects.create_user("clerk", is_staff=True), Client()
+    permissions = Permission.objects.filter(codename__in=["view_user", "delete_user"])
+    clerk.user_permissions.set(permissions)
+    client.force_login(clerk)
+    phone.try_sign_in("not the password")
+    chosen = {"action": "delete_selected", "_selected_action": alice.pk} | DELETE_CONFIRMED
+    assert client.post("/admin/auth/user/", chosen).status_code == HTTPStatus.FOUND
+    assert not User.objects.filter(pk=alice.pk).exists()
+    assert not DeviceSession.objects.exists()
+    # On pages of ours, nobody deletes.
+    assert client.get(page_of(phone, "delete")).status_code != HTTPStatus.OK
+
+
 def test_deactivating_in_the_admin_ends_the_sessions_for_good(
     operator: Client, phone: Phone, alice: User
 ) -> None:

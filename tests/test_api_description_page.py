@@ -101,10 +101,10 @@ def complaints(page: Page) -> list[str]:
 def test_the_page_signs_in_authorizes_and_calls_with_nothing_from_another_host(
     page: Page, live_server: Any
 ) -> None:
-    refused = page.try_out("me")
+    refused = page.try_out("authx_me")
     assert (refused[0], refused[1]["error"]) == ("401", "unauthorized")
 
-    status, pair = page.try_out("login", {"username": "alice", "password": PASSWORD})
+    status, pair = page.try_out("authx_login", {"username": "alice", "password": PASSWORD})
     assert (status, pair["token_type"]) == ("200", "Bearer")
 
     page.click(".auth-wrapper .authorize")
@@ -112,7 +112,7 @@ def test_the_page_signs_in_authorizes_and_calls_with_nothing_from_another_host(
     page.click(".modal-ux .authorize")
     page.click(".modal-ux .btn-done")
 
-    status, devices = page.try_out("devices")
+    status, devices = page.try_out("authx_devices")
     assert (status, [device["id"] for device in devices]) == ("200", [pair["device"]["id"]])
 
     told = "Failed to load resource: the server responded with a status of 401 (Unauthorized)"

@@ -118,12 +118,6 @@ def test_a_setting_of_django_is_refused(
     assert ids() == [expected]
 
 
-def test_atomic_requests_are_refused(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Changed in place: Django warns of a test that replaces DATABASES.
-    monkeypatch.setitem(settings.DATABASES["default"], "ATOMIC_REQUESTS", value=True)
-    assert ids() == ["authx.E015"]
-
-
 @pytest.mark.django_db
 @pytest.mark.parametrize("vendor", ["mysql", "oracle"])
 def test_a_database_without_what_the_tables_need_is_refused_before_they_are_made(
@@ -226,7 +220,7 @@ def test_the_id_counter_sees_an_id_used_twice() -> None:
 
 def test_every_id_is_used_once_and_has_a_test_here() -> None:
     found = check_ids_in(Path(checks.__file__).read_text())
-    tested = {case[0] for case in [*OWN, *KNOX, *DJANGO]} | {"authx.E015", "authx.E070"}
+    tested = {case[0] for case in [*OWN, *KNOX, *DJANGO]} | {"authx.E070"}
     assert set(found.values()) == {1}
     assert set(found) == tested
 

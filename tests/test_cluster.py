@@ -15,7 +15,7 @@ def pair(session_id: str) -> dict[str, object]:
 
 def test_the_balancer_answers_as_the_api_does() -> None:
     head, _, body = unavailable().decode().partition("\r\n\r\n")
-    assert head.startswith(f"HTTP/1.1 {UNAVAILABLE.status.value} ")
+    assert head.startswith(f"HTTP/1.1 {UNAVAILABLE.status} ")
     assert f"Retry-After: {RETRY_AFTER_SECONDS}\r\n" in head
     assert f"Content-Length: {len(body)}\r\n" in head
     assert json.loads(body) == error_body(UNAVAILABLE)

@@ -138,7 +138,7 @@ PROJECT = {
         def tell():
             client, body = Client(), {"content_type": "application/json"}
             member = get_user_model().objects.create_user("ann@example.com", "a long password")
-            login = {"username": "ann@example.com", "password": "a long password"}
+            login = {"email": "ann@example.com", "password": "a long password"}
             first = client.post("/users/login", login, **body).json()
             where = client.get("/where", headers=token_of(first)).json()
             grant = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}

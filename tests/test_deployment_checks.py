@@ -5,11 +5,16 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from django.contrib.auth.backends import ModelBackend
+from django.core.management import get_commands
+from django.middleware.security import SecurityMiddleware
+from django.utils.deprecation import MiddlewareMixin
 
-from authx.checks import project
-from authx.checks.project import API, SECURITY, check_project, is_loopback
-from authx.checks.project import CONTEXT_MIDDLEWARE as CONTEXT
-from authx.checks.project import check_deployment as check_production
+from authx.checks import DEPLOYED, endpoints, middleware, project
+from authx.checks.endpoints import check_endpoints
+from authx.checks.middleware import check_middleware
+from authx.checks.project import is_loopback
+from authx.rest.middleware import APIMiddleware, RequestContextMiddleware
 from backend import checks as policy
 from backend.checks import check_deployment
 from backend.settings import PASSWORD_HASHERS
@@ -18,13 +23,56 @@ from tests.source_code import check_ids_in
 
 KEY = "a secret key of fifty characters or more, for tests only"
 DRF = "rest_framework"
+API = "authx.rest.middleware.APIMiddleware"
+CONTEXT = "authx.rest.middleware.RequestContextMiddleware"
+SECURITY = "django.middleware.security.SecurityMiddleware"
+SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
+GZIP = "django.middleware.gzip.GZipMiddleware"
+FRAMES = "django.middleware.clickjacking.XFrameOptionsMiddleware"
+METRICS = "authx.contrib.metrics.middleware.MetricsMiddleware"
+WHITENOISE = "whitenoise.middleware.WhiteNoiseMiddleware"
+CORS = "corsheaders.middleware.CorsMiddleware"
 CACHES = "django.core.cache.backends"
 REDIS_CACHE = {"BACKEND": f"{CACHES}.redis.RedisCache"}
 VALIDATORS = "django.contrib.auth.password_validation"
 
 
+class PlainMiddleware(MiddlewareMixin):
+    """What the packages below have at the beginning of MIDDLEWARE, as far as a check sees it."""
+
+
+def plain_middleware(get_response: Any) -> Any:
+    return get_response
+
+
+TENANTS = PROMETHEUS = f"{__name__}.PlainMiddleware"
+OPENTELEMETRY = f"{__name__}.plain_middleware"
+
+
+class OwnContext(RequestContextMiddleware):
+    """A project's subclass."""
+
+
+class OwnAPI(APIMiddleware):
+    """A project's subclass."""
+
+
+class OwnSecurity(SecurityMiddleware):
+    """A project's subclass."""
+
+
+class WithPermissionsOnly(ModelBackend):
+    """Checks passwords as Django does."""
+
+
+class WithOwnCheck(ModelBackend):
+    def authenticate(self, *_: Any, **credentials: Any) -> None:
+        """Know nobody."""
+
+
 def ids() -> list[str | None]:
-    return [message.id for message in [*check_project(), *check_production(), *check_deployment()]]
+    checks = (check_middleware, check_endpoints, *DEPLOYED, check_deployment)
+    return [message.id for check in checks for message in check()]
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +122,19 @@ DJANGO = [
     ("authx.W016", "MIDDLEWARE", [CONTEXT, SECURITY]),
     ("authx.W016", "MIDDLEWARE", [CONTEXT, SECURITY, API]),
     ("authx.W016", "MIDDLEWARE", [CONTEXT]),
+    # It reads the cookies that APIMiddleware would remove.
+    ("authx.W016", "MIDDLEWARE", [CONTEXT, SESSIONS, API, SECURITY]),
+    ("authx.W016", "MIDDLEWARE", [CONTEXT, f"{__name__}.OwnSecurity", API]),
+    ("authx.E040", "MIDDLEWARE", [API, f"{__name__}.OwnSecurity", CONTEXT]),
+    ("authx.E040", "MIDDLEWARE", [API]),
+    (
+        "authx.W004",
+        "AUTHENTICATION_BACKENDS",
+        ["django.contrib.auth.backends.AllowAllUsersModelBackend"],
+    ),
+    ("authx.W004", "AUTHENTICATION_BACKENDS", [f"{__name__}.WithPermissionsOnly"]),
+    ("authx.W018", "ROOT_URLCONF", "tests.no_urls"),
+    ("authx.W018", "ROOT_URLCONF", None),
 ]
 REST_FRAMEWORK = [
     ("backend.E004", {"DEFAULT_PERMISSION_CLASSES": []}),
@@ -154,12 +215,17 @@ def test_a_database_link_with_tls_or_on_loopback_is_clean(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("SECRET_KEY", "abcde" * 10),
         ("SECRET_KEY", KEY.encode()),
         ("SECRET_KEY_FALLBACKS", [KEY[::-1]]),
         ("AUTH_PASSWORD_VALIDATORS", at_least(15)),
+        ("SECRET_KEY", "abcde" * 10),
         ("MIDDLEWARE", [CONTEXT, API]),
-        ("ROOT_URLCONF", "tests.no_urls"),
+        ("MIDDLEWARE", [OPENTELEMETRY, METRICS, CONTEXT, API, SECURITY]),
+        ("MIDDLEWARE", [TENANTS, CONTEXT, API, SECURITY]),
+        ("MIDDLEWARE", [PROMETHEUS, CONTEXT, API, SECURITY, WHITENOISE]),
+        ("MIDDLEWARE", [WHITENOISE, CORS, GZIP, FRAMES, CONTEXT, API, SECURITY, SESSIONS]),
+        ("MIDDLEWARE", [f"{__name__}.OwnContext", f"{__name__}.OwnAPI", SECURITY]),
+        ("AUTHENTICATION_BACKENDS", [f"{__name__}.WithOwnCheck"]),
     ],
 )
 def test_a_setting_at_its_very_limit_is_clean(settings: Any, name: str, value: Any) -> None:
@@ -178,6 +244,22 @@ def test_reports_of_errors_with_their_secrets_are_warned_of(
     assert ids() == []
 
 
+def test_a_command_that_another_application_hides_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hidden = get_commands() | {"sweep": "shop"}
+    monkeypatch.setattr("authx.checks.endpoints.get_commands", lambda: hidden)
+    (message,) = check_endpoints()
+    assert message.id == "authx.W019"
+    assert "sweep" in message.msg
+    assert "shop" in message.msg
+
+
+def test_the_key_of_a_project_that_was_just_started_is_djangos_concern(settings: Any) -> None:
+    settings.ALLOWED_HOSTS, settings.SECRET_KEY = [], "django-insecure-key"
+    assert ids() == []
+
+
 def test_on_loopback_debug_and_plain_http_are_clean(settings: Any) -> None:
     settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", ".localhost"]
     settings.DEBUG, settings.SECURE_SSL_REDIRECT = True, False
@@ -192,16 +274,21 @@ def test_a_public_host_is_no_loopback(host: str) -> None:
 
 def test_every_fault_comes_with_what_to_do_and_without_the_key(settings: Any) -> None:
     settings.SECRET_KEY, settings.DEBUG = "my secret", True
-    messages = [*check_production(), *check_deployment()]
+    messages = [message for check in (*DEPLOYED, check_deployment) for message in check()]
     assert all(message.hint for message in messages)
     assert "my secret" not in str(messages)
 
 
 def test_every_id_has_a_test_here() -> None:
     found = sum(
-        (check_ids_in(inspect.getsource(module)) for module in (project, policy)), Counter()
+        (
+            check_ids_in(inspect.getsource(module))
+            for module in (project, middleware, endpoints, policy)
+        ),
+        Counter(),
     )
-    tested = {case[0] for case in [*DJANGO, *REST_FRAMEWORK, *OWN, *DATABASE]} | {"authx.W017"}
+    tested = {case[0] for case in [*DJANGO, *REST_FRAMEWORK, *OWN, *DATABASE]}
+    tested |= {"authx.W017", "authx.W019"}
     assert set(found) == tested
     assert set(found.values()) == {1}
 

@@ -122,7 +122,7 @@ def test_the_page_of_the_api_names_every_operation_and_every_error() -> None:
         for path, item in schema["paths"].items()
         for method in item
     ]
-    codes = schema["components"]["schemas"]["Error"]["properties"]["error"]["enum"]
+    codes = schema["components"]["schemas"]["AuthxError"]["properties"]["error"]["enum"]
     expected = [*operations, *(f"`{code}`" for code in codes)]
     assert [name for name in expected if name not in page] == []
 

@@ -44,7 +44,10 @@ REFUSALS = {
 REFUSED_FOR_WHAT_IT_SAYS = {
     # Made-up credentials and cursors are well-formed and refused all the same; genuine ones are
     # tried below.
-    "include-operation-id": ["login", "refresh", "change_password", "introspect", "activity"],
+    "include-operation-id": [
+        f"authx_{name}"
+        for name in ("login", "refresh", "change_password", "introspect", "activity")
+    ],
     "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "404"]}},
 }
 

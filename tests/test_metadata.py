@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+from django.test import override_settings
+from django.urls import clear_script_prefix, include, path, set_script_prefix
 
 from tests.phone import CLIENT, Phone, error_of
 from tests.services import basic, new_service
@@ -65,6 +67,24 @@ def test_an_issuer_with_a_path_is_found_behind_the_well_known_one(settings: Any,
     assert told["token_endpoint"] == f"{ISSUER}/users/token"
     for other in ("", "/", "/other", f"{path}/more"):
         assert error_of(CLIENT.get(PATH + other)) == (404, "not_found")
+
+
+urlpatterns = [path(".well-known/", include("authx.well_known"))]
+
+
+def test_without_a_token_endpoint_there_is_no_metadata() -> None:
+    with override_settings(ROOT_URLCONF=__name__):
+        assert error_of(CLIENT.get(PATH)) == (404, "not_found")
+
+
+def test_under_a_script_prefix_the_endpoints_are_named_with_it(issuer: str) -> None:
+    # As a WSGI server does, and Django's test client does not.
+    set_script_prefix("/shop")
+    try:
+        told = metadata()
+    finally:
+        clear_script_prefix()
+    assert told["token_endpoint"] == f"{ISSUER}/shop/users/token"
 
 
 def test_without_a_path_nothing_is_behind_the_well_known_one(issuer: str) -> None:

@@ -72,7 +72,12 @@ def test_every_refusal_of_an_operation_is_shown_as_it_is_said(operation: dict[st
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_operation_says_which_headers_come_with_a_refusal(operation: dict[str, Any]) -> None:
-    named = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
+    named = {
+        "401": "WWW-Authenticate",
+        "415": "Accept",
+        "429": "Retry-After",
+        "503": "Retry-After",
+    }
     for code, refusal in refusals_of(operation).items():
         expected = {named[code]} if code in named else set()
         assert set(refusal.get("headers", {})) == expected
@@ -88,7 +93,8 @@ def test_both_encodings_are_described_where_both_are_read(path: str) -> None:
 def test_an_operation_asks_for_its_scheme_or_says_that_it_needs_none(
     operation: dict[str, Any],
 ) -> None:
-    scheme = "service" if operation["operationId"] == "introspect" else "bearer"
+    is_service = operation["operationId"] == "authx_introspect"
+    scheme = "authx_service" if is_service else "authx_bearer"
     needs_one = "401" in operation["responses"]
     assert operation.get("security", []) == ([{scheme: []}] if needs_one else [])
 
@@ -96,8 +102,8 @@ def test_an_operation_asks_for_its_scheme_or_says_that_it_needs_none(
 def test_the_schemes_are_those_of_the_challenges() -> None:
     schemes = SCHEMA["components"]["securitySchemes"]
     assert {name: one["scheme"] for name, one in schemes.items()} == {
-        "bearer": "bearer",
-        "service": "basic",
+        "authx_bearer": "bearer",
+        "authx_service": "basic",
     }
 
 
@@ -106,5 +112,7 @@ def test_an_operation_behind_the_bearer_scheme_describes_the_renewal_header(
     operation: dict[str, Any],
 ) -> None:
     successes = [said for code, said in operation["responses"].items() if code < "300"]
-    told = {"Authentication-Info"} if {"bearer": []} in operation.get("security", []) else set()
+    told = (
+        {"Authentication-Info"} if {"authx_bearer": []} in operation.get("security", []) else set()
+    )
     assert [set(said.get("headers", {})) for said in successes] == [told]

@@ -1,5 +1,6 @@
 """A project subclasses a view: its fields, its response and its URL, with their description."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -12,7 +13,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from authx.contrib.openapi.hooks import with_headers, without_trailing_slash
+from authx.contrib.openapi.hooks import (
+    put_back,
+    set_aside,
+    with_headers,
+    without_trailing_slash,
+)
 from authx.rest.serializers import LoginSerializer, PairSerializer
 from authx.rest.views.account import ActivityView
 from authx.rest.views.base import AuthxView, shared
@@ -111,18 +117,46 @@ def test_the_api_description_shows_its_own_serializers() -> None:
     response = operation["responses"]["200"]["content"]["application/json"]["schema"]
     assert response == {"$ref": "#/components/schemas/PairWithGreeting"}
     assert {"400", "429", "503"} < set(operation["responses"])
-    assert schema["paths"]["/shop/greeting"]["get"]["security"] == [{"bearer": []}]
+    assert schema["paths"]["/shop/greeting"]["get"]["security"] == [{"authx_bearer": []}]
 
 
 def test_the_hooks_leave_what_a_project_says_of_its_own_operations() -> None:
     declared = {"Retry-After": {"schema": {"type": "string"}}}
     own: dict[str, Any] = {"operationId": "orders", "responses": {"429": {"headers": declared}}}
-    login: dict[str, Any] = {"operationId": "login", "responses": {"429": {}}}
+    login: dict[str, Any] = {"operationId": "authx_login", "responses": {"429": {}}}
     paths = {"/": {"get": own}, "/shop/orders/": {"get": own}, "/users/login/": {"post": login}}
     result = with_headers(without_trailing_slash({"paths": paths}))
     assert list(result["paths"]) == ["/", "/shop/orders/", "/users/login"]
     assert own["responses"]["429"]["headers"] == declared
     assert set(login["responses"]["429"]["headers"]) == {"Retry-After"}
+
+
+def test_a_hook_that_renames_fields_can_leave_ours_alone() -> None:
+    generator: Any = SchemaGenerator(patterns=urlpatterns)  # type: ignore[no-untyped-call]
+    with override_settings(ROOT_URLCONF=__name__):
+        result = generator.get_schema(request=None, public=True)
+    before = deepcopy(result["components"]["schemas"])
+    seen = set_aside(result, generator)["components"]["schemas"]
+    assert set(seen) == {"AcceptsTermsRequest", "PairWithGreeting"}
+    for schema in seen.values():
+        schema["properties"] = {"renamed": {}}
+    after = put_back(result, generator)["components"]["schemas"]
+    assert {name for name, schema in after.items() if schema != before[name]} == set(seen)
+    assert list(after) == list(before)
+    assert put_back(set_aside({}, generator), generator) == {"components": {"schemas": {}}}
+
+
+def test_a_subclass_beside_its_view_has_an_operation_of_its_own() -> None:
+    def login() -> dict[str, Any]:
+        return {"post": {"operationId": "authx_login", "responses": {}}}
+
+    paths = {"/users/login/": login(), "/{shop}/v2/login/": login(), "/webhooks/": {"post": {}}}
+    result = without_trailing_slash({"paths": paths})["paths"]
+    assert {path: item["post"].get("operationId") for path, item in result.items()} == {
+        "/users/login": "authx_login",
+        "/{shop}/v2/login": "authx_login_shop_v2",
+        "/webhooks/": None,
+    }
 
 
 def test_a_view_that_forgets_its_response_serializer_says_so() -> None:

@@ -104,7 +104,7 @@ def test_more_memory_for_passwords_than_there_is_gets_a_warning(
     monkeypatch.setattr(throttling, "available_memory", lambda: 800 << 20)
     assert ids() == []
     monkeypatch.setattr(throttling, "available_memory", lambda: 799 << 20)
-    assert ids() == ["authx.W018"]
+    assert ids() == ["authx.W020"]
 
 
 def test_a_machine_on_loopback_may_count_in_memory(settings: Any) -> None:
@@ -122,7 +122,7 @@ def test_the_message_shows_no_password_of_the_store(settings: Any) -> None:
 def test_every_id_is_used_once_and_has_a_test_here() -> None:
     found = check_ids_in(inspect.getsource(throttling))
     assert set(found.values()) == {1}
-    assert set(found) == {case[0] for case in [*OWN, *PROXIES, *DEPLOYMENT]} | {"authx.W018"}
+    assert set(found) == {case[0] for case in [*OWN, *PROXIES, *DEPLOYMENT]} | {"authx.W020"}
 
 
 def test_manage_py_check_runs_them(settings: Any) -> None:

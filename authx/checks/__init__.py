@@ -4,14 +4,22 @@ from typing import Final
 
 from django.core.checks import Tags, register
 
+from authx.checks.endpoints import check_endpoints
 from authx.checks.languages import check_user_language
-from authx.checks.project import check_deployment, check_project
+from authx.checks.middleware import check_api_middleware, check_middleware
+from authx.checks.project import check_deployment
 from authx.checks.settings import check_settings
 from authx.checks.throttling import check_sharing, check_throttling
 
-ALWAYS: Final = (check_settings, check_project, check_throttling, check_user_language)
+ALWAYS: Final = (
+    check_settings,
+    check_middleware,
+    check_endpoints,
+    check_throttling,
+    check_user_language,
+)
 # Only in production: `manage.py check --deploy`, and a server that starts.
-DEPLOYED: Final = (check_deployment, check_sharing)
+DEPLOYED: Final = (check_deployment, check_api_middleware, check_sharing)
 
 
 def register_all() -> None:

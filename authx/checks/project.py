@@ -1,28 +1,23 @@
-"""System checks of what surrounds authx: middleware, paths, and in production its keys."""
+"""System checks of what surrounds authx in production: keys, schemes and backends."""
 
-import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from ipaddress import ip_address
-from itertools import takewhile
 from typing import Any, Final
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.auth.backends import ModelBackend
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
-from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.utils.encoding import force_str
+from django.utils.module_loading import import_string
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
 from rest_framework.settings import api_settings
 
 from authx import conf
 
-API: Final = "authx.rest.middleware.APIMiddleware"
-SECURITY: Final = "django.middleware.security.SecurityMiddleware"
-CONTEXT_MIDDLEWARE: Final = "authx.rest.middleware.RequestContextMiddleware"
 SENTRY: Final = "authx.contrib.sentry"
-METRICS_MIDDLEWARE: Final = "authx.contrib.metrics.middleware.MetricsMiddleware"
 # Those of Django's security.W009, which only warns.
 MIN_KEY_LENGTH: Final = 50
 MIN_KEY_VARIETY: Final = 5
@@ -50,59 +45,21 @@ def is_public() -> bool:
     )
 
 
-def check_project(**_: Any) -> list[CheckMessage]:
-    """Check what authx needs on any machine."""
-    return [*_check_context(), *_check_api_paths()]
-
-
 def check_deployment(**_: Any) -> list[CheckMessage]:
     """Check what authx needs in production (`check --deploy`)."""
     checks = (
         _check_key_strength,
         _check_schemes,
         _check_backends,
-        _check_api_middleware,
         _check_error_reports,
     )
     return [message for check in checks for message in check()]
 
 
-def _check_context() -> Iterator[CheckMessage]:
-    before = list(takewhile(CONTEXT_MIDDLEWARE.__ne__, settings.MIDDLEWARE))
-    # Those of other packages may come first: OpenTelemetry puts its own there.
-    if len(before) == len(settings.MIDDLEWARE) or any(map(_responds, before)):
-        yield Error(
-            f"{CONTEXT_MIDDLEWARE} is not before every middleware of Django and authx.",
-            hint="Put it first in MIDDLEWARE: a response before it would have no request id.",
-            id="authx.E040",
-        )
-
-
-def _responds(middleware: str) -> bool:
-    return middleware.startswith(("django.", "authx.")) and middleware != METRICS_MIDDLEWARE
-
-
-def _check_api_paths() -> Iterator[CheckMessage]:
-    try:
-        paths = re.compile(conf.authx_setting("API_PATHS"))
-        # APIMiddleware sees a path without the prefix under which the project itself is mounted.
-        sign_in = "/" + reverse("authx:login").removeprefix(get_script_prefix())
-    except NoReverseMatch:
-        return
-    except (re.error, TypeError):
-        fault = "is not a regular expression"
-    else:
-        if paths.match(sign_in):
-            return
-        fault = f"does not match {sign_in}"
-    yield Error(
-        f"AUTHX['API_PATHS'] {fault}.",
-        hint="Set it to match the paths of the API, for example r'^/users/'.",
-        id="authx.E041",
-    )
-
-
 def _check_key_strength() -> Iterator[CheckMessage]:
+    if not is_public():
+        # Of a project that was just started; Django warns of its key (security.W009).
+        return
     names = ["SECRET_KEY", *(f"SECRET_KEY_FALLBACKS[{n}]" for n in range(len(conf.secret_keys())))]
     for name, secret_key in zip(names, conf.secret_keys(), strict=False):
         text = force_str(secret_key, errors="replace")
@@ -117,12 +74,14 @@ def _check_key_strength() -> Iterator[CheckMessage]:
 
 
 def _check_backends() -> Iterator[CheckMessage]:
-    if "django.contrib.auth.backends.ModelBackend" in settings.AUTHENTICATION_BACKENDS:
-        yield CheckWarning(
-            "Django's ModelBackend accepts passwords without a limit of attempts.",
-            hint="Replace it by authx.passwords.backends.ModelBackend.",
-            id="authx.W004",
-        )
+    for name in settings.AUTHENTICATION_BACKENDS:
+        # A subclass may have a check of its own, which is not known here.
+        if import_string(name).authenticate is ModelBackend.authenticate:
+            yield CheckWarning(
+                f"{name} accepts passwords without a limit of attempts.",
+                hint="Replace it by authx.passwords.backends.ModelBackend, or derive it from that.",
+                id="authx.W004",
+            )
 
 
 def _check_schemes() -> Iterator[CheckMessage]:
@@ -136,16 +95,6 @@ def _check_schemes() -> Iterator[CheckMessage]:
                 "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'].",
                 id="authx.E035",
             )
-
-
-def _check_api_middleware() -> Iterator[CheckMessage]:
-    before_security = [*settings.MIDDLEWARE, SECURITY]
-    if API not in before_security[: before_security.index(SECURITY)]:
-        yield CheckWarning(
-            f"{API} is not before {SECURITY}.",
-            hint="Put it there: an app that is redirected to https has sent its token unencrypted.",
-            id="authx.W016",
-        )
 
 
 def _check_error_reports() -> Iterator[CheckMessage]:

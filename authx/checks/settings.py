@@ -220,16 +220,6 @@ def _check_keys() -> Iterator[CheckMessage]:
         )
 
 
-def _check_transactions() -> Iterator[CheckMessage]:
-    for alias, database in settings.DATABASES.items():
-        if database.get("ATOMIC_REQUESTS"):
-            yield _error(
-                15,
-                f"DATABASES[{alias!r}] has ATOMIC_REQUESTS on.",
-                "Remove it: an error response would roll back the revocation that it reports.",
-            )
-
-
 def _check_clock() -> Iterator[CheckMessage]:
     if not settings.USE_TZ:
         yield _error(16, "USE_TZ is False.", "Set it to True: an expiry must be one instant.")
@@ -252,7 +242,6 @@ OTHER_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_issuer,
     _check_realm,
     _check_knox,
-    _check_transactions,
     _check_clock,
     _check_keys,
     _check_optional_apps,

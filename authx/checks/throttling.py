@@ -158,5 +158,5 @@ def _check_memory() -> Iterator[CheckMessage]:
             f"Password checks may take {needed >> 20} MiB in each process, and this machine has "
             f"{int(memory) >> 20} MiB.",
             hint="Lower AUTHX['PASSWORD_CHECKS_AT_ONCE'], or give it more memory.",
-            id="authx.W018",
+            id="authx.W020",
         )

@@ -118,7 +118,7 @@ class Migration(migrations.Migration):
                     models.OneToOneField(
                         on_delete=django.db.models.deletion.CASCADE,
                         primary_key=True,
-                        related_name="password_failures",
+                        related_name="+",
                         serialize=False,
                         to=settings.AUTH_USER_MODEL,
                         verbose_name="user",

@@ -15,7 +15,7 @@ class PasswordFailures(models.Model):
         settings.AUTH_USER_MODEL,
         on_delete=models.CASCADE,
         primary_key=True,
-        related_name="password_failures",
+        related_name="+",
         verbose_name=_("user"),
     )
     count = models.PositiveIntegerField(_("failed attempts in a row"))

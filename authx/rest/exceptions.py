@@ -22,7 +22,8 @@ from django.http import Http404
 from django.utils.translation import gettext
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import exception_handler as drf_exception_handler
+from rest_framework.settings import api_settings
+from rest_framework.views import set_rollback
 
 from authx.audit.logs import ACCESS_DENIED, log_event, log_refusal
 from authx.context import current_context
@@ -38,6 +39,8 @@ from authx.errors import (
     WrongPasswordError,
 )
 from authx.rest.authentication import challenge
+from authx.rest.error_details import fields_of
+from authx.rest.own_errors import as_drf_error, detail_of, own_extra_data, own_headers, own_response
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +48,12 @@ RETRY_AFTER_SECONDS: Final = 5
 
 
 class ErrorResponse(NamedTuple):
-    """The public part of an error; descriptions are ASCII (RFC 6749 section 5.2)."""
+    """The public part of an error; descriptions are ASCII (RFC 6749 section 5.2).
 
-    status: HTTPStatus
+    A project may use a status that has no name.
+    """
+
+    status: int
     code: str
     description: str
 
@@ -62,6 +68,10 @@ INVALID_REQUEST = ErrorResponse(
 SERVER_ERROR = ErrorResponse(
     HTTPStatus.INTERNAL_SERVER_ERROR, "server_error", "An internal error occurred."
 )
+# An APIException that is none of DRF's kinds.
+UNNAMED = ErrorResponse(
+    HTTPStatus.INTERNAL_SERVER_ERROR, "error", "The request could not be processed."
+)
 NOT_FOUND = ErrorResponse(HTTPStatus.NOT_FOUND, "not_found", "The resource does not exist.")
 FORBIDDEN = ErrorResponse(HTTPStatus.FORBIDDEN, "forbidden", "This is not allowed.")
 UNAVAILABLE = ErrorResponse(
@@ -73,6 +83,11 @@ TOO_LARGE = ErrorResponse(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "payload_too_large", "The request body is too large."
 )
 
+UNSUPPORTED_MEDIA_TYPE = ErrorResponse(
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "unsupported_media_type",
+    "The content type is not supported.",
+)
 RATE_LIMITED = ErrorResponse(
     HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", "Too many requests. Try again later."
 )
@@ -113,11 +128,7 @@ ERROR_RESPONSES: Final[dict[type[Exception], ErrorResponse]] = {
     exceptions.MethodNotAllowed: ErrorResponse(
         HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not supported."
     ),
-    exceptions.UnsupportedMediaType: ErrorResponse(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "unsupported_media_type",
-        "The content type is not supported.",
-    ),
+    exceptions.UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE,
     exceptions.Throttled: RATE_LIMITED,
     RequestDataTooBig: TOO_LARGE,
     TooManyFieldsSent: TOO_LARGE,
@@ -139,24 +150,40 @@ ERROR_CODES: Final = sorted({answer.code for answer in (*ERROR_RESPONSES.values(
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
-    """Return the response to an exception of a DRF view (the setting EXCEPTION_HANDLER)."""
-    answer = match_error(error)
-    # DRF's own handler rolls back a surrounding transaction, and sets the headers of its errors.
-    response = drf_exception_handler(error, context) or Response()
-    if answer is None and isinstance(error, exceptions.APIException):
-        answer = ErrorResponse(HTTPStatus(error.status_code), error.default_code, str(error.detail))
+    """Return the response to an exception of a DRF view (the setting EXCEPTION_HANDLER).
+
+    Exceptions of a project keep their status, code, words and headers.
+    """
+    # An error response is no exception to Django any more, which would roll back.
+    set_rollback()
+    error = as_drf_error(error)
+    request = context.get("request")
+    answer = _answer_to(error)
     if answer is None:
         answer = server_error_response(error)
         # For error reporters; DRF does not send this signal for a handled exception.
-        got_request_exception.send(sender=None, request=context["request"]._request)
-    _log(error, answer, context)
-    response.status_code = answer.status
-    response.data = error_body(answer, fields=_fields(error))
-    for name, value in error_headers(answer):
+        raw_request = getattr(request, "_request", request)
+        got_request_exception.send_robust(sender=None, request=raw_request)
+    accepted = _accepted_types(error, request)
+    if accepted and answer is UNSUPPORTED_MEDIA_TYPE:
+        answer = answer._replace(description=f"{answer.description} Send {' or '.join(accepted)}.")
+    _log(error, answer, request)
+    response = Response(error_body(answer, fields=_fields(error, context)), status=answer.status)
+    for name, value in {**dict(error_headers(answer)), **dict(own_headers(error))}.items():
         response[name] = value
-    if isinstance(error, RateLimitError):
-        response["Retry-After"] = str(error.wait)
+    if accepted:
+        # RFC 9110 section 15.5.16.
+        response["Accept"] = ", ".join(accepted)
     return response
+
+
+def _answer_to(error: Exception) -> ErrorResponse | None:
+    """Return the response to an exception, with what is a project's own; None if unexpected."""
+    if not isinstance(error, exceptions.APIException):
+        return match_error(error)
+    kinds: Any = [kind for kind in ERROR_RESPONSES if issubclass(kind, exceptions.APIException)]
+    kind = next((kind for kind in kinds if isinstance(error, kind)), exceptions.APIException)
+    return own_response(error, kind, ERROR_RESPONSES.get(kind, UNNAMED))
 
 
 def match_error(error: BaseException | None) -> ErrorResponse | None:
@@ -172,7 +199,7 @@ def server_error_response(error: BaseException | None) -> ErrorResponse:
     return SERVER_ERROR._replace(description=sentence)
 
 
-def _log(error: Exception, answer: ErrorResponse, context: dict[str, Any]) -> None:
+def _log(error: Exception, answer: ErrorResponse, request: Any) -> None:
     """Log the reason, which the response does not contain."""
     if answer is UNAVAILABLE and not isinstance(error, LateDuplicateError | OverloadedError):
         # Without traceback: an outage under load would fill the log with them.
@@ -180,8 +207,19 @@ def _log(error: Exception, answer: ErrorResponse, context: dict[str, Any]) -> No
     refusal = error.__cause__ if isinstance(error, exceptions.AuthenticationFailed) else error
     if isinstance(refusal, AuthxError):
         log_refusal(refusal)
-    if answer is FORBIDDEN:
-        log_event(ACCESS_DENIED, user_id=context["request"].user.pk)
+    if isinstance(error, exceptions.PermissionDenied):
+        # DRF's private name: its property would authenticate again, and fail again. A project's
+        # user may be None, or have no primary key.
+        user = getattr(request, "_user", None)
+        log_event(ACCESS_DENIED, user_id=getattr(user, "pk", None))
+
+
+def _accepted_types(error: Exception, request: Any) -> list[str]:
+    """Return the media types that a view reads, if that is what the error is about."""
+    if not isinstance(error, exceptions.UnsupportedMediaType):
+        return []
+    types = [parser.media_type for parser in getattr(request, "parsers", ())]
+    return list(dict.fromkeys(one for one in types if one))
 
 
 def error_body(answer: ErrorResponse, fields: dict[str, list[str]] | None = None) -> dict[str, Any]:
@@ -196,23 +234,19 @@ def error_headers(answer: ErrorResponse) -> Iterator[tuple[str, str]]:
         yield "WWW-Authenticate", challenge(answer.code)
     if answer is UNAVAILABLE:
         yield "Retry-After", str(RETRY_AFTER_SECONDS)
-    if answer is RATE_LIMITED:
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         # In a project's own views too (RFC 6585 section 4); DRF has set Retry-After.
         yield "Cache-Control", "no-store"
 
 
-def _fields(error: Exception) -> dict[str, list[str]]:
+def _fields(error: Exception, context: dict[str, Any]) -> dict[str, list[str]]:
     if isinstance(error, WrongPasswordError):
         return {"current_password": [gettext("This is not the current password.")]}
-    if isinstance(error, exceptions.ValidationError):
-        return dict(_flatten("", error.detail))
-    return {}
-
-
-def _flatten(path: str, detail: Any) -> Iterator[tuple[str, list[str]]]:
-    """Yield `device.name` for a field within an object, with its error messages."""
-    if isinstance(detail, dict):
-        for name, inner in detail.items():
-            yield from _flatten(f"{path}.{name}" if path else str(name), inner)
-    else:
-        yield path or "non_field_errors", [str(sentence) for sentence in detail]
+    if not isinstance(error, exceptions.APIException):
+        return {}
+    is_validation = isinstance(error, exceptions.ValidationError)
+    detail = detail_of(error) if is_validation else own_extra_data(error)
+    # The endpoints of authx have a name for it that no setting changes.
+    view = context.get("view")
+    key = getattr(view, "non_field_errors_key", api_settings.NON_FIELD_ERRORS_KEY)
+    return fields_of(detail, non_field_key=key)

@@ -3,10 +3,12 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from datetime import UTC
 from typing import Any, ClassVar
 
+from django.contrib.auth import get_user_model
 from django.utils.translation import gettext_lazy as _
-from rest_framework import serializers
+from rest_framework import ISO_8601, serializers
 
 from authx.models import DeviceSession, SecurityEvent
 from authx.rest.exceptions import ERROR_CODES
@@ -16,6 +18,8 @@ MAX_TOKEN_LENGTH = 512
 # A token of another server; a longer one fits into no header.
 MAX_FOREIGN_TOKEN_LENGTH = 8192
 MAX_PASSWORD_LENGTH = 1024
+# The longest address of mail is shorter.
+MAX_USERNAME_LENGTH = 320
 # Visible ASCII without the quotes that may stand around it.
 IDEMPOTENCY_KEY = re.compile(r"[!#-~]{16,128}")
 # All that has Unicode's property Bidi_Control.
@@ -47,6 +51,13 @@ class StrictBooleanField(serializers.BooleanField):
         return data
 
 
+class InstantField(serializers.DateTimeField):
+    """An instant in ISO 8601 and UTC, whatever DATETIME_FORMAT and TIME_ZONE a project has."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(format=ISO_8601, default_timezone=UTC, **options)
+
+
 class LabelField(StrictCharField):
     """A label that users read in a list; removes control characters and bidirectional controls."""
 
@@ -66,11 +77,32 @@ class DeviceSerializer(serializers.Serializer[Any]):
     app_version = LabelField(max_length=32, required=False, allow_blank=True)
 
 
+class UsernameField(StrictCharField):
+    """What a user signs in with, normalized as Django's forms and user managers do."""
+
+    def to_internal_value(self, data: Any) -> str:
+        name: str = get_user_model().normalize_username(super().to_internal_value(data))
+        return name
+
+
 class LoginSerializer(serializers.Serializer[Any]):
-    username = StrictCharField(max_length=320)
+    """The credentials of a sign-in and its device.
+
+    The body calls the name as the user model does: `email`, if that is its USERNAME_FIELD.
+    """
+
+    username = UsernameField(max_length=MAX_USERNAME_LENGTH)
     # Verified exactly as typed (NIST SP 800-63B-4 section 3.1.1.2).
     password = StrictCharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
     device = DeviceSerializer(required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        name = get_user_model().USERNAME_FIELD
+        if name in fields:
+            return fields
+        del fields["username"]
+        return {name: UsernameField(max_length=MAX_USERNAME_LENGTH, source="username"), **fields}
 
 
 class IdempotencyKeyField(StrictCharField):
@@ -137,6 +169,8 @@ class SessionSerializer(serializers.ModelSerializer[DeviceSession]):
 
     # Needs the request in its context.
 
+    created_at = InstantField(read_only=True)
+    last_used_at = InstantField(read_only=True)
     current = serializers.SerializerMethodField()
 
     class Meta:
@@ -197,6 +231,7 @@ class EventSerializer(serializers.ModelSerializer[SecurityEvent]):
 
     # Needs the request in its context.
 
+    created_at = InstantField(read_only=True)
     current = serializers.SerializerMethodField()
 
     class Meta:

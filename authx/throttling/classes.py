@@ -29,7 +29,9 @@ class SessionThrottle(BaseThrottle):
         # A project may accept another scheme, which has no sessions: then the user counts.
         session: Any = request.auth
         session_id = session.pk if isinstance(session, DeviceSession) else None
-        subject = str(session_id or request.user.pk or client_network())
+        # Its user may be None, or have no primary key.
+        user_id = getattr(request.user, "pk", None)
+        subject = str(session_id or user_id or client_network())
         rates = conf.authx_setting("SESSION_RATES")
         # Raises instead of returning False, because only the error knows how long to wait.
         consume_recorded(Limit("requests of a session", subject, rates, session_id=session_id))

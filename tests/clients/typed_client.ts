@@ -4,7 +4,7 @@
 import createClient from "openapi-fetch";
 import type { components, paths } from "./schema.js";
 
-type Pair = components["schemas"]["Pair"];
+type Pair = components["schemas"]["AuthxPair"];
 
 const [baseUrl, username, password] = process.argv.slice(2) as [string, string, string];
 const client = createClient<paths>({ baseUrl });

@@ -37,6 +37,7 @@ class IntrospectionSerializer(serializers.Serializer[Any]):
 class IntrospectView(AuthxView):
     """Anything but a live access token is inactive, whatever else it may be."""
 
+    metadata_name = "introspection_endpoint"
     authentication_classes: Sequence[Any] = (ServiceAuthentication,)
     parser_classes: Sequence[Any] = (StrictJSONParser, StrictFormParser)
     throttle_classes: Sequence[Any] = (ServiceThrottle,)

@@ -4,12 +4,14 @@ from typing import Any, Final
 
 from drf_spectacular.extensions import (
     OpenApiAuthenticationExtension,
+    OpenApiSerializerExtension,
     OpenApiSerializerFieldExtension,
     OpenApiViewExtension,
 )
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from authx.contrib.openapi.operations import IDEMPOTENCY_KEY_PATTERN, described
+from authx.contrib.openapi.operations import IDEMPOTENCY_KEY_PATTERN, PREFIX, described
 
 # A character that is neither invisible, nor a bidirectional control, nor a blank.
 VISIBLE: Final = (
@@ -28,11 +30,41 @@ class AuthxViewExtension(OpenApiViewExtension):  # type: ignore[no-untyped-call]
         return described(self.target)
 
 
+class SerializerName(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """Names the serializers of authx so that none is called like one of a project.
+
+    A project's subclass is named by its own class.
+    """
+
+    target_class = Serializer
+    # After an extension of a project for one of them.
+    priority = -1
+
+    @classmethod
+    def _matches(cls, target: Any) -> bool:
+        kind = _class_of(target)
+        return issubclass(kind, Serializer) and kind.__module__.startswith("authx.")
+
+    def get_name(self, auto_schema: Any, direction: Any) -> str:
+        return PREFIX.capitalize() + _class_of(self.target).__name__
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        described: dict[str, Any] = auto_schema._map_serializer(
+            self.target, direction, bypass_extensions=True
+        )
+        return described
+
+
+def _class_of(target: Any) -> type:
+    # drf-spectacular accepts both.
+    return target if isinstance(target, type) else type(target)
+
+
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Describes TokenAuthentication; the extension of Knox does not apply to subclasses."""
 
     target_class = "authx.rest.authentication.TokenAuthentication"
-    name = "bearer"
+    name = f"{PREFIX}_bearer"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         return {

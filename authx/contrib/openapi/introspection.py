@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 from authx.contrib.introspection.views import IntrospectView
-from authx.contrib.openapi.operations import OPERATIONS, Operation
+from authx.contrib.openapi.operations import OPERATIONS, PREFIX, Operation
 from authx.contrib.openapi.responses import BODY
 
 OPERATIONS[IntrospectView] = {
@@ -22,7 +22,7 @@ class ServiceScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
     """Describes ServiceAuthentication."""
 
     target_class = "authx.contrib.introspection.authentication.ServiceAuthentication"
-    name = "service"
+    name = f"{PREFIX}_service"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         return {

@@ -13,6 +13,8 @@ from authx.rest.exceptions import INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, Er
 from authx.rest.views import account, devices, metadata, tokens
 from authx.rest.views.base import AuthxView
 
+# Of every name in a description, where a project may have a `Device` and a `login` of its own.
+PREFIX: Final = "authx"
 # JSON Schema cannot say "both quotes or none", so without quotes.
 IDEMPOTENCY_KEY_PATTERN: Final = r"^[!#-~]{16,128}$"
 IDEMPOTENCY_KEY: Final = OpenApiParameter(
@@ -32,7 +34,7 @@ CURSOR: Final = OpenApiParameter(
 
 
 class Operation(NamedTuple):
-    """One method of a view; `operation_id` names it for generated clients."""
+    """One method of a view; with PREFIX, `operation_id` names it for generated clients."""
 
     operation_id: str
     summary: str
@@ -174,7 +176,7 @@ def _describe(view: Any, method: str, operation: Operation) -> Any:
     elif operation.is_list:
         rendered = rendered(many=True)
     decorate = extend_schema(
-        operation_id=operation.operation_id,
+        operation_id=f"{PREFIX}_{operation.operation_id}",
         summary=operation.summary,
         description=operation.description,
         parameters=list(operation.parameters),

@@ -18,7 +18,8 @@ ANYWHERE: Final = ("rate_limited", "temporarily_unavailable", "server_error")
 BODY: Final = ("invalid_request", "payload_too_large", "unsupported_media_type")
 BEARER: Final = ("unauthorized", "invalid_token")
 
-# What an app reads beside the body: RFC 6750 section 3, RFC 9110 section 10.2.3.
+# What an app reads beside the body: RFC 6750 section 3, RFC 9110 sections 10.2.3 and
+# 15.5.16.
 CHALLENGE: Final = {
     "WWW-Authenticate": {
         "schema": {"type": "string"},
@@ -33,7 +34,14 @@ WAIT: Final = {
         "required": True,
     }
 }
-HEADERS: Final = {"401": CHALLENGE, "429": WAIT, "503": WAIT}
+ACCEPTED: Final = {
+    "Accept": {
+        "schema": {"type": "string", "examples": ["application/json"]},
+        "description": "The media types that this endpoint reads.",
+        "required": True,
+    }
+}
+HEADERS: Final = {"401": CHALLENGE, "415": ACCEPTED, "429": WAIT, "503": WAIT}
 # On any response to a bearer token (RFC 7615 section 3).
 RENEWAL: Final = {
     "Authentication-Info": {

@@ -3,12 +3,12 @@
 from argparse import ArgumentParser, FileType
 from typing import Any, TextIO
 
-from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
 from authx.models import EventKind
 from authx.sessions.restore import revoke_ahead_of_database
 from authx.sessions.revoke import revoke_all, revoke_all_users
+from authx.usernames import find_user_by_name
 
 
 class Command(BaseCommand):
@@ -52,8 +52,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Revoked {count} session{'' if count == 1 else 's'}.")
 
     def _user_id(self, name: str) -> Any:
-        users = get_user_model()
-        try:
-            return users._default_manager.get_by_natural_key(name).pk
-        except users.DoesNotExist as error:
-            raise CommandError(f"There is no user {name!r}.") from error
+        user = find_user_by_name(name)
+        if user is None:
+            raise CommandError(f"There is no user {name!r}.")
+        return user.pk

@@ -3,11 +3,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
 from authx.passwords.check import unlock_password
 from authx.passwords.limits import reset_attempts
+from authx.usernames import find_user_by_name
 
 
 class Command(BaseCommand):
@@ -17,11 +17,9 @@ class Command(BaseCommand):
         parser.add_argument("--user", metavar="NAME", required=True, help="the user name")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        users = get_user_model()
-        try:
-            user = users._default_manager.get_by_natural_key(options["user"])
-        except users.DoesNotExist as error:
-            raise CommandError(f"There is no user {options['user']!r}.") from error
+        user = find_user_by_name(options["user"])
+        if user is None:
+            raise CommandError(f"There is no user {options['user']!r}.")
         unlock_password(user_id=user.pk)
         reset_attempts(user)
         self.stdout.write("Unlocked.")

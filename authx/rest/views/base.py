@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from django.contrib.auth.signals import user_logged_out
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
+from django.db import connections
 from django.http import QueryDict
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
@@ -41,8 +41,14 @@ class JSONNegotiation(DefaultContentNegotiation):
         return renderer, renderer.media_type
 
 
-# With ATOMIC_REQUESTS, an error response would roll back the revocation of a stolen session.
-@method_decorator(transaction.non_atomic_requests, name="dispatch")
+class APIRenderer(JSONRenderer):
+    """Renders the same bytes whatever COMPACT_JSON, UNICODE_JSON and STRICT_JSON a project sets."""
+
+    compact = True
+    ensure_ascii = False
+    strict = True
+
+
 # Error reports that Django mails to admins hide the body and all local variables from here on.
 @method_decorator([sensitive_post_parameters(), sensitive_variables()], name="dispatch")
 class AuthxView(GenericAPIView[Any]):
@@ -56,7 +62,7 @@ class AuthxView(GenericAPIView[Any]):
     permission_classes: Sequence[Any] = (IsAuthenticated,)
     throttle_classes: Sequence[Any] = (SessionThrottle,)
     parser_classes: Sequence[Any] = (StrictJSONParser,)
-    renderer_classes = (JSONRenderer,)
+    renderer_classes = (APIRenderer,)
     content_negotiation_class = JSONNegotiation
     versioning_class = None
     pagination_class: Any = None
@@ -65,6 +71,20 @@ class AuthxView(GenericAPIView[Any]):
     http_method_names = ("get", "post", "patch", "delete", "head")
 
     response_serializer_class: type[BaseSerializer[Any]] | None = None
+    # Whether neither requests nor responses contain anything that is a secret.
+    is_public_data = False
+    # What the server metadata call the URL of this view (RFC 8414), "" for nothing.
+    metadata_name = ""
+    # In `fields` of an error; DRF's NON_FIELD_ERRORS_KEY is the project's.
+    non_field_errors_key = "non_field_errors"
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        view: Any = super().as_view(**initkwargs)
+        # With ATOMIC_REQUESTS, an error response would roll back the revocation of a stolen
+        # session. In every database: a router may keep the sessions elsewhere.
+        view._non_atomic_requests = set(connections)
+        return view
 
     def get_exception_handler(self) -> Any:
         return exception_handler

@@ -1,17 +1,22 @@
 """The metadata of the authorization server (RFC 8414)."""
 
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx import conf
+from authx.rest.endpoints import metadata_paths
 from authx.rest.views.base import PublicView
+
+# Without it, there is no server to describe.
+REQUIRED: Final = "token_endpoint"
+# How a client authenticates; at the others, the token in the body does.
+AUTH_METHODS: Final = {"introspection_endpoint": "client_secret_basic"}
 
 
 class MetadataSerializer(serializers.Serializer[Any]):
@@ -23,13 +28,13 @@ class MetadataSerializer(serializers.Serializer[Any]):
 
     issuer = serializers.URLField()
     token_endpoint = serializers.URLField()
-    revocation_endpoint = serializers.URLField()
+    revocation_endpoint = serializers.URLField(required=False)
     grant_types_supported = serializers.ListField(child=serializers.CharField())
     token_endpoint_auth_methods_supported = serializers.ListField(child=serializers.CharField())
     revocation_endpoint_auth_methods_supported = serializers.ListField(
-        child=serializers.CharField()
+        child=serializers.CharField(), required=False
     )
-    # Only where authx.contrib.introspection is mounted.
+    # Only where a project has mounted it.
     introspection_endpoint = serializers.URLField(required=False)
     introspection_endpoint_auth_methods_supported = serializers.ListField(
         child=serializers.CharField(), required=False
@@ -37,37 +42,24 @@ class MetadataSerializer(serializers.Serializer[Any]):
 
 
 class MetadataView(PublicView):
+    is_public_data = True
     response_serializer_class = MetadataSerializer
 
     def get(self, request: Request, issuer_path: str = "", **_: Any) -> Response:
         issuer = issuer_for(request._request)
         parts = urlsplit(issuer)
-        if unquote(parts.path) != issuer_path:
+        paths = metadata_paths()
+        if unquote(parts.path) != issuer_path or REQUIRED not in paths:
             raise NotFound
         origin = f"{parts.scheme}://{parts.netloc}"
-        metadata = {
-            "issuer": issuer,
-            "token_endpoint": origin + reverse("authx:token"),
-            "revocation_endpoint": origin + reverse("authx:revoke"),
-            "grant_types_supported": ["refresh_token"],
-            "token_endpoint_auth_methods_supported": ["none"],
-            "revocation_endpoint_auth_methods_supported": ["none"],
-        }
-        return self.respond(metadata | _introspection(origin))
+        metadata: dict[str, Any] = {"issuer": issuer, "grant_types_supported": ["refresh_token"]}
+        for name, path in paths.items():
+            metadata[name] = origin + path
+            metadata[f"{name}_auth_methods_supported"] = [AUTH_METHODS.get(name, "none")]
+        return self.respond(metadata)
 
 
 def issuer_for(request: HttpRequest) -> str:
     """Return AUTHX["ISSUER"], or the origin under which the client sent this request."""
     name: str = conf.authx_setting("ISSUER")
     return name or f"{request.scheme}://{request.get_host()}"
-
-
-def _introspection(origin: str) -> dict[str, Any]:
-    try:
-        path = reverse("authx_introspection:introspect")
-    except NoReverseMatch:
-        return {}
-    return {
-        "introspection_endpoint": origin + path,
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
-    }

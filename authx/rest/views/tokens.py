@@ -43,6 +43,7 @@ class LoginView(PublicView):
 class TokenView(PublicView):
     """Exchanges a refresh token for the next pair (RFC 6749 section 6)."""
 
+    metadata_name = "token_endpoint"
     serializer_class = TokenSerializer
     response_serializer_class = PairSerializer
 
@@ -74,6 +75,7 @@ def _key_from_header(request: Request, body: Mapping[str, Any]) -> dict[str, str
 class RevokeView(PublicView):
     """Ends the session of a token (RFC 7009); the response does not say whether there was one."""
 
+    metadata_name = "revocation_endpoint"
     serializer_class = ForeignTokenSerializer
 
     def post(self, request: Request, **_: Any) -> Response:

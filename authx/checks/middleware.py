@@ -1,0 +1,66 @@
+"""System checks of the order of MIDDLEWARE: accepted is whatever order works."""
+
+from itertools import takewhile
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
+from django.utils.module_loading import import_string
+
+# By name: their module would import DRF's views when Django starts, which is too early.
+CONTEXT: Final = "authx.rest.middleware.RequestContextMiddleware"
+API: Final = "authx.rest.middleware.APIMiddleware"
+# Where Django has its middleware; `django.utils` has a base class of those of other packages.
+DJANGO: Final = ("django.middleware.", "django.contrib.")
+# These only add to a response.
+PASSIVE: Final = (
+    "django.middleware.gzip",
+    "django.middleware.clickjacking",
+    "authx.contrib.metrics.middleware",
+)
+
+
+def check_middleware(**_: Any) -> list[CheckMessage]:
+    """Check the place of RequestContextMiddleware."""
+    # Those of other packages may come first: OpenTelemetry and django-tenants put theirs there.
+    if _is_early(CONTEXT, (*DJANGO, "authx.")):
+        return []
+    return [
+        Error(
+            f"{CONTEXT} is not before every middleware of Django and authx.",
+            hint="Put it first in MIDDLEWARE: a response before it would have no request id.",
+            id="authx.E040",
+        )
+    ]
+
+
+def check_api_middleware(**_: Any) -> list[CheckMessage]:
+    """Check the place of APIMiddleware (`check --deploy`)."""
+    if _is_early(API, DJANGO):
+        return []
+    return [
+        CheckWarning(
+            f"{API} is not before every middleware of Django.",
+            hint="Put it there: SecurityMiddleware redirects an app to https that has sent its "
+            "token unencrypted, and SessionMiddleware reads the cookies that it would remove.",
+            id="authx.W016",
+        )
+    ]
+
+
+def _is_early(wanted: str, packages: tuple[str, ...]) -> bool:
+    """Return whether a middleware, or a subclass, comes before the active ones of packages."""
+    loaded = [_names_of(name) for name in settings.MIDDLEWARE]
+    before = list(takewhile(lambda names: wanted not in names, loaded))
+    return len(before) < len(loaded) and not any(_is_active(one, packages) for one in before)
+
+
+def _is_active(names: list[str], packages: tuple[str, ...]) -> bool:
+    return any(one.startswith(packages) and not one.startswith(PASSIVE) for one in names)
+
+
+def _names_of(name: str) -> list[str]:
+    """Return the names of the class of a middleware and its bases; none for a function."""
+    bases = getattr(import_string(name), "__mro__", ())
+    return [f"{base.__module__}.{base.__qualname__}" for base in bases]
