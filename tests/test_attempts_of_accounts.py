@@ -21,7 +21,13 @@ from authx.api import Device, open_session
 from authx.context import RequestContext, use_context
 from authx.models import SecurityEvent
 from authx.passwords.backends import ModelBackend
-from authx.passwords.limits import account_bucket, sign_in_limits
+from authx.passwords.limits import (
+    account_bucket,
+    password_attempt,
+    resolved_in_attempt,
+    sign_in_attempt,
+    sign_in_limits,
+)
 from authx.throttling.limits import Limit, consume, give_back
 from authx.throttling.store import store
 from authx.usernames import find_user_by_name
@@ -111,6 +117,27 @@ def test_a_crossed_limit_is_recorded_for_the_account(clock: Clock, alice: User) 
     statuses(6)
     told = SecurityEvent.objects.get(kind="sign_in_limited")
     assert (told.user_id, told.name_hash) == (alice.pk, "")
+
+
+def test_an_attempt_within_another_counts_once(clock: Clock, alice: User) -> None:
+    limits = sign_in_limits("alice")
+    with password_attempt(*limits), password_attempt(*limits) as inner:
+        inner.succeed()
+    # The inner one neither counted nor cleared anything.
+    assert statuses(5) == [400] * 4 + [FULL]
+
+
+def test_what_an_attempt_knows_of_a_name_is_said_once_and_to_the_same_backend(alice: User) -> None:
+    backend = ModelBackend()
+    assert resolved_in_attempt("alice", backend) is None
+    for asked, name, known in [
+        (backend, "alice", True),
+        (backend, "bob", False),
+        (backends.EmailBackend(), "alice", False),
+    ]:
+        with sign_in_attempt("alice"):
+            assert bool(resolved_in_attempt(name, asked)) is known
+            assert resolved_in_attempt(name, asked) is None
 
 
 # --- Networks
