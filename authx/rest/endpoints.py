@@ -32,7 +32,11 @@ class Endpoint(NamedTuple):
 
 
 def find_endpoints() -> Iterator[Endpoint]:
-    """Yield every view of authx, and a project's subclasses, in the order of the URLs."""
+    """Yield every view of authx, and a project's subclasses, in the order of the URLs.
+
+    Not found are those behind a regular expression with alternatives, as with `reverse`, and those
+    in a decorator that hides the view.
+    """
     yield from _endpoints_in(get_resolver(get_urlconf()), "")
 
 
@@ -59,7 +63,8 @@ def _endpoints_in(resolver: URLResolver, prefix: str) -> Iterator[Endpoint]:
         if isinstance(view, type) and issubclass(view, AuthxView):
             # As Django itself does for `reverse`: the simplest path that matches.
             path, names = normalize(regex)[0]
-            yield Endpoint(view, f"/{_filled(path, names, regex)}", is_fixed=not names)
+            if path:
+                yield Endpoint(view, f"/{_filled(path, names, regex)}", is_fixed=not names)
 
 
 def _filled(path: str, names: list[str], regex: str) -> str:
