@@ -3,7 +3,7 @@
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from django.urls import include, path, re_path
 from django.views.generic import View
@@ -29,7 +29,7 @@ class OwnMeView(MeView):
 me = re_path("^me/?$", OwnMeView.as_view())
 urlpatterns: list[Any] = [
     path("", View.as_view()),
-    path("own", lambda _: None),
+    path("own", lambda _: HttpResponse()),
     path("empty/", include(no_urls)),
     path("plain/me", logged(MeView.as_view())),
     path("shop/<uuid:shop>/<int:floor>/", include([me])),
