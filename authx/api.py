@@ -10,7 +10,9 @@ from authx.errors import (
     AuthxError,
     ConflictError,
     CredentialsChangedError,
+    InvalidAccessTokenError,
     InvalidCredentialsError,
+    OverloadedError,
     RateLimitError,
     WrongPasswordError,
 )
@@ -23,7 +25,17 @@ from authx.passwords.limits import (
     sign_in_limits,
 )
 from authx.passwords.sign_in import change_password, sign_in
-from authx.sessions.open import open_session
+from authx.project import (
+    aauthenticate_token,
+    aopen_session,
+    arevoke_all,
+    arevoke_session,
+    authenticate_token,
+    open_session,
+    pair_body,
+    pair_response,
+    sessions_of,
+)
 from authx.sessions.revoke import revoke_all, revoke_session
 from authx.sessions.sweep import sweep
 from authx.sessions.values import Device, TokenPair
@@ -36,23 +48,33 @@ __all__ = [
     "Device",
     "DeviceSession",
     "EventKind",
+    "InvalidAccessTokenError",
     "InvalidCredentialsError",
+    "OverloadedError",
     "RateLimitError",
     "RequestContext",
     "SecurityEvent",
     "TokenPair",
     "WrongPasswordError",
+    "aauthenticate_token",
+    "aopen_session",
+    "arevoke_all",
+    "arevoke_session",
+    "authenticate_token",
     "change_password",
     "check_password",
     "current_context",
     "current_password_limits",
     "open_session",
+    "pair_body",
+    "pair_response",
     "password_attempt",
     "reset_attempts",
     "revoke_all",
     "revoke_session",
     "send_next_notification",
     "session_opened",
+    "sessions_of",
     "sessions_revoked",
     "sign_in",
     "sign_in_limits",

@@ -41,6 +41,9 @@ DEFAULTS: Final[dict[str, Any]] = {
     "SUNSET_LINK": "",
     # Where attempts are counted; "memory://" is for a single process.
     "THROTTLE_STORAGE_URL": "memory://",
+    # A function of a user and a Django request (or None) that raises an exception if the user may
+    # not sign in although the credentials were right; as a dotted path.
+    "SIGN_IN_POLICY": None,
     # A function without arguments that names the tenant of the current request, if users of several
     # tenants can have the same primary key; as a dotted path.
     "ACCOUNT_SCOPE": None,

@@ -21,6 +21,7 @@ from authx.passwords.limits import (
     password_attempt,
     sign_in_attempt,
 )
+from authx.policy import require_may_sign_in
 from authx.sessions.locking import atomic, lock_unchanged, retry_on_conflict
 from authx.sessions.open import insert_session, open_session
 from authx.sessions.revoke import revoke_locked
@@ -33,7 +34,7 @@ def sign_in(*, request: HttpRequest, username: str, password: str, device: Devic
     """Check credentials and return the first pair of a new session.
 
     Raises InvalidCredentialsError, the same for an unknown user, a wrong password and an inactive
-    account, and RateLimitError.
+    account, RateLimitError, OverloadedError, and what SIGN_IN_POLICY raises.
     """
     try:
         with sign_in_attempt(username, device.installation_id) as attempt:
@@ -63,6 +64,7 @@ def _sign_in(request: HttpRequest, username: str, password: str, device: Device)
         raise InvalidCredentialsError
     if not user.is_active:
         raise InvalidCredentialsError("inactive")
+    require_may_sign_in(user, request)
     return open_session(user=user, device=device)
 
 

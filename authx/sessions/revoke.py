@@ -18,7 +18,7 @@ from authx.errors import ForgedTokenError
 from authx.models import REVOCATIONS, DeviceSession, DeviceSessionQuerySet, EventKind
 from authx.sessions.durability import wait_for_standby
 from authx.sessions.locking import atomic, lock_user, retry_on_conflict
-from authx.sessions.statements import find_session
+from authx.sessions.statements import find_session, update_returning_ids
 from authx.sessions.use import find_session_by_access_token
 from authx.signals import send_after_commit, sessions_revoked
 from authx.tokens import RawToken, TokenKind
@@ -43,7 +43,6 @@ def revoke_session(
             ended = _revoke(
                 DeviceSession.objects.filter(pk=session.pk),
                 user_id=session.user_id,
-                session_ids=[session.pk],
                 reason=reason,
             )
             if ended:
@@ -87,7 +86,7 @@ def revoke_all(
 
 def revoke_locked(sessions: DeviceSessionQuerySet, *, user_id: Any, reason: EventKind) -> int:
     """End sessions of a user whose row the caller has locked; return how many."""
-    return _revoke(sessions, user_id=user_id, session_ids=None, reason=reason)
+    return _revoke(sessions, user_id=user_id, reason=reason)
 
 
 def revoke_all_users(*, reason: EventKind) -> int:
@@ -95,8 +94,9 @@ def revoke_all_users(*, reason: EventKind) -> int:
 
     def attempt() -> int:
         with atomic():
-            sessions = DeviceSession.objects.all()
-            count = _revoke(sessions, user_id=None, session_ids=None, reason=reason)
+            # Without the ids of all of them, which nobody wants in one list.
+            count = DeviceSession.objects.unrevoked().update(**_ending(reason))
+            _send_revoked(None, None, count, reason)
             if count:
                 record_event(kind=reason, reason=f"{count} sessions of all users")
             else:
@@ -112,7 +112,7 @@ def revoke_several(*, session_ids: Sequence[UUID], reason: EventKind, detail: st
     def attempt() -> int:
         with atomic():
             sessions = DeviceSession.objects.filter(pk__in=session_ids)
-            count = _revoke(sessions, user_id=None, session_ids=session_ids, reason=reason)
+            count = _revoke(sessions, user_id=None, reason=reason)
             if count:
                 record_event(kind=reason, reason=detail)
         return count
@@ -150,20 +150,25 @@ def _session_of(raw_token: str) -> DeviceSession | None:
     return None
 
 
-def _revoke(
-    sessions: DeviceSessionQuerySet,
-    *,
-    user_id: Any,
-    session_ids: Sequence[UUID] | None,
-    reason: EventKind,
-) -> int:
+def _revoke(sessions: DeviceSessionQuerySet, *, user_id: Any, reason: EventKind) -> int:
     """Return how many were ended; in the caller's transaction, which records the event.
 
     Raises ValueError for a kind of event that is not a revocation.
     """
+    session_ids = update_returning_ids(sessions.unrevoked(), **_ending(reason))
+    _send_revoked(user_id, session_ids, len(session_ids), reason)
+    return len(session_ids)
+
+
+def _ending(reason: EventKind) -> dict[str, Any]:
     if reason not in REVOCATIONS:
         raise ValueError(f"{reason!r} does not end a session.")
-    count = sessions.unrevoked().update(revoked_at=clock.database_now(), revoked_reason=reason)
+    return {"revoked_at": clock.database_now(), "revoked_reason": reason}
+
+
+def _send_revoked(
+    user_id: Any, session_ids: Sequence[UUID] | None, count: int, reason: EventKind
+) -> None:
     if count:
         send_after_commit(
             sessions_revoked,
@@ -173,4 +178,3 @@ def _revoke(
             reason=reason,
             count=count,
         )
-    return count

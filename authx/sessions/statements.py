@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
-from django.db import models
+from django.db import connections, models
 from django.db.models import Expression, F
 from django.db.models.functions import Coalesce, Now
+from django.db.models.sql import UpdateQuery
 
 from authx.errors import ConflictError
 from authx.models import DeviceSession, DeviceSessionQuerySet, write_alias
@@ -152,3 +153,19 @@ def _apply(session: DeviceSession, changes: Mapping[str, Any], count: int) -> No
         raise ConflictError
     for name, value in changes.items():
         setattr(session, name, value)
+
+
+def update_returning_ids(sessions: DeviceSessionQuerySet, **values: Any) -> list[UUID]:
+    """Update sessions in one statement, and return the ids of those that it changed.
+
+    Django's update() returns only their number.
+    """
+    alias = write_alias()
+    query = cast("UpdateQuery", sessions.using(alias).query.chain(UpdateQuery))
+    query.add_update_values(values)
+    sql, parameters = query.get_compiler(using=alias).as_sql()
+    key = connections[alias].ops.quote_name(DeviceSession._meta.pk.column)
+    with connections[alias].cursor() as cursor:
+        # Of Django and of the model; every value stays a parameter.
+        cursor.execute(f"{sql} RETURNING {key}", parameters)
+        return [UUID(str(row[0])) for row in cursor.fetchall()]

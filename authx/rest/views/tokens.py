@@ -20,24 +20,35 @@ from authx.rest.serializers import (
 from authx.rest.views.base import PublicView, send_user_logged_out
 from authx.sessions.refresh import refresh_session
 from authx.sessions.revoke import revoke_by_token
-from authx.sessions.values import Device
+from authx.sessions.values import Device, TokenPair
 from authx.throttling.classes import limit_token, refresh_limiter
 from authx.tokens import TokenKind
 
 
 class LoginView(PublicView):
+    """Signs a person in by password.
+
+    For other credentials, a subclass sets `serializer_class` and overrides `sign_in`.
+    """
+
     serializer_class = LoginSerializer
     response_serializer_class = PairSerializer
 
     def post(self, request: Request, **_: Any) -> Response:
-        credentials = self.validate()
-        pair = sign_in(
-            request=request._request,  # backends expect Django's own
+        return self.respond(self.sign_in(self.validate()))
+
+    def sign_in(self, credentials: dict[str, Any]) -> TokenPair:
+        """Return the pair of a new session, or raise; `credentials` is the validated body."""
+        return sign_in(
+            request=self.request._request,  # backends expect Django's own
             username=credentials["username"],
             password=credentials["password"],
-            device=Device(**credentials.get("device", {})),
+            device=self.device_of(credentials),
         )
-        return self.respond(pair)
+
+    def device_of(self, credentials: dict[str, Any]) -> Device:
+        """Return the device that the body describes."""
+        return Device(**credentials.get("device", {}))
 
 
 class TokenView(PublicView):
