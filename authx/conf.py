@@ -53,10 +53,10 @@ DEFAULTS: Final[dict[str, Any]] = {
     # Sign-ins from one network to any account: more than an office needs, and far fewer than
     # password spraying needs.
     "SIGN_IN_RATES_PER_IP": ["30/minute", "300/hour"],
-    # The same for what one customer of a provider or a hoster may have: an IPv4 /24, an IPv6 /56;
-    # and an IPv6 /48.
+    # The same for what one household may have, an IPv6 /56; and for what a hoster, a company or a
+    # part of a mobile network may have, an IPv6 /48 or an IPv4 /24.
     "SIGN_IN_RATES_PER_SUBNET": ["120/minute", "1200/hour"],
-    "SIGN_IN_RATES_PER_SITE": ["300/minute", "3000/hour"],
+    "SIGN_IN_RATES_PER_SITE": ["600/minute", "6000/hour"],
     # Consecutive failures that lock a password until it is changed; at most a hundred (NIST SP
     # 800-63B-4 section 3.2.2).
     "MAX_PASSWORD_FAILURES": 100,

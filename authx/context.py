@@ -21,10 +21,10 @@ class RequestContext:
 
 # The size of the network from which one household or phone can choose its addresses (RFC 6177).
 IPV6_NETWORK_BITS: Final = 64
-# What a provider gives to one customer at most, and what a hoster or a company may have.
-IPV4_SUBNET_BITS: Final = 24
+# What a provider gives to one household at most, and what a hoster or a company may have.
 IPV6_SUBNET_BITS: Final = 56
 IPV6_SITE_BITS: Final = 48
+IPV4_SITE_BITS: Final = 24
 
 # The key in `request.META` for log records that are written after the context has been left.
 CONTEXT_KEY: Final = "authx.context"
@@ -57,14 +57,17 @@ def network_of(ip: str) -> str:
 
 
 def subnets_of(ip: str) -> dict[str, str]:
-    """Return the networks around that of a client: an IPv4 /24, or an IPv6 /56 and /48."""
+    """Return the networks around that of a client.
+
+    "subnet" is an IPv6 /56; "site" is an IPv6 /48, or an IPv4 /24.
+    """
     address = _unmapped(ip)
     if isinstance(address, IPv6Address):
         return {
             "subnet": _prefix(address, IPV6_SUBNET_BITS),
             "site": _prefix(address, IPV6_SITE_BITS),
         }
-    return {"subnet": _prefix(address, IPV4_SUBNET_BITS)}
+    return {"site": _prefix(address, IPV4_SITE_BITS)}
 
 
 def _unmapped(ip: str) -> IPv4Address | IPv6Address:

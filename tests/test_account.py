@@ -203,7 +203,8 @@ def test_a_logout_everywhere_sends_its_signal_once(
         assert phone.send("POST", "logout-all").status_code == HTTPStatus.OK
     heard[sessions_revoked].assert_called_once()
     told = heard[sessions_revoked].call_args.kwargs
-    assert (told["session_ids"], told["count"]) == (None, 2)
+    ended = {UUID(phone.session_id), UUID(tablet.session_id)}
+    assert (set(told["session_ids"]), told["count"]) == (ended, 2)
     assert told["reason"] == "signed_out_everywhere"
 
 

@@ -23,9 +23,6 @@ OWN = [
     ("authx.E020", {"FORGED_TOKEN_RATES": [5]}),
     ("authx.E020", {"SIGN_IN_RATES_PER_SUBNET": ["often"]}),
     ("authx.E020", {"SIGN_IN_RATES_PER_SITE": []}),
-    ("authx.E071", {"ACCOUNT_SCOPE": "nowhere.at_all"}),
-    ("authx.E071", {"ACCOUNT_SCOPE": "tests.backends.HERE"}),
-    ("authx.E071", {"ACCOUNT_SCOPE": 5}),
     ("authx.E072", {"PASSWORD_CHECKS_AT_ONCE": 0}),
     ("authx.E072", {"PASSWORD_CHECKS_AT_ONCE": "2"}),
     ("authx.E073", {"PASSWORD_CHECK_WAIT": 2}),
@@ -84,7 +81,6 @@ def test_what_a_deployment_needs_is_asked_for(
     [
         {"SIGN_IN_RATES": ["1 per 2 hours"]},
         {"MAX_PASSWORD_FAILURES": 1},
-        {"ACCOUNT_SCOPE": "tests.backends.tenant"},
         {"PASSWORD_CHECKS_AT_ONCE": 1, "PASSWORD_CHECK_WAIT": timedelta(0)},
         {"PASSWORD_CHECK_WAIT": timedelta(seconds=10)},
         {"MAX_PASSWORD_FAILURES": 100},

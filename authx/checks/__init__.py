@@ -5,7 +5,7 @@ from typing import Final
 from django.core.checks import Tags, register
 
 from authx.checks.endpoints import check_endpoints
-from authx.checks.languages import check_user_language
+from authx.checks.functions import check_functions
 from authx.checks.middleware import check_api_middleware, check_middleware
 from authx.checks.project import check_deployment
 from authx.checks.settings import check_settings
@@ -16,7 +16,7 @@ ALWAYS: Final = (
     check_middleware,
     check_endpoints,
     check_throttling,
-    check_user_language,
+    check_functions,
 )
 # Only in production: `manage.py check --deploy`, and a server that starts.
 DEPLOYED: Final = (check_deployment, check_api_middleware, check_sharing)

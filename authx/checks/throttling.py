@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
-from django.utils.module_loading import import_string
 from limits import parse
 from rest_framework.settings import api_settings
 
@@ -39,7 +38,6 @@ def check_throttling(**_: Any) -> list[CheckMessage]:
         _check_failures,
         _check_proxies,
         _check_storage,
-        _check_scope,
         _check_bulkhead,
     )
     return [message for check in checks for message in check()]
@@ -114,21 +112,6 @@ def _check_sharing() -> Iterator[CheckMessage]:
             "Each process counts rate limits separately, and ALLOWED_HOSTS admits other machines.",
             hint="Set AUTHX['THROTTLE_STORAGE_URL'] to a Redis that all processes share.",
             id="authx.E024",
-        )
-
-
-def _check_scope() -> Iterator[CheckMessage]:
-    path = conf.authx_setting("ACCOUNT_SCOPE")
-    try:
-        usable = path is None or callable(import_string(path))
-    except (ImportError, AttributeError, TypeError):
-        usable = False
-    if not usable:
-        yield Error(
-            f"AUTHX['ACCOUNT_SCOPE'] is {path!r}.",
-            hint="Set the dotted path of a function without arguments that names a tenant, or "
-            "None.",
-            id="authx.E071",
         )
 
 

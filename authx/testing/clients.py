@@ -8,8 +8,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from authx import conf
-from authx.api import Device, DeviceSession, open_session
-from authx.rest.serializers import PairSerializer
+from authx.api import Device, DeviceSession, open_session, pair_body
 from authx.testing.environment import require_test_environment
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def new_pair(user: "User", **device: str) -> dict[str, Any]:
     `device` has the fields of `authx.api.Device`. It counts against no limit.
     """
     require_test_environment()
-    return dict(PairSerializer(open_session(user=user, device=Device(**device))).data)
+    return pair_body(open_session(user=user, device=Device(**device)))
 
 
 class SignedInDevice:

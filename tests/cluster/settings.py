@@ -22,3 +22,6 @@ EMAIL_FILE_PATH = os.environ["MAIL_DIR"]
 # waits of Python's threads or its sleep fail.
 if CLOCK_AHEAD := Env().timedelta("CLOCK_AHEAD", None):
     time_machine.travel(timezone.now() + CLOCK_AHEAD).start()
+
+# All phones have addresses of one loopback network.
+AUTHX = backend.AUTHX | {"SIGN_IN_RATES_PER_SITE": ["1000000/minute"]}

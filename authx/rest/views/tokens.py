@@ -7,6 +7,7 @@ from django.utils.translation import gettext
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from authx.passwords.sign_in import sign_in
 from authx.rest.exceptions import UnsupportedGrantTypeError
@@ -31,7 +32,7 @@ class LoginView(PublicView):
     For other credentials, a subclass sets `serializer_class` and overrides `sign_in`.
     """
 
-    serializer_class = LoginSerializer
+    serializer_class: type[BaseSerializer[Any]] = LoginSerializer
     response_serializer_class = PairSerializer
 
     def post(self, request: Request, **_: Any) -> Response:
