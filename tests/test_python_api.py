@@ -7,9 +7,10 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
 from django.urls import path
@@ -117,7 +118,7 @@ def test_an_outage_is_no_refusal(phone: Phone) -> None:
 
 
 def test_a_use_outside_of_a_view_renews_and_says_where_it_came_from(
-    phone: Phone, clock: Clock
+    clock: Clock, phone: Phone
 ) -> None:
     clock.forward(minutes=5)
     context = api.RequestContext(ip="198.51.100.7", user_agent="socket")
@@ -138,6 +139,7 @@ def test_asynchronous_code_does_the_same(alice: User) -> None:
         await api.aopen_session(user=alice)
         ended = await api.arevoke_all(user_id=alice.pk, reason=api.EventKind.ENDED_BY_OPERATOR)
         assert ended == 1
+        await sync_to_async(connections.close_all)()
 
     asyncio.run(story())
 
@@ -146,7 +148,7 @@ def test_asynchronous_code_does_the_same(alice: User) -> None:
 
 
 def test_live_sessions_are_listed_by_their_last_use(
-    phone: Phone, tablet: Phone, clock: Clock, alice: User
+    clock: Clock, phone: Phone, tablet: Phone, alice: User
 ) -> None:
     ended = Phone(device={"installation_id": "ended"}).sign_in()
     ended.send("POST", "logout")

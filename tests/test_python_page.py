@@ -8,7 +8,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.db import connections
 from django.test import RequestFactory
 from rest_framework.exceptions import PermissionDenied
 
@@ -72,6 +74,11 @@ def test_the_examples_run(alice: User, accounts: dict[str, Any], committed: Any)
 
 @pytest.mark.django_db(transaction=True)
 def test_the_example_of_a_socket_runs(accounts: dict[str, Any], phone: Phone) -> None:
-    find = accounts["sockets"].user_of_socket
-    assert asyncio.run(find(phone.access_token)).username == "alice"
-    assert asyncio.run(find("made up")) is None
+    async def story() -> list[Any]:
+        find = accounts["sockets"].user_of_socket
+        found = [await find(phone.access_token), await find("made up")]
+        await sync_to_async(connections.close_all)()
+        return found
+
+    user, nobody = asyncio.run(story())
+    assert (user.username, nobody) == ("alice", None)
