@@ -48,7 +48,6 @@ class DeviceSessionAdmin(ReadOnlyAdmin):
     ordering = ("-last_used_at",)
     list_display = ("user", "label", "live", "last_used_at", "last_ip", "revoked_reason")
     list_filter = ("revoked_reason", "platform")
-    list_select_related = ("user",)
     search_fields = ("id", "name", "installation_id", "last_ip")
     fields = (
         "id",
@@ -74,6 +73,10 @@ class DeviceSessionAdmin(ReadOnlyAdmin):
         "expiry",
     )
     readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DeviceSession]:
+        # On the page of one session too: a router could read its user elsewhere.
+        return super().get_queryset(request).select_related("user")
 
     @admin.display(description=_("device"))
     def label(self, session: DeviceSession) -> str:

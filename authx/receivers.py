@@ -6,11 +6,12 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.db import connections
 from django.db.models import Model
-from django.db.models.signals import post_save, pre_delete
+from django.db.models.signals import class_prepared, post_save, pre_delete, pre_migrate
 
 from authx.audit.events import record_event
-from authx.models import EventKind, write_alias
+from authx.models import DeviceSession, EventKind, SecurityEvent, write_alias
 from authx.passwords.admission import note_admitted
 from authx.passwords.check import is_password_locked
 from authx.sessions.revoke import revoke_all
@@ -20,22 +21,48 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
+# Databases in which `migrate` is at work: the tables of authx may be missing there.
+_migrating: set[str] = set()
+
+
 def connect() -> None:
     """Connect every receiver; those of saves and deletions to the user model and its subclasses.
 
     Django names the class of the saved instance as the sender: a proxy model sends for itself.
-    Models that are defined later are not connected.
     """
     user_login_failed.connect(record_failed_sign_in, dispatch_uid="authx")
     user_logged_in.connect(record_other_sign_in, dispatch_uid="authx")
+    pre_migrate.connect(note_migration, dispatch_uid="authx")
+    for model in apps.get_models():
+        connect_model(model)
+    # A proxy is often defined beside its admin, which Django may load later.
+    class_prepared.connect(connect_model, dispatch_uid="authx")
+
+
+def connect_model(sender: Any, **_: Any) -> None:
+    """Connect the receivers of saves and deletions, if a model is one of users."""
     users = get_user_model()
     parents = {users._meta.concrete_model, *users._meta.get_parent_list()}
-    for model in apps.get_models():
-        # A user can also be saved as an instance of the parent model that has the password.
-        if issubclass(model, users) or (model in parents and issubclass(model, AbstractBaseUser)):
-            post_save.connect(revoke_on_deactivation, sender=model, dispatch_uid="authx_inactive")
-            post_save.connect(record_changed_password, sender=model, dispatch_uid="authx_password")
-            pre_delete.connect(revoke_on_deletion, sender=model, dispatch_uid="authx")
+    # A user can also be saved as an instance of the parent model that has the password.
+    if issubclass(sender, users) or (sender in parents and issubclass(sender, AbstractBaseUser)):
+        post_save.connect(revoke_on_deactivation, sender=sender, dispatch_uid="authx_inactive")
+        post_save.connect(record_changed_password, sender=sender, dispatch_uid="authx_password")
+        pre_delete.connect(revoke_on_deletion, sender=sender, dispatch_uid="authx")
+
+
+def note_migration(using: str, **_: Any) -> None:
+    """Note that tables may be missing from now on (pre_migrate)."""
+    _migrating.add(using)
+
+
+def _has_tables(using: str) -> bool:
+    """Return whether the tables of authx are there; asks the database only beside a migration."""
+    if using in _migrating:
+        tables = set(connections[using].introspection.table_names())
+        if not {model._meta.db_table for model in (DeviceSession, SecurityEvent)} <= tables:
+            return False
+        _migrating.discard(using)
+    return True
 
 
 def record_failed_sign_in(credentials: dict[str, Any], **_: Any) -> None:
@@ -69,23 +96,29 @@ def record_other_sign_in(user: "User", device_session: Any = None, **_: Any) -> 
 
 
 def _user_id(instance: Any, using: str) -> Any:
-    """Return the id of a saved user, or None in another database than that of the sessions.
+    """Return the id of a saved user; None if its sessions are not in this database.
 
-    A subclass may have a primary key of its own.
+    A migration or a receiver of one may save a user before the tables of authx exist. A subclass
+    may have a primary key of its own.
     """
-    if using != write_alias():
+    if using != write_alias() or not _has_tables(using):
         return None
     key = get_user_model()._meta.pk
     return getattr(instance, key.attname) if isinstance(instance, key.model) else instance.pk
 
 
-def revoke_on_deactivation(instance: Any, using: str, **_: Any) -> None:
+def revoke_on_deactivation(
+    instance: Any, *, created: bool, using: str, raw: bool = False, **_: Any
+) -> None:
     """Revoke the sessions of an inactive user (post_save); reactivation does not restore them.
 
-    Whatever was saved: `is_active` may be a property of other fields.
+    Whatever was saved: `is_active` may be a property of other fields. A fixture is loaded as it is:
+    its other rows may still be missing, and the sessions of an inactive user are refused anyway.
     """
+    if created or raw or instance.is_active:
+        return
     user_id = _user_id(instance, using)
-    if user_id is not None and not instance.is_active:
+    if user_id is not None:
         revoke_all(user_id=user_id, reason=EventKind.DEACTIVATED)
 
 
@@ -99,13 +132,16 @@ def revoke_on_deletion(instance: Model, using: str, **_: Any) -> None:
         revoke_all(user_id=user_id, reason=EventKind.DELETED)
 
 
-def record_changed_password(instance: Model, *, created: bool, using: str, **_: Any) -> None:
+def record_changed_password(
+    instance: Model, *, created: bool, using: str, raw: bool = False, **_: Any
+) -> None:
     """Record that a password was set, in whatever way (post_save).
 
     set_password() leaves it in `_password` until after the save; an upgrade of its hash does not.
     """
+    if created or raw or getattr(instance, "_password", None) is None:
+        return
     user_id = _user_id(instance, using)
-    is_set = user_id is not None and getattr(instance, "_password", None) is not None
-    if is_set and not created:
+    if user_id is not None:
         session = vars(instance).pop("changed_by_session", None)
         record_event(kind=EventKind.PASSWORD_CHANGED, user_id=user_id, session=session)

@@ -8,6 +8,8 @@ from django.contrib.auth import get_backends, get_user_model
 from django.core.exceptions import ValidationError
 from django.utils.crypto import salted_hmac
 
+from authx.models import user_manager
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
@@ -48,7 +50,7 @@ def find_by_natural_key(name: str) -> "User | None":
     """Return the user with a natural key, or None; also if several have it."""
     users = get_user_model()
     try:
-        user: User = users._default_manager.get_by_natural_key(name)
+        user: User = user_manager().get_by_natural_key(name)
     except (users.DoesNotExist, *NOT_A_NAME):
         return None
     except users.MultipleObjectsReturned:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from tests.ports import free_port
 ROOT = Path(__file__).resolve().parent.parent
 UV = Path(sysconfig.get_path("scripts")) / "uv"
 BLOCK = re.compile(r"^```python\n# (?P<path>\S+)\n(?P<code>.+?)^```$", re.MULTILINE | re.DOTALL)
+# What runserver and uvicorn print.
+READY = re.compile(r"(Starting development server at|running on) ")
 # What this test run is set up for.
 FOREIGN = ("DATABASE_URL", "REDIS_URL", "DJANGO", "PYTEST", "COV", "SECRET_KEY")
 
@@ -103,15 +105,39 @@ class Shop:
     @contextmanager
     def serving(self) -> Iterator[httpx.Client]:
         port = free_port()
-        command = [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
-        log = self.root / "log"
-        with log.open("w") as output:
+        words = ("manage.py", "runserver", "--noreload", f"127.0.0.1:{port}")
+        with self._served(words, httpx.Client(base_url=f"http://127.0.0.1:{port}")) as client:
+            yield client
+
+    @contextmanager
+    def serving_asgi(self, socket: Path | None = None) -> Iterator[httpx.Client]:
+        """Serve the project by uvicorn, on loopback or at a Unix socket."""
+        port = free_port()
+        where = ("--uds", str(socket)) if socket else ("--port", str(port))
+        words = ("-m", "uvicorn", "shop.asgi:application", "--lifespan", "off", *where)
+        transport = httpx.HTTPTransport(uds=str(socket)) if socket else None
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=transport)
+        with self._served(words, client):
+            yield client
+
+    @property
+    def log(self) -> Path:
+        """The file with what the server has printed."""
+        return self.root / "log"
+
+    @contextmanager
+    def _served(self, words: Sequence[str], client: httpx.Client) -> Iterator[httpx.Client]:
+        with self.log.open("w") as output:
             server = subprocess.Popen(
-                command, cwd=self.root, env=self._environment(), stdout=output, stderr=output
+                [sys.executable, *words],
+                cwd=self.root,
+                env=self._environment(),
+                stdout=output,
+                stderr=output,
             )
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-                _wait_for(client, server, log)
+            with client:
+                _wait_for(server, self.log)
                 yield client
         finally:
             server.terminate()
@@ -122,14 +148,10 @@ class Shop:
         return inherited | {"PYTHONPATH": str(self.site)}
 
 
-def _wait_for(client: httpx.Client, server: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_for(server: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until the server says where it listens."""
     deadline = time.monotonic() + 30
-    while True:
+    while not READY.search(log.read_text()):
         assert server.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
-        try:
-            client.get("/")
-        except httpx.TransportError:
-            time.sleep(0.05)
-        else:
-            return
+        time.sleep(0.05)

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from authx.models import DeviceSession, SecurityEvent
 from authx.sessions import statements, sweep
+from tests.databases import add_connection, replica_asked
 from tests.phone import PASSWORD, Phone
 from tests.places import AWAY, HOME, refresh_from
 from tests.processes import Processes
@@ -66,27 +67,6 @@ class Elsewhere:
     db_for_read = db_for_write
 
 
-class Replica:
-    """Reads go to a replica that cannot be written."""
-
-    def db_for_read(self, _: Any, **__: Any) -> str:
-        return "replica"
-
-    def db_for_write(self, _: Any, **__: Any) -> str:
-        return "default"
-
-    def allow_relation(self, *_: Any, **__: Any) -> bool:
-        return True
-
-
-def add_connection(alias: str, **options: str) -> Any:
-    """Add a second connection to the test's database under another alias."""
-    added = connections["default"].copy(alias=alias)
-    added.settings_dict["OPTIONS"] |= options
-    connections[alias] = added
-    return added
-
-
 @pytest.fixture
 def accounts(settings: Any) -> Iterator[None]:
     added = add_connection("accounts")
@@ -98,19 +78,8 @@ def accounts(settings: Any) -> Iterator[None]:
 
 @pytest.fixture
 def replica(settings: Any) -> Iterator[list[str]]:
-    """Return what is asked of the replica, which refuses to write."""
-    added = add_connection("replica", options="-c default_transaction_read_only=on")
-    settings.DATABASE_ROUTERS = [Replica()]
-    asked: list[str] = []
-
-    def note(execute: Any, sql: str, *rest: Any) -> Any:
-        asked.append(sql)
-        return execute(sql, *rest)
-
-    with added.execute_wrapper(note):
+    with replica_asked(settings) as asked:
         yield asked
-    added.close()
-    del connections["replica"]
 
 
 @pytest.mark.postgresql

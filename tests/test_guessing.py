@@ -140,7 +140,7 @@ def test_a_refused_address_uses_up_no_account(clock: Clock, alice: User) -> None
         ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
         ("::ffff:203.0.113.1", "203.0.113.1", True),
         ("::ffff:203.0.113.1", "::ffff:203.0.113.2", False),
-        ("", "unix:", True),
+        ("", "unix:", False),
     ],
 )
 def test_a_client_network_is_an_ipv4_address_or_an_ipv6_prefix(

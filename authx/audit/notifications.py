@@ -122,7 +122,9 @@ def _claim() -> Notification | None:
 
 def _send(notification: Notification) -> None:
     event = notification.event
-    user = get_user_model()._base_manager.filter(pk__in=[event.user_id]).first()
+    user = (
+        get_user_model()._base_manager.using(write_alias()).filter(pk__in=[event.user_id]).first()
+    )
     if user is None or not email_address(user):
         notification.delete()
         return

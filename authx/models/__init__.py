@@ -8,6 +8,7 @@ from authx.models.sessions import (
     DeviceSessionQuerySet,
     SweepLease,
     auth_hashes,
+    user_manager,
     write_alias,
 )
 
@@ -22,5 +23,6 @@ __all__ = [
     "SecurityEvent",
     "SweepLease",
     "auth_hashes",
+    "user_manager",
     "write_alias",
 ]

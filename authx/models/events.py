@@ -11,7 +11,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
 from authx.models.event_kinds import EventKind
-from authx.models.sessions import write_alias
+from authx.models.sessions import PrimaryManager, write_alias
 
 
 class AppendOnlyError(TypeError):
@@ -47,13 +47,6 @@ class PrimaryEventManager(EventManager["SecurityEvent"]):
 
     def get_queryset(self) -> SecurityEventQuerySet:
         return SecurityEventQuerySet(self.model, using=write_alias())
-
-
-class PrimaryNotificationManager(models.Manager["Notification"]):
-    """Reads from the database of the events."""
-
-    def get_queryset(self) -> models.QuerySet["Notification"]:
-        return super().get_queryset().using(write_alias())
 
 
 class SecurityEvent(models.Model):
@@ -132,7 +125,7 @@ class Notification(models.Model):
     # That of the request which caused the event.
     language = models.CharField(max_length=35, blank=True)
 
-    objects = PrimaryNotificationManager()
+    objects = PrimaryManager["Notification"]()
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["due_at"], name="authx_notification_due")]

@@ -7,6 +7,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from authx.models.sessions import PrimaryManager
+
 
 class PasswordFailures(models.Model):
     """The consecutive failed attempts at one stored password of an account."""
@@ -20,6 +22,8 @@ class PasswordFailures(models.Model):
     )
     count = models.PositiveIntegerField(_("failed attempts in a row"))
     fingerprint = models.CharField(max_length=64)
+
+    objects = PrimaryManager["PasswordFailures"]()
 
     class Meta:
         verbose_name = _("account with failed sign-ins")

@@ -2,9 +2,10 @@
 
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import models, router
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Least, TruncDate
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
+M = TypeVar("M", bound=models.Model)
+
+
 class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
     """Queries for sessions."""
 
@@ -39,6 +43,21 @@ class DeviceSessionQuerySet(models.QuerySet["DeviceSession"]):
 def write_alias() -> str:
     """Return the database of the sessions, and of all that shares a transaction with them."""
     return router.db_for_write(DeviceSession)
+
+
+def user_manager() -> Any:
+    """Return the user model's own manager, for the database of the sessions.
+
+    A replica that lags would not know a new user, and accept an old password.
+    """
+    return get_user_model()._default_manager.db_manager(write_alias())
+
+
+class PrimaryManager(models.Manager[M]):
+    """Reads from the database of the sessions, not from a replica."""
+
+    def get_queryset(self) -> models.QuerySet[M]:
+        return super().get_queryset().using(write_alias())
 
 
 SessionManager = models.Manager.from_queryset(DeviceSessionQuerySet)
@@ -173,6 +192,8 @@ class SweepLease(models.Model):
     """The only row says until when a sweep holds the lease; another sweep is skipped."""
 
     leased_until = models.DateTimeField()
+
+    objects = PrimaryManager["SweepLease"]()
 
     class Meta:
         constraints: ClassVar = [

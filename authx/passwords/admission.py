@@ -54,6 +54,12 @@ def note_admitted(user: Any) -> None:
         accepted.admit()
 
 
+def is_undecided(request: "HttpRequest") -> bool:
+    """Return whether a right password was accepted, and nobody was signed in by it so far."""
+    accepted = vars(request).get(ACCEPTED)
+    return accepted is not None and not accepted.is_admitted
+
+
 def end_request(request: "HttpRequest") -> None:
     """Record a right password that did not let its owner in; called after the response."""
     accepted = vars(request).pop(ACCEPTED, None)

@@ -56,6 +56,14 @@ class ModelBackend(backends.ModelBackend):
         is_right = check_password(user, password)
         return user if is_right and self.user_can_authenticate(user) else None
 
+    def get_user(self, user_id: Any) -> "User | None":
+        """Return the user of a Django session, such as that of the admin, as it is now."""
+        user: User | None = user_manager().filter(pk=user_id).first()
+        return user if user is not None and self.user_can_authenticate(user) else None
+
+    async def aget_user(self, user_id: Any) -> "User | None":
+        return await sync_to_async(self.get_user)(user_id)
+
     async def aauthenticate(
         self,
         request: HttpRequest | None,

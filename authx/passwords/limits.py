@@ -16,10 +16,10 @@ from authx.models import DeviceSession, EventKind
 from authx.throttling.limits import (
     Limit,
     clear,
-    client_network,
     client_subnets,
     consume,
     give_back,
+    network_limits,
 )
 from authx.usernames import ResolvedName, normalize_username, resolve_name, username_hash
 
@@ -136,7 +136,7 @@ def _limits_of(resolved: ResolvedName, installation_id: str) -> tuple[Limit, ...
 
 def _network_limits() -> Iterator[Limit]:
     rates = conf.authx_setting("SIGN_IN_RATES_PER_IP")
-    yield Limit("sign-ins from a network", client_network(), rates)
+    yield from network_limits("sign-ins from a network", rates)
     rates = {
         "subnet": conf.authx_setting("SIGN_IN_RATES_PER_SUBNET"),
         "site": conf.authx_setting("SIGN_IN_RATES_PER_SITE"),

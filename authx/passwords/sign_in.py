@@ -30,7 +30,9 @@ from authx.usernames import find_user_by_name
 
 
 @sensitive_variables()
-def sign_in(*, request: HttpRequest, username: str, password: str, device: Device) -> TokenPair:
+def sign_in(
+    *, request: HttpRequest | None, username: str, password: str, device: Device
+) -> TokenPair:
     """Check credentials and return the first pair of a new session.
 
     Raises InvalidCredentialsError, the same for an unknown user, a wrong password and an inactive
@@ -54,7 +56,9 @@ def sign_in(*, request: HttpRequest, username: str, password: str, device: Devic
     return pair
 
 
-def _sign_in(request: HttpRequest, username: str, password: str, device: Device) -> TokenPair:
+def _sign_in(
+    request: HttpRequest | None, username: str, password: str, device: Device
+) -> TokenPair:
     """Check and open; raises ConflictError if the password changed in between."""
     # The backend of authx upgrades a hash safely by itself, if it is asked first.
     if not isinstance(get_backends()[0], ModelBackend):
@@ -79,7 +83,7 @@ def _upgrade_hash(username: str, password: str) -> None:
         upgrade_outdated_hash(user, password)
 
 
-def _send_login_failed(request: HttpRequest, username: str) -> None:
+def _send_login_failed(request: HttpRequest | None, username: str) -> None:
     """Send Django's signal for a refusal after the backend had accepted the credentials."""
     named = {get_user_model().USERNAME_FIELD: username}
     user_login_failed.send_robust(sender=__name__, credentials=named, request=request)

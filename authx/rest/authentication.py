@@ -32,8 +32,8 @@ class TokenAuthentication(KnoxTokenAuthentication):
         user, session = self.authenticate_credentials(credentials.strip())
         if session.renewed_at is not None:
             left = session.expiry - session.renewed_at
-            info = f"expires_in={int(left.total_seconds())}"
-            request._request.META[AUTHENTICATION_INFO] = info
+            # Of DRF's request or Django's own: a project may authenticate outside of DRF.
+            request.META[AUTHENTICATION_INFO] = f"expires_in={int(left.total_seconds())}"
         return user, session
 
     def authenticate_credentials(self, token: bytes) -> tuple[AbstractBaseUser, DeviceSession]:

@@ -14,10 +14,16 @@ from rest_framework.parsers import BaseParser
 MAX_BODY_BYTES: Final = 64 * 1024
 
 
-def _refuse_large(parser_context: Mapping[str, Any] | None) -> None:
+def _read(stream: IO[Any], parser_context: Mapping[str, Any] | None) -> bytes:
+    """Return a body; raises RequestDataTooBig, if possible before it is sent."""
     length = (parser_context or {})["request"].META.get("CONTENT_LENGTH") or 0
     if int(length) > MAX_BODY_BYTES:
         raise RequestDataTooBig
+    # No declared length is relied on: under ASGI, a body can be longer or have none.
+    body: bytes = stream.read(MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
+        raise RequestDataTooBig
+    return body
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -42,10 +48,10 @@ class StrictJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        _refuse_large(parser_context)
+        body = _read(stream, parser_context)
         try:
             return json.loads(
-                stream.read(),
+                body,
                 object_pairs_hook=_without_repetition,
                 parse_constant=_refuse_constant,
             )
@@ -65,9 +71,8 @@ class StrictFormParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        _refuse_large(parser_context)
         # Always UTF-8: other encodings can yield characters that UTF-8 cannot encode.
-        fields = QueryDict(stream.read(), encoding="utf-8")
+        fields = QueryDict(_read(stream, parser_context), encoding="utf-8")
         repeated = [name for name, values in fields.lists() if len(values) > 1]
         if repeated:
             raise ValidationError({name: [gettext("This field is repeated.")] for name in repeated})

@@ -11,7 +11,7 @@ from authx.models import SweepLease, write_alias
 def require_writable() -> None:
     """Raise django.db.Error if the database accepts no writes; nothing is written."""
     # No row has this key. A standby and a read-only server refuse the statement all the same.
-    SweepLease.objects.using(write_alias()).filter(pk=0).update(leased_until=F("leased_until"))
+    SweepLease.objects.filter(pk=0).update(leased_until=F("leased_until"))
 
 
 # The smallest write that a commit waits for; without it, there is nothing to wait for.

@@ -14,7 +14,7 @@ from authx.audit.events import record_event
 from authx.codec import token_codec
 from authx.errors import ForgedTokenError, RateLimitError
 from authx.models import DeviceSession, EventKind
-from authx.throttling.limits import Limit, client_network, consume
+from authx.throttling.limits import Limit, consume, network_limits
 from authx.tokens import TokenKind
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ class SessionThrottle(BaseThrottle):
         session: Any = request.auth
         session_id = session.pk if isinstance(session, DeviceSession) else None
         # Its user may be None, or have no primary key.
-        user_id = getattr(request.user, "pk", None)
-        subject = str(session_id or user_id or client_network())
-        rates = conf.authx_setting("SESSION_RATES")
+        subject = session_id or getattr(request.user, "pk", None)
+        rates, kind = conf.authx_setting("SESSION_RATES"), "requests of a session"
         # Raises instead of returning False, because only the error knows how long to wait.
-        consume_recorded(Limit("requests of a session", subject, rates, session_id=session_id))
+        if subject is None:
+            consume_recorded(*network_limits(kind, rates))
+        else:
+            consume_recorded(Limit(kind, str(subject), rates, session_id=session_id))
         return True
 
 
@@ -78,16 +80,16 @@ def refresh_limiter(raw_token: str) -> Callable[[timedelta | None], None]:
 def count_forged_token() -> None:
     """Count a token that this server did not mint; raises RateLimitError.
 
-    It affects no genuine token.
+    It affects no genuine token. Without a client address it is not counted; it costs no query.
     """
     rates = conf.authx_setting("FORGED_TOKEN_RATES")
-    consume_recorded(Limit("forged tokens from a network", client_network(), rates))
+    consume_recorded(*network_limits("forged tokens from a network", rates))
 
 
-def consume_recorded(limit: Limit) -> None:
-    """Count an attempt against a limit; record it if it is exceeded; raises RateLimitError."""
+def consume_recorded(*limits: Limit) -> None:
+    """Count an attempt against limits; record those exceeded; raises RateLimitError."""
     try:
-        consume(limit)
+        consume(*limits)
     except RateLimitError as error:
         for exceeded in error.exceeded:
             # A database that is unavailable does not lift the limit; it is reported elsewhere.

@@ -135,16 +135,18 @@ def _is_first(limit: Limit, window: RateLimitItem) -> bool:
     return store().run(lambda limiter: limiter.hit(once, "exceeded", limit.key))
 
 
-def client_network() -> str:
-    """Return the network of the current request: an IPv4 address, or an IPv6 /64.
+def network_limits(kind: str, rates: Sequence[str]) -> tuple[Limit, ...]:
+    """Return the limit of the client's network: of an IPv4 address, or an IPv6 /64.
 
-    Requests without an address count as one network.
+    Without an address there is none. Such callers are tasks, sockets and tests, and all requests
+    behind a proxy that does not forward the address; they are not one source, and a limit for all
+    of them together would let one lock out the others.
     """
     ip = current_context().ip
-    return "unknown" if ip is None else network_of(ip)
+    return () if ip is None else (Limit(kind, network_of(ip), rates),)
 
 
 def client_subnets() -> dict[str, str]:
-    """Return the larger networks around the client: "subnet", and "site" with IPv6."""
+    """Return the larger networks around the client: "subnet", and "site"."""
     ip = current_context().ip
     return {} if ip is None else subnets_of(ip)

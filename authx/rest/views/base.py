@@ -169,7 +169,7 @@ def current_session(request: Request) -> DeviceSession:
 
 def discard_renewal(request: Request) -> None:
     """Keep the header Authentication-Info out of the response: the renewed token has ended."""
-    request._request.META.pop(AUTHENTICATION_INFO, None)
+    request.META.pop(AUTHENTICATION_INFO, None)
 
 
 def send_user_logged_out(request: Request, user: Any) -> None:
