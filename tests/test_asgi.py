@@ -143,7 +143,7 @@ def test_our_middlewares_need_no_thread(monkeypatch: pytest.MonkeyPatch, where: 
     with override_settings(MIDDLEWARE=OURS, ROOT_URLCONF=__name__, AUTHX={}):
         handler = BaseHandler()
         handler.load_middleware(is_async=True)
-        answer = async_to_sync(handler.get_response_async)(AsyncRequestFactory().get(where))
+        answer: Any = async_to_sync(handler.get_response_async)(AsyncRequestFactory().get(where))
     assert "X-Request-ID" in answer.headers
     assert ("Content-Security-Policy" in answer.headers) == where.startswith("/users/")
     if answer.status_code == HTTPStatus.OK:

@@ -7,6 +7,7 @@ from django.contrib.auth import backends, get_user_model
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
+from authx.models import user_manager
 from authx.passwords.admission import note_accepted
 from authx.passwords.check import check_password, hash_dummy_password
 from authx.passwords.limits import resolved_in_attempt, sign_in_attempt

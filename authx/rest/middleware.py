@@ -49,7 +49,7 @@ class Middleware:
         self.get_response = get_response
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
-            markcoroutinefunction(self)
+            cast("Any", markcoroutinefunction)(self)
 
 
 class RequestContextMiddleware(Middleware):
