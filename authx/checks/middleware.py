@@ -18,6 +18,8 @@ PASSIVE: Final = (
     "django.middleware.gzip",
     "django.middleware.clickjacking",
     "authx.contrib.metrics.middleware",
+    # The base class of both.
+    "authx.rest.middleware.Middleware",
 )
 
 
