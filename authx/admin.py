@@ -143,9 +143,12 @@ class PasswordFailuresAdmin(ReadOnlyAdmin):
     ordering = ("-count",)
     list_display = ("user", "count", "is_locked")
     list_display_links = None
-    list_select_related = ("user",)
     # Without the fingerprint, a digest.
     fields = ("user", "count")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PasswordFailures]:
+        # On the page of one account too: a router could read the user elsewhere.
+        return super().get_queryset(request).select_related("user")
 
     @admin.display(description=_("password locked"), boolean=True)
     def is_locked(self, failures: PasswordFailures) -> bool:

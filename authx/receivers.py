@@ -44,7 +44,9 @@ def connect_model(sender: Any, **_: Any) -> None:
     users = get_user_model()
     parents = {users._meta.concrete_model, *users._meta.get_parent_list()}
     # A user can also be saved as an instance of the parent model that has the password.
-    if issubclass(sender, users) or (sender in parents and issubclass(sender, AbstractBaseUser)):
+    if issubclass(sender, users) or (
+        sender._meta.concrete_model in parents and issubclass(sender, AbstractBaseUser)
+    ):
         post_save.connect(revoke_on_deactivation, sender=sender, dispatch_uid="authx_inactive")
         post_save.connect(record_changed_password, sender=sender, dispatch_uid="authx_password")
         pre_delete.connect(revoke_on_deletion, sender=sender, dispatch_uid="authx")

@@ -195,6 +195,7 @@ def admin_pages() -> dict[str, Any]:
         f"{sessions}{session.pk}/change/": None,
         "/admin/authx/securityevent/": None,
         of_failures: None,
+        f"{of_failures}{failures.pk}/change/": None,
         "/admin/authx_introspection/service/": None,
         f"{sessions}?": chosen | {"action": "revoke_sessions"},
         f"{of_failures}?": {"action": "unlock", "_selected_action": [str(failures.pk)]},

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import RequestFactory
 from pytest_django import Settings
 from rest_framework.authentication import BasicAuthentication
 from rest_framework.permissions import IsAuthenticated
@@ -64,6 +65,13 @@ def test_the_old_scheme_is_taken_and_says_when_it_ends(ask: Ask) -> None:
     assert answer["Sunset"] == "Wed, 04 Feb 2026 12:00:00 GMT"
     link = "<https://example.com/new-sessions>"
     assert answer["Link"] == f'{link}; rel="deprecation", {link}; rel="sunset"'
+
+
+@pytest.mark.usefixtures("ask")
+def test_outside_of_a_view_the_old_scheme_announces_nothing_and_is_taken(alice: User) -> None:
+    request: Any = RequestFactory().get("/", headers={"authorization": OLD})
+    user, _ = OldAuthentication().authenticate(request) or (None, None)
+    assert user == alice
 
 
 def test_the_old_scheme_ends_at_its_instant_and_still_says_why(ask: Ask, clock: Clock) -> None:

@@ -37,8 +37,10 @@ def announce_sunset(request: Request) -> None:
     Raises DRF's AuthenticationFailed after that date.
     """
     sunset_at, deprecated_at = conf.authx_setting("SUNSET_AT"), conf.authx_setting("DEPRECATED_AT")
-    # DRF adds these headers to every response of the view, errors included.
-    headers = request.parser_context["view"].headers
+    # DRF adds these headers to every response of the view, errors included. Outside of a view, such
+    # as for Django's own request, there is no response to announce it in.
+    view = (getattr(request, "parser_context", None) or {}).get("view")
+    headers = {} if view is None else view.headers
     if deprecated_at is not None:
         headers["Deprecation"] = f"@{int(deprecated_at.timestamp())}"
     if sunset_at is not None:
