@@ -1,12 +1,13 @@
 """What the code of a project does with sessions, outside of the endpoints of authx."""
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,8 +15,6 @@ from rest_framework.response import Response
 from authx.context import RequestContext, use_context
 from authx.models import DeviceSession, DeviceSessionQuerySet
 from authx.policy import require_may_sign_in
-from authx.rest.serializers import PairSerializer
-from authx.rest.views.base import NO_STORE
 from authx.sessions import open as opening
 from authx.sessions.revoke import revoke_all, revoke_session
 from authx.sessions.use import use_access_token
@@ -23,6 +22,9 @@ from authx.sessions.values import Device, TokenPair
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+
+# As the endpoints do (RFC 6749 section 5.1).
+NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 AnyRequest = HttpRequest | Request | None
 
@@ -49,12 +51,15 @@ def open_session(
 
 def pair_body(pair: TokenPair) -> dict[str, Any]:
     """Return the JSON object with which the endpoints answer a pair; it contains both tokens."""
-    return dict(PairSerializer(pair).data)
+    # Not imported above: models of a project import this module, and DRF's views import what the
+    # project names in its settings, which may import its models.
+    serializer: Any = import_string("authx.rest.serializers.PairSerializer")
+    return dict(serializer(pair).data)
 
 
 def pair_response(pair: TokenPair, status: int = 200) -> Response:
     """Return the response of DRF with which the endpoints answer a pair; no cache keeps it."""
-    return Response(pair_body(pair), status=status, headers=dict(NO_STORE))
+    return Response(pair_body(pair), status=status, headers=NO_STORE)
 
 
 @sensitive_variables()

@@ -192,6 +192,7 @@ def test_a_logout_sends_its_signal_once_after_commit_and_a_failing_receiver_fail
         session_ids=[UUID(phone.session_id)],
         reason="signed_out",
         count=1,
+        everywhere=False,
     )
     assert is_ended(phone)
 
@@ -205,7 +206,7 @@ def test_a_logout_everywhere_sends_its_signal_once(
     told = heard[sessions_revoked].call_args.kwargs
     ended = {UUID(phone.session_id), UUID(tablet.session_id)}
     assert (set(told["session_ids"]), told["count"]) == (ended, 2)
-    assert told["reason"] == "signed_out_everywhere"
+    assert (told["reason"], told["everywhere"]) == ("signed_out_everywhere", True)
 
 
 @pytest.mark.usefixtures("no_grace_period")

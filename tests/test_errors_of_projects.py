@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from authx.context import RequestContext, use_context
 from authx.rest.exceptions import exception_handler
 from authx.rest.views.base import AuthxView
 
@@ -89,7 +90,8 @@ class OpenView(AuthxView):
 def test_a_stranger_without_a_key_is_counted_by_the_network(settings: Any, stranger: Any) -> None:
     settings.AUTHX = settings.AUTHX | {"SESSION_RATES": ["1/minute"]}
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"UNAUTHENTICATED_USER": stranger}
-    answers = [OpenView.as_view()(RequestFactory().get("/")) for _ in range(2)]
+    with use_context(RequestContext(ip="192.0.2.1")):
+        answers = [OpenView.as_view()(RequestFactory().get("/")) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 429]
 
 

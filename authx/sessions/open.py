@@ -108,6 +108,7 @@ def _send_revoked(user: "User", session_ids: Iterable[uuid.UUID], reason: EventK
             session_ids=ids,
             reason=reason,
             count=len(ids),
+            everywhere=False,
         )
 
 

@@ -86,7 +86,7 @@ def revoke_all(
 
 def revoke_locked(sessions: DeviceSessionQuerySet, *, user_id: Any, reason: EventKind) -> int:
     """End sessions of a user whose row the caller has locked; return how many."""
-    return _revoke(sessions, user_id=user_id, reason=reason)
+    return _revoke(sessions, user_id=user_id, reason=reason, everywhere=True)
 
 
 def revoke_all_users(*, reason: EventKind) -> int:
@@ -96,7 +96,7 @@ def revoke_all_users(*, reason: EventKind) -> int:
         with atomic():
             # Without the ids of all of them, which nobody wants in one list.
             count = DeviceSession.objects.unrevoked().update(**_ending(reason))
-            _send_revoked(None, None, count, reason)
+            _send_revoked(None, None, count, reason, everywhere=True)
             if count:
                 record_event(kind=reason, reason=f"{count} sessions of all users")
             else:
@@ -150,13 +150,15 @@ def _session_of(raw_token: str) -> DeviceSession | None:
     return None
 
 
-def _revoke(sessions: DeviceSessionQuerySet, *, user_id: Any, reason: EventKind) -> int:
+def _revoke(
+    sessions: DeviceSessionQuerySet, *, user_id: Any, reason: EventKind, everywhere: bool = False
+) -> int:
     """Return how many were ended; in the caller's transaction, which records the event.
 
     Raises ValueError for a kind of event that is not a revocation.
     """
     session_ids = update_returning_ids(sessions.unrevoked(), **_ending(reason))
-    _send_revoked(user_id, session_ids, len(session_ids), reason)
+    _send_revoked(user_id, session_ids, len(session_ids), reason, everywhere=everywhere)
     return len(session_ids)
 
 
@@ -167,7 +169,12 @@ def _ending(reason: EventKind) -> dict[str, Any]:
 
 
 def _send_revoked(
-    user_id: Any, session_ids: Sequence[UUID] | None, count: int, reason: EventKind
+    user_id: Any,
+    session_ids: Sequence[UUID] | None,
+    count: int,
+    reason: EventKind,
+    *,
+    everywhere: bool,
 ) -> None:
     if count:
         send_after_commit(
@@ -177,4 +184,5 @@ def _send_revoked(
             session_ids=session_ids,
             reason=reason,
             count=count,
+            everywhere=everywhere,
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from django.contrib.auth.signals import user_logged_out
 from django.core.exceptions import ImproperlyConfigured
@@ -26,9 +26,6 @@ from authx.rest.exceptions import exception_handler
 from authx.rest.parsers import StrictFormParser, StrictJSONParser
 from authx.rest.serializers import STATELESS
 from authx.throttling.classes import SessionThrottle
-
-# Tokens and personal data stay out of every cache (RFC 6749 section 5.1).
-NO_STORE: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 
 
 class JSONNegotiation(DefaultContentNegotiation):
@@ -96,8 +93,9 @@ class AuthxView(GenericAPIView[Any]):
         self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
-        for name, value in NO_STORE:
-            response[name] = value
+        # Tokens and personal data stay out of every cache (RFC 6749 section 5.1).
+        response["Cache-Control"] = "no-store"
+        response["Pragma"] = "no-cache"
         return response
 
     def validate(self, **fields: Any) -> dict[str, Any]:
