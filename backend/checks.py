@@ -16,6 +16,7 @@ from rest_framework.settings import api_settings
 
 from authx.checks.project import is_loopback, is_public
 from backend.redis_databases import share_a_database
+from backend.redis_url import CLUSTER
 
 # NIST SP 800-63B-4 section 3.1.1.2, where the password is the only factor.
 MIN_PASSWORD_LENGTH: Final = 15
@@ -63,6 +64,7 @@ def _check_redis() -> Iterator[CheckMessage]:
         "the broker": getattr(settings, "CELERY_BROKER_URL", ""),
         "the rate limits": settings.AUTHX["THROTTLE_STORAGE_URL"],
     }
+    # A list behind sentinels.
     location = str(settings.CACHES["default"].get("LOCATION") or "")
     for name, url in others.items():
         # The URLs stay out of the message: they may carry a password.
@@ -72,6 +74,14 @@ def _check_redis() -> Iterator[CheckMessage]:
                 hint="Give CACHES a database of its own (here: the variable CACHE_URL).",
                 id="backend.E006",
             )
+    if settings.CELERY_BROKER_URL.startswith(CLUSTER):
+        yield Error(
+            "REDIS_URL names a Redis Cluster, which can be neither Celery's broker nor Django's "
+            "cache.",
+            hint="Name a single server or sentinels. Only rate limits can count in a cluster: a "
+            "project of your own sets AUTHX['THROTTLE_STORAGE_URL'].",
+            id="backend.E007",
+        )
 
 
 def _check_permissions() -> Iterator[CheckMessage]:

@@ -8,6 +8,7 @@ from environs import FileAwareEnv, validate
 
 from backend import headers
 from backend.redis_databases import other_database
+from backend.redis_url import clients_of
 from backend.secret_file import get_or_create_secret
 from tasks.schedule import beat_schedule
 
@@ -62,15 +63,11 @@ else:
     DATABASES["default"]["ENGINE"] = "backend.postgresql"
     # PgBouncer in transaction mode does not support cursors that outlive a statement.
     DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
+    if DATABASES["default"]["OPTIONS"].get("pool"):
+        # The pool keeps connections open instead.
+        DATABASES["default"]["CONN_MAX_AGE"] = 0
 
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": CACHE_URL,
-    }
-    if CACHE_URL
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
-}
+CACHES = {"default": clients_of(CACHE_URL).cache}
 
 # --- Django
 
@@ -241,7 +238,7 @@ AUTHX = {
     "ISSUER": env.str("ISSUER", ""),
     "SWEEP_RETENTION": env.timedelta("SWEEP_RETENTION", timedelta(days=7)),
     "SWEEP_BATCH_SIZE": env.int("SWEEP_BATCH_SIZE", 1000),
-    "THROTTLE_STORAGE_URL": RATE_LIMITS_URL or "memory://",
+    "THROTTLE_STORAGE_URL": clients_of(RATE_LIMITS_URL).counters,
     "PASSWORD_CHECKS_AT_ONCE": env.int("PASSWORD_CHECKS_AT_ONCE", None),
     "EVENT_RETENTION": env.timedelta("EVENT_RETENTION", timedelta(days=180)),
     "TRACE_SESSION_ID": env.bool("TRACE_SESSION_ID", default=True),
@@ -249,7 +246,9 @@ AUTHX = {
 
 # --- Celery
 
-CELERY_BROKER_URL = REDIS_URL
+BROKER = clients_of(REDIS_URL)
+CELERY_BROKER_URL = BROKER.broker
+CELERY_BROKER_TRANSPORT_OPTIONS = BROKER.broker_options
 # Celery would verify neither certificate nor host name; the other clients of REDIS_URL verify both.
 # Options in the URL, such as ssl_ca_certs, replace these, and redis-py then verifies by default.
 CELERY_BROKER_USE_SSL = {"ssl_cert_reqs": "required"} if REDIS_URL.startswith("rediss:") else None

@@ -14,7 +14,7 @@ from authx.checks.project import is_loopback
 from tasks.alerts import send_notifications
 from tasks.cleanup import sweep
 
-PLAIN_SCHEMES: Final = frozenset({"redis", "amqp", "pyamqp"})
+PLAIN_SCHEMES: Final = frozenset({"redis", "sentinel", "amqp", "pyamqp"})
 
 
 def check_celery(**_: Any) -> list[CheckMessage]:

@@ -110,6 +110,7 @@ DJANGO = [
     ("backend.E003", "CACHES", {"default": {"BACKEND": f"{CACHES}.dummy.DummyCache"}}),
     ("backend.E006", "CACHES", {"default": REDIS_CACHE | {"LOCATION": "redis://a.example.com/0"}}),
     ("backend.E006", "CACHES", {"default": REDIS_CACHE | {"LOCATION": "redis://a.example.com/1"}}),
+    ("backend.E007", "CELERY_BROKER_URL", "redis+cluster://redis.example.com:6379"),
     ("backend.E005", "AUTH_PASSWORD_VALIDATORS", []),
     (
         "backend.E005",

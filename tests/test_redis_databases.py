@@ -21,7 +21,10 @@ REDIS = "redis://:word@redis.example.com:6380"
         ("valkeys://valkey.example.com/", "valkeys://valkey.example.com/2"),
         # Not by a number.
         (f"{REDIS}/name", f"{REDIS}/name"),
-        ("redis+unix:///run/redis.sock", "redis+unix:///run/redis.sock"),
+        ("redis+sentinel://a:1,b:2/main", "redis+sentinel://a:1,b:2/main"),
+        # In the query.
+        ("redis+unix:///run/redis.sock", "redis+unix:///run/redis.sock?db=2"),
+        ("unix:///run/redis.sock?db=3", "unix:///run/redis.sock?db=5"),
         ("", ""),
     ],
 )
@@ -36,6 +39,9 @@ def test_a_database_is_found_by_its_number(url: str, other: str) -> None:
         ("redis://a/1", "redis://a/0", False),
         ("redis://a:1", "redis://a:2", False),
         ("redis://a", "redis://b", False),
+        ("unix:///run/r.sock?db=1", "redis+socket:///run/r.sock?virtual_host=1", True),
+        ("unix:///run/r.sock?db=1", "redis+socket:///run/r.sock?", False),
+        ("redis+sentinel://a:1,b:2/main", "redis+sentinel://a:1,b:2/main", False),
     ],
 )
 def test_a_shared_database_is_recognized(one: str, other: str, shared: bool) -> None:

