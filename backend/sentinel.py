@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from redis import ConnectionPool
-from redis.sentinel import Sentinel
+from redis import ConnectionPool, sentinel
 
 from backend.redis_url import parse_sentinels
 
@@ -15,6 +14,8 @@ class SentinelPool:
     def from_url(cls, url: str, **options: Any) -> ConnectionPool:
         """Return the connections to the primary of a redis+sentinel:// URL."""
         locations, service, credentials = parse_sentinels(url)
-        sentinel = Sentinel(locations, sentinel_kwargs=credentials, **credentials, **options)
-        pool: ConnectionPool = sentinel.master_for(service).connection_pool
+        # Without types in redis-py.
+        untyped: Any = sentinel.Sentinel
+        asked = untyped(locations, sentinel_kwargs=credentials, **credentials, **options)
+        pool: ConnectionPool = asked.master_for(service).connection_pool
         return pool

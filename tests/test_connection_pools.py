@@ -106,7 +106,7 @@ def test_the_pool_of_psycopg_serves(alice: User, tmp_path: Path) -> None:
 def pooled() -> Iterator[DatabaseWrapper]:
     options = connection.settings_dict["OPTIONS"] | {"pool": {"min_size": 1, "max_size": 1}}
     changes = {"OPTIONS": options, "CONN_MAX_AGE": 0}
-    wrapper = DatabaseWrapper(connection.settings_dict | changes, alias="pooled")
+    wrapper: Any = DatabaseWrapper(connection.settings_dict | changes, alias="pooled")
     yield wrapper
     wrapper.close()
     wrapper.close_pool()
@@ -129,7 +129,7 @@ def test_a_connection_of_the_pool_has_the_time_limit(
 
 def test_a_pool_of_a_project_may_be_a_mere_yes() -> None:
     options = connection.settings_dict["OPTIONS"] | {"pool": True}
-    wrapper = DatabaseWrapper(connection.settings_dict | {"OPTIONS": options}, alias="pooled")
+    wrapper: Any = DatabaseWrapper(connection.settings_dict | {"OPTIONS": options}, alias="pooled")
     assert wrapper.settings_dict["OPTIONS"]["pool"]["connection_class"] is TimeoutConnection
 
 

@@ -44,7 +44,7 @@ class AttemptStore:
 
     def __init__(self, url: str) -> None:
         self._url, self._options = url, _options(url)
-        self._errors = (StorageError, *_cluster_errors(url))
+        self._errors: tuple[type[Exception], ...] = (StorageError, *_cluster_errors(url))
         # A client of a cluster connects when it is made, and the cluster may be unavailable.
         self._connected = None if url.startswith(CLUSTER) else self._connect()
         self._own = MovingWindowRateLimiter(MemoryStorage())
