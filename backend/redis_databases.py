@@ -19,7 +19,9 @@ def other_database(url: str, distance: int) -> str:
     if parts.scheme in SOCKETS:
         query = dict(parse_qsl(parts.query))
         number = int(query.get("db", "0")) + distance
-        return parts._replace(query=urlencode(query | {"db": number})).geturl()
+        # By hand: urlunsplit drops the "//" of an address without a host.
+        base = f"{parts.scheme}://{parts.netloc}{parts.path}"
+        return f"{base}?{urlencode(query | {'db': str(number)})}"
     number_in_path = parts.path.strip("/") or "0"
     if parts.scheme not in NUMBERED or not number_in_path.isdecimal():
         return url
