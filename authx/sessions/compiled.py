@@ -108,7 +108,9 @@ class _SelectPlan(Generic[M]):
         self._columns = slice(columns[0], columns[-1] + 1)
         self._names = [select[position][0].target.attname for position in columns]
         self._annotations = list(compiler.annotation_col_map.items())
-        self._populators = get_related_populators(klass_info, select, self._alias)
+        # Since Django 6.1, a query set says how its rows fetch what they lack.
+        modes = [vars(query_set)[name] for name in ("_fetch_mode",) if name in vars(query_set)]
+        self._populators = get_related_populators(klass_info, select, self._alias, *modes)
         # For each position its converters, and the expression that is passed to them.
         self._converters = compiler.get_converters([column[0] for column in select]).items()
 
