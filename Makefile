@@ -9,7 +9,7 @@ export UV_SYSTEM_CERTS := true
 # A test that waits for a server leaves its core to another one.
 PYTEST := -m pytest --numprocesses=3 --dist=worksteal
 
-.PHONY: run manage demo test check lint types deployment tests portable audit soak bench cluster load docs messages requirements schema clean
+.PHONY: run manage demo test check lint types deployment tests portable audit soak bench cluster load matrix docs messages requirements schema clean
 
 run: $(VENV)/.local  ## Start everything on this machine: PostgreSQL, Valkey, web, worker, beat.
 	@$(BIN)/python -m backend.dev run
@@ -70,6 +70,9 @@ cluster: $(VENV)/.cluster  ## Let nodes fail under 200 phones: make cluster ARGS
 load: $(VENV)/.cluster  ## Measure that cluster beside many sessions: make load ARGS="--sessions 1000000 --seconds 60 --phones 100"
 	@$(BIN)/python -W ignore -m tests.load $(ARGS)
 
+matrix: $(VENV)/.test  ## The wheel with every version that this machine can build: make matrix ARGS="-l"
+	@$(BIN)/nox --noxfile tests/matrix/noxfile.py $(ARGS)
+
 docs: $(VENV)/.docs  ## Build the documentation in .local/site; a warning, such as a dead link, fails.
 	@$(BIN)/python -m sphinx -W --keep-going -q -c docs -d .local/docs-cache . .local/site
 	@echo "Open .local/site/index.html"
@@ -106,5 +109,5 @@ tests/clients/node_modules: tests/clients/package-lock.json
 	  cd tests/clients && npm ci --silent --no-audit --no-fund && touch node_modules
 
 clean:  ## Forget the virtual environment, the local data and every cache.
-	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage \
+	rm -rf $(VENV) .local .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage \
 	  tests/clients/node_modules tests/clients/build

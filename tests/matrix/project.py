@@ -105,7 +105,9 @@ def main() -> None:
     assert {name for name in ("redis", "argon2", "drf_spectacular") if name in sys.modules} == set()
     names = ("django", "djangorestframework")
     versions = " ".join(f"{name} {version(name)}" for name in names)
-    print(f"Python {platform.python_version()} {versions} {database()} tasks={has_tasks}")
+    sys.stdout.write(
+        f"Python {platform.python_version()} {versions} {database()} tasks={has_tasks}\n"
+    )
 
 
 def database() -> str:

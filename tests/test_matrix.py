@@ -1,0 +1,36 @@
+"""The oldest and the newest versions of the matrix, which `nox` runs as a whole."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import noxfile
+from tests.web_server import ROOT
+
+pytestmark = pytest.mark.waits
+
+# pyenv keeps each version in a directory of its own.
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+
+
+def test_the_oldest_and_the_newest_versions_work(tmp_path: Path) -> None:
+    others = [str(path / "bin") for path in sorted(PYENV.glob("3.1*"))]
+    tools = Path(sys.executable).parent
+    path = os.pathsep.join([str(tools), os.environ["PATH"], *others])
+    ran = subprocess.run(
+        [tools / "nox", "--tags", "corners", "--envdir", tmp_path, "--non-interactive"],
+        cwd=ROOT,
+        env=os.environ | {"PATH": path, "PYTHONWARNINGS": "default"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    for python, django, _ in noxfile.CORNERS:
+        is_here = shutil.which(f"python{python}", path=path) is not None
+        assert bool(re.search(rf"Python {python}\.\d+ django {django}\.", ran.stdout)) == is_here
