@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any
 
 import httpx
 import pytest
 from asgiref.sync import SyncToAsync, async_to_sync
+from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncRequestFactory, override_settings
@@ -116,6 +118,16 @@ def test_the_warning_of_a_missing_address_comes_once(caplog: pytest.LogCaptureFi
     for _ in range(2):
         assert middleware._noted_context(request).ip is None
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("declared", ["", "5"])
+def test_a_body_without_a_length_gets_one(declared: str) -> None:
+    scope = {"type": "http", "method": "POST", "path": "/users/login", "query_string": b""}
+    headers = [(b"content-length", declared.encode())] if declared else []
+    request = ASGIRequest(scope | {"headers": headers}, BytesIO(b"12345"))
+    assert middleware._refusal(request) is None
+    assert request.META["CONTENT_LENGTH"] == "5"
+    assert request.read() == b"12345"
 
 
 async def show_context(request: HttpRequest) -> HttpResponse:

@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
 from rest_framework.test import APIClient, APIRequestFactory
 
 from authx.models import DeviceSession
+from authx.passwords.backends import ModelBackend
 from authx.passwords.sign_in import sign_in
 from authx.rest.authentication import TokenAuthentication
 from authx.rest.views.account import LogoutView, MeView
@@ -47,6 +49,12 @@ def test_nothing_needs_a_request(alice: User) -> None:
     pair = sign_in(request=None, username="alice", password=PASSWORD, device=Device())
     assert use_access_token(raw_token=pair.raw_access_token).user == alice
     assert pair.session.last_ip is None
+
+
+def test_an_async_view_reads_the_user_of_a_django_session(alice: User) -> None:
+    assert async_to_sync(ModelBackend().aget_user)(alice.pk) == alice
+    User.objects.update(is_active=False)
+    assert async_to_sync(ModelBackend().aget_user)(alice.pk) is None
 
 
 def test_a_test_client_may_sign_in_to_django(alice: User) -> None:

@@ -11,8 +11,10 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db import connection
 from django.test.utils import isolate_apps
 
+from authx import receivers
 from authx.models import DeviceSession, SecurityEvent
 from tests.phone import Phone
 from tests.shop import FOREIGN, ROOT
@@ -99,6 +101,23 @@ def test_a_system_user_that_a_migration_saves_does_not_break_migrate(tmp_path: P
     assert ran.returncode == 0, ran.stderr
     # What the second `migrate` saves is recorded, because the tables are there by then.
     assert ran.stdout.strip() == "['guest', 'system'] [('password_changed', 'guest')]"
+
+
+@pytest.mark.django_db
+def test_while_tables_are_missing_nothing_is_recorded(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receivers.note_migration(using="default")
+    introspection = connection.introspection
+    with monkeypatch.context() as missing:
+        missing.setattr(introspection, "table_names", list)
+        alice.set_password("another long passphrase")
+        alice.save()
+    assert not SecurityEvent.objects.exists()
+    alice.set_password("another long passphrase")
+    alice.save()
+    assert SecurityEvent.objects.get().kind == "password_changed"
+    assert not receivers._migrating
 
 
 @pytest.mark.django_db
