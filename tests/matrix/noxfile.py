@@ -1,6 +1,7 @@
 """The matrix of versions: runs tests/matrix/project.py with the wheel in each cell.
 
-`nox` runs every cell for which this machine has a Python, `nox -t corners` the oldest and newest.
+`make matrix` runs every cell for which this machine has a Python, `make matrix ARGS="-t corners"`
+the oldest and the newest.
 """
 
 import os
@@ -12,7 +13,10 @@ from pathlib import Path
 
 import nox
 
+ROOT = Path(__file__).resolve().parent.parent.parent
+
 nox.options.default_venv_backend = "uv"
+nox.options.envdir = str(ROOT / ".local" / "nox")
 nox.options.reuse_venv = "yes"
 # A Python that is missing is reported as skipped, in CI too.
 nox.options.error_on_missing_interpreters = False
@@ -42,6 +46,8 @@ CELLS = [
 
 
 def install(session: nox.Session, django: str, drf: str, *more: str) -> None:
+    # nox changes to the directory of this file.
+    session.chdir(ROOT)
     session.install(".", f"django=={django}.*", f"djangorestframework{drf}", *more)
 
 
