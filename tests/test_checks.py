@@ -85,6 +85,8 @@ DJANGO = [
     ("authx.E016", "USE_TZ", False),
     ("authx.E017", "SECRET_KEY_FALLBACKS", ["older", ""]),
     ("authx.W003", "MIGRATION_MODULES", {}),
+    ("authx.E074", "DEFAULT_FROM_EMAIL", "Shop, Inc. <shop@example.com>"),
+    ("authx.E074", "DEFAULT_FROM_EMAIL", "shop@example.com\nBcc: all@example.com"),
 ]
 
 

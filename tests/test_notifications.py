@@ -17,8 +17,10 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
+from authx.audit import notifications
 from authx.audit.notifications import send_next_notification
-from authx.models import Notification
+from authx.models import Notification, SecurityEvent
+from authx.sessions.sweep import sweep
 from tasks.alerts import send_notifications
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone, grace_period_over
@@ -186,16 +188,58 @@ def test_a_mail_that_never_goes_out_is_given_up_and_logged(
     assert "ConnectionRefusedError" in dropped.getMessage()
 
 
-def test_an_unexpected_error_delays_only_its_own_mail(phone: Phone) -> None:
+def test_an_unexpected_error_delays_only_its_own_mail(phone: Phone, caplog: Any) -> None:
     use_new_device(phone)
     use_new_device(phone, installation_id="a third")
-    with (
-        mock.patch.object(EmailMultiAlternatives, "send", side_effect=RuntimeError("a bug")),
-        pytest.raises(RuntimeError),
-    ):
+    plain = notifications.build_message
+    failed: list[int] = []
+
+    def fails_once(event: Any, *arguments: Any) -> Any:
+        if not failed:
+            failed.append(event.pk)
+            raise RuntimeError("a template of the project")
+        return plain(event, *arguments)
+
+    with mock.patch.object(notifications, "build_message", fails_once):
         send_notifications()
     assert len(sent()) == 1
-    assert Notification.objects.count() == 1
+    assert list(Notification.objects.values_list("event_id", "attempts")) == [(failed[0], 1)]
+    assert "new_device, RuntimeError" in caplog.text
+
+
+def test_a_sender_that_the_mail_server_is_not_sent_drops_no_mail(phone: Phone) -> None:
+    use_new_device(phone)
+    # As Django's backend for SMTP does for a name with a comma.
+    refused = mock.patch.object(EmailMultiAlternatives, "send", side_effect=ValueError("address"))
+    with refused:
+        send_notifications()
+    assert Notification.objects.get().attempts == 1
+
+
+@pytest.mark.parametrize(("minutes", "is_logged"), [(10, False), (11, True)])
+def test_mail_that_has_waited_for_long_is_in_the_log(
+    clock: Clock, phone: Phone, caplog: Any, *, minutes: int, is_logged: bool
+) -> None:
+    use_new_device(phone)
+    clock.forward(minutes=minutes)
+    with mock.patch.object(EmailMultiAlternatives, "send", side_effect=ConnectionRefusedError):
+        send_notifications()
+    assert ("mail has been waiting for 11 minutes" in caplog.text) == is_logged
+
+
+def test_the_sweep_leaves_what_is_still_to_be_mailed(
+    clock: Clock, phone: Phone, settings: Any
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"EVENT_RETENTION": timedelta(0)}
+    use_new_device(phone)
+    clock.forward(hours=23)
+    sweep()
+    assert len(sent()) == 1
+    use_new_device(phone, installation_id="a third")
+    clock.forward(hours=25)
+    sweep()
+    assert not Notification.objects.exists()
+    assert not SecurityEvent.objects.exists()
 
 
 def test_a_backlog_is_worked_off_in_turns(clock: Clock, phone: Phone) -> None:

@@ -1,9 +1,12 @@
 """The audit trail: SecurityEvent rows, written in the transaction of what they report."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from django.db import models
+from django.db.models import BigAutoField, Subquery
+from django.db.models.functions import Coalesce
 
 from authx import clock, conf
 from authx.audit.languages import current_language
@@ -27,6 +30,10 @@ NOTIFIED: Final = frozenset(
     }
 )
 MAX_REASON_LENGTH: Final = 64
+# A primary key that no event has.
+BEYOND_ALL: Final = BigAutoField.MAX_BIGINT
+# Unsent mail is kept this long at least.
+MAIL_LIFETIME: Final = timedelta(days=1)
 # The reason of a sign-in whose predecessor failed.
 AFTER_FAILURE: Final = "after_failure"
 
@@ -105,15 +112,23 @@ def _log_after_commit(event: SecurityEvent) -> None:
 def expired_events() -> models.QuerySet[SecurityEvent]:
     """Return the events that are older than their retention, oldest first.
 
-    The sweep deletes them; nothing else deletes an event.
+    The sweep deletes them; nothing else deletes an event. One whose mail is still to be sent stays,
+    and so do those after it.
     """
     cutoff = clock.database_now() - conf.event_retention()
-    return SecurityEvent.objects.filter(created_at__lte=cutoff).order_by("created_at")
+    unsent = Notification.objects.order_by("event_id").values("event_id")[:1]
+    expired = SecurityEvent.objects.filter(created_at__lte=cutoff)
+    # By the first one, which costs less than to look each of them up.
+    expired = expired.filter(pk__lt=Coalesce(Subquery(unsent), BEYOND_ALL))
+    return expired.order_by("created_at")
 
 
 def expired_notifications() -> models.QuerySet[Notification]:
-    """Return the notifications that were not sent within the retention of their events."""
-    cutoff = clock.database_now() - conf.event_retention()
+    """Return the notifications that were not sent within the retention of their events.
+
+    However short that is, a mail server may be away for a day.
+    """
+    cutoff = clock.database_now() - max(conf.event_retention(), MAIL_LIFETIME)
     return Notification.objects.filter(due_at__lte=cutoff).order_by("due_at")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
+from django.core.mail.message import sanitize_address
 from django.db import transaction
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.template.loader import render_to_string
@@ -129,11 +130,16 @@ def _send(notification: Notification) -> None:
         notification.delete()
         return
     try:
-        build_message(event, user, mail_language(user, notification.language)).send()
+        # As Django does when it sends.
+        sanitize_address(email_address(user), "utf-8")
     except ValueError as error:
         # An address that no mail header can carry fails at every attempt.
         _drop(notification, error)
-    except OSError as error:
+        return
+    try:
+        build_message(event, user, mail_language(user, notification.language)).send()
+    except Exception as error:  # noqa: BLE001 -- a template of a project can raise anything
+        # Whatever it is, it costs this mail one of its attempts, and no other mail its turn.
         if notification.attempts >= MAX_ATTEMPTS:
             _drop(notification, error)
         else:

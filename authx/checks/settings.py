@@ -10,6 +10,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
+from django.core.mail.message import sanitize_address
 from django.db import connections
 from knox.settings import CONSTANTS, knox_settings
 
@@ -235,6 +236,17 @@ def _check_database() -> Iterator[CheckMessage]:
         )
 
 
+def _check_sender() -> Iterator[CheckMessage]:
+    try:
+        sanitize_address(settings.DEFAULT_FROM_EMAIL, "utf-8")
+    except ValueError:
+        yield _error(
+            74,
+            f"DEFAULT_FROM_EMAIL is {settings.DEFAULT_FROM_EMAIL!r}, which no mail can carry.",
+            """Put a name with a comma or a full stop in quotes: '"Shop, Inc." <a@example.com>'.""",
+        )
+
+
 OTHER_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_retry,
     _check_counts,
@@ -247,4 +259,5 @@ OTHER_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_optional_apps,
     _check_tracing,
     _check_database,
+    _check_sender,
 )
