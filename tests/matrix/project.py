@@ -72,11 +72,10 @@ async def tell_async(client: Any) -> None:
 def run_tasks() -> None:
     """Sweep and send by Django's Tasks, with the code of docs/adopt.md."""
     guide = Path(os.environ["GUIDE"]).read_text()
-    (code,) = re.findall(
-        r"^```python\n# accounts/tasks.py\n(.*?django\.tasks.*?)^```$", guide, FLAGS
-    )
+    (section,) = re.findall(r"^### Django's Tasks.*?(?=^### )", guide, FLAGS)
+    blocks = re.findall(r"^```python\n(.+?)^```$", section, FLAGS)
     with tempfile.TemporaryDirectory() as directory:
-        Path(directory, "accounts_tasks.py").write_text(code.rpartition("```python\n")[2])
+        Path(directory, "accounts_tasks.py").write_text("\n\n".join(blocks))
         sys.path.insert(0, directory)
         tasks = import_module("accounts_tasks")
     for task in (tasks.sweep, tasks.send_notifications):
