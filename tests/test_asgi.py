@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from asgiref.sync import SyncToAsync, async_to_sync
+from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +17,7 @@ from django.urls import path
 
 from authx.context import RequestContext, current_context
 from authx.rest import middleware
+from authx.rest.parsers import MAX_BODY_BYTES, StrictJSONParser
 from tests.phone import PASSWORD
 from tests.shop import Shop
 
@@ -128,6 +130,14 @@ def test_a_body_without_a_length_gets_one(declared: str) -> None:
     assert middleware._refusal(request) is None
     assert request.META["CONTENT_LENGTH"] == "5"
     assert request.read() == b"12345"
+
+
+def test_a_body_longer_than_it_declares_is_refused() -> None:
+    request = HttpRequest()
+    request.META["CONTENT_LENGTH"] = "2"
+    stream = BytesIO(b" " * (MAX_BODY_BYTES + 1))
+    with pytest.raises(RequestDataTooBig):
+        StrictJSONParser().parse(stream, parser_context={"request": request})
 
 
 async def show_context(request: HttpRequest) -> HttpResponse:

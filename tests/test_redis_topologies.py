@@ -181,6 +181,12 @@ def test_an_outage_of_all_nodes_lets_each_process_count(scheme: str) -> None:
     assert time.monotonic() - began < 0.1
 
 
+def test_valkey_is_told_to_verify_the_host_name() -> None:
+    """tests/test_redis_tls.py shows it with certificates."""
+    shared: Any = store_at("valkeys://redis.example.com:6379")._shared.storage
+    assert shared.storage.connection_pool.connection_kwargs["ssl_check_hostname"] is True
+
+
 @pytest.mark.parametrize("kind", ["cluster", "sentinel"])
 def test_a_query_that_would_be_ignored_is_refused(settings: Any, kind: str) -> None:
     """A wish for TLS, for example, which would not come true."""
