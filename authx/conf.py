@@ -41,6 +41,9 @@ DEFAULTS: Final[dict[str, Any]] = {
     "SUNSET_LINK": "",
     # Where attempts are counted; "memory://" is for a single process.
     "THROTTLE_STORAGE_URL": "memory://",
+    # A function of a user and a device that returns lifetimes and a limit of their own; as a dotted
+    # path.
+    "LIFETIMES": None,
     # A function of a user and a Django request (or None) that raises an exception if the user may
     # not sign in although the credentials were right; as a dotted path.
     "SIGN_IN_POLICY": None,

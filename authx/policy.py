@@ -1,7 +1,10 @@
-"""What a project decides about a person whose credentials were right."""
+"""What a project decides about a person: whether they may sign in, and for how long."""
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
@@ -11,6 +14,40 @@ from authx.models import EventKind
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long a session lives, and how many live ones its user has."""
+
+    refresh_token_ttl: timedelta
+    session_ttl: timedelta
+    session_limit: int
+
+    def __post_init__(self) -> None:
+        spans = (self.refresh_token_ttl, self.session_ttl)
+        are_spans = all(isinstance(one, timedelta) and one > timedelta(0) for one in spans)
+        is_limit = type(self.session_limit) is int and self.session_limit > 0
+        if not (are_spans and is_limit and self.refresh_token_ttl <= self.session_ttl):
+            raise ImproperlyConfigured(f"AUTHX['LIFETIMES'] has led to {self!r}.")
+
+
+def lifetimes_of(user: "User", device: Any) -> Lifetimes:
+    """Return the settings, or what AUTHX["LIFETIMES"] says differently.
+
+    `device` has the fields of a Device. Asked at a sign-in and at every refresh; what is stored on
+    a session until then stays. Raises ImproperlyConfigured for an answer that makes no sense.
+    """
+    default = Lifetimes(
+        conf.refresh_token_ttl(), conf.session_ttl(), conf.authx_setting("SESSION_LIMIT_PER_USER")
+    )
+    path = conf.authx_setting("LIFETIMES")
+    if path is None:
+        return default
+    own = dict(import_string(path)(user, device) or {})
+    if unknown := own.keys() - {one.name for one in fields(Lifetimes)}:
+        raise ImproperlyConfigured(f"AUTHX['LIFETIMES'] has answered {sorted(unknown)}.")
+    return replace(default, **own)
 
 
 def require_may_sign_in(user: "User", request: HttpRequest | None) -> None:

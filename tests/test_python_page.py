@@ -66,6 +66,7 @@ def test_the_examples_run(alice: User, accounts: dict[str, Any], committed: Any)
     assert pair["device"]["name"] == "phone"
     with pytest.raises(PermissionDenied):
         accounts["policy"].may_sign_in(alice, None)
+    assert accounts["lifetimes"].lifetimes(alice, api.Device(platform="tv")) == {"session_limit": 3}
     with committed():
         assert accounts["bans"].ban(alice) == ["phone"]
     assert [str(one) for one in accounts["receivers"].ended] == [pair["device"]["id"]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Case, Value, When
 from django.views.decorators.debug import sensitive_variables
 
-from authx import conf, tokens
+from authx import tokens
 from authx.audit.events import AFTER_FAILURE, build_event, record_events
 from authx.audit.logs import SESSION_CREATED, log_event_after_commit
 from authx.codec import digest_of, token_codec
@@ -21,6 +21,7 @@ from authx.models import (
     SecurityEvent,
     auth_hashes,
 )
+from authx.policy import lifetimes_of
 from authx.sessions.derivation import new_access_token
 from authx.sessions.locking import atomic, lock_unchanged
 from authx.sessions.values import Device, TokenPair
@@ -49,7 +50,7 @@ def open_session(*, user: "User", device: Device) -> TokenPair:
             platform=device.platform,
             user_agent=current_context().user_agent,
         )
-        events = enforce_session_limit(user, assessment, installation_id=device.installation_id)
+        events = enforce_session_limit(user, assessment, device)
         pair = insert_session(user=user, device=device, now=assessment.now)
         reason = AFTER_FAILURE if assessment.failed_before else ""
         events.append(build_event(EventKind.SIGNED_IN, session=pair.session, reason=reason))
@@ -60,7 +61,7 @@ def open_session(*, user: "User", device: Device) -> TokenPair:
 
 
 def enforce_session_limit(
-    user: "User", assessment: SignInAssessment, *, installation_id: str
+    user: "User", assessment: SignInAssessment, device: Device
 ) -> list[SecurityEvent]:
     """Revoke the session of the same installation and the least recently used beyond the limit.
 
@@ -70,11 +71,11 @@ def enforce_session_limit(
     live: list[DeviceSession] = []
     hashes, now = auth_hashes(user), assessment.now
     for session in assessment.unrevoked:
-        if installation_id and session.installation_id == installation_id:
+        if device.installation_id and session.installation_id == device.installation_id:
             replaced.append(session)
         elif session.is_live(now) and session.auth_hash in hashes:
             live.append(session)
-    evicted = live[conf.authx_setting("SESSION_LIMIT_PER_USER") - 1 :]
+    evicted = live[lifetimes_of(user, device).session_limit - 1 :]
     if not replaced and not evicted:
         return []
     replaced_ids = [session.pk for session in replaced]
@@ -118,8 +119,9 @@ def insert_session(*, user: "User", device: Device, now: datetime) -> TokenPair:
     session_id = uuid.uuid4()
     refresh_token = Token(TokenKind.REFRESH, session_id, 0, tokens.new_secret())
     raw_refresh_token = token_codec().mint(refresh_token)
-    absolute_expires_at = now + conf.session_ttl()
-    idle_expires_at = min(now + conf.refresh_token_ttl(), absolute_expires_at)
+    lifetimes = lifetimes_of(user, device)
+    absolute_expires_at = now + lifetimes.session_ttl
+    idle_expires_at = min(now + lifetimes.refresh_token_ttl, absolute_expires_at)
     raw_access_token, columns = new_access_token(
         refresh_token, session_expires_at=idle_expires_at, now=now
     )

@@ -26,6 +26,7 @@ from authx.errors import (
     SessionEndedError,
 )
 from authx.models import DeviceSession, EventKind
+from authx.policy import lifetimes_of
 from authx.sessions import statements
 from authx.sessions.derivation import derive_access_token, derive_newest, new_access_token
 from authx.sessions.durability import wait_for_standby
@@ -123,7 +124,8 @@ def _rotate(session: DeviceSession, request: RefreshRequest, now: datetime) -> T
     """Consume the newest generation and return the next pair."""
     codec, nonce = token_codec(), tokens.new_nonce()
     refresh = next(codec.successors(request.token, nonce))
-    idle_expires_at = min(now + conf.refresh_token_ttl(), session.absolute_expires_at)
+    ttl = lifetimes_of(session.user, session).refresh_token_ttl
+    idle_expires_at = min(now + ttl, session.absolute_expires_at)
     key_digest = request.key_digests[0] if request.key_digests else NO_KEY
     raw_access_token, access = new_access_token(
         refresh.token, session_expires_at=idle_expires_at, now=now
