@@ -20,7 +20,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from authx.models import DeviceSession, EventKind, SecurityEvent
-from authx.sessions.restore import read_changes
+from authx.sessions.restore import ENDINGS, read_changes
 from authx.sessions.revoke import revoke_several
 from backend.logs import JSONFormatter
 from tests.conftest import Clock
@@ -145,6 +145,39 @@ def test_a_user_who_signed_out_everywhere_is_signed_out_of_what_there_was_then(
     assert not phone.is_signed_in
     assert later.is_signed_in
     assert theirs.is_signed_in
+
+
+@pytest.mark.portable
+def test_the_session_that_was_kept_then_is_kept_now(
+    clock: Clock, phone: Phone, tablet: Phone, log: Any, restore: Any
+) -> None:
+    written = log(lambda: phone.send("POST", "logout-all", {"keep_current": True}))
+    restore()
+    assert clean_up(written) == "Revoked 1 session.\n"
+    assert phone.is_signed_in
+    assert not tablet.is_signed_in
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"timestamp": 1764000000},
+        {"timestamp": "27/Nov/2026:15:00:00 +0000"},
+        {"timestamp": "2026-11-27T15:00:00"},
+        {"session_id": "no id"},
+        {"user_id": "no key", "reason": "2 sessions"},
+    ],
+)
+def test_what_is_not_of_this_log_is_counted_and_skipped(
+    phone: Phone, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    record = {"event": "session_created", "timestamp": 5}
+    ours = {"event": min(ENDINGS), "timestamp": timezone.now().isoformat()}
+    lines = [json.dumps(record), json.dumps(ours | change)]
+    (tmp_path / "log").write_text("\n".join(lines))
+    told = clean_up(str(tmp_path / "log"))
+    assert told == "Revoked 0 sessions.\n1 records of the log could not be read.\n"
 
 
 @pytest.mark.portable

@@ -2,11 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 
 from authx.audit.logs import LOG_EVENTS, SESSION_RENEWED
 from authx.models import REVOCATIONS, DeviceSession, EventKind
@@ -14,8 +18,9 @@ from authx.sessions.revoke import revoke_several
 
 ENDINGS: Final = frozenset(LOG_EVENTS[kind].name for kind in REVOCATIONS)
 PASSWORD_CHANGED: Final = LOG_EVENTS[EventKind.PASSWORD_CHANGED].name
-# The reason of a record about all sessions of a user, or of everyone.
-SEVERAL: Final = re.compile(r"\d+ sessions( of all users)?")
+READ: Final = ENDINGS | {PASSWORD_CHANGED, SESSION_RENEWED.name}
+# The reason of a record about all sessions of a user but perhaps one, or of everyone.
+SEVERAL: Final = re.compile(r"\d+ sessions(?: of all users|, kept (?P<kept>\S+))?")
 # The log is written a moment after the rotation that it reports.
 TOLERANCE: Final = timedelta(seconds=1)
 BATCH: Final = 1000
@@ -27,17 +32,24 @@ class LoggedChanges:
 
     ended: set[UUID] = field(default_factory=set)
     rotated: dict[UUID, datetime] = field(default_factory=dict)
-    # By the primary key as text; the key None is everyone.
-    signed_out: dict[str | None, datetime] = field(default_factory=dict)
+    # By the primary key as text, when, and the session that was kept; the key None is everyone.
+    signed_out: dict[str | None, list[tuple[datetime, UUID | None]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     passwords_changed: set[str] = field(default_factory=set)
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreReport:
-    """How many sessions were revoked, and whose password the database knows in an older form."""
+    """How many sessions were revoked, and whose password the database knows in an older form.
+
+    `unreadable` counts records of such an event that do not have the form of this project's log.
+    """
 
     revoked: int
     passwords_changed: Sequence[str]
+    unreadable: int
 
 
 def revoke_ahead_of_database(lines: Iterable[str]) -> RestoreReport:
@@ -55,27 +67,42 @@ def revoke_ahead_of_database(lines: Iterable[str]) -> RestoreReport:
         )
         for batch in _batches(ids)
     )
-    return RestoreReport(revoked, sorted(changes.passwords_changed))
+    return RestoreReport(revoked, sorted(changes.passwords_changed), changes.unreadable)
 
 
 def read_changes(lines: Iterable[str]) -> LoggedChanges:
     """Return what the records say of sessions."""
     changes = LoggedChanges()
     for record in _records(lines):
-        at = datetime.fromisoformat(record["timestamp"])
-        event, reason, user_id = record["event"], record.get("reason") or "", record.get("user_id")
-        session_id = record.get("session_id")
-        if event == PASSWORD_CHANGED and user_id is not None:
-            changes.passwords_changed.add(user_id)
-            _note(changes.signed_out, user_id, at)
-        elif event in ENDINGS and SEVERAL.fullmatch(reason):
-            _note(changes.signed_out, user_id, at)
-        elif event in ENDINGS and session_id is not None:
-            changes.ended.add(UUID(session_id))
-        # With a reason, it is a retry, which rotates nothing.
-        elif event == SESSION_RENEWED.name and session_id is not None and not reason:
-            _note(changes.rotated, UUID(session_id), at)
+        try:
+            _read(record, changes)
+        except (TypeError, ValueError, ValidationError):
+            # Of another program, or cut off.
+            changes.unreadable += 1
     return changes
+
+
+def _read(record: Mapping[str, Any], changes: LoggedChanges) -> None:
+    at = datetime.fromisoformat(record["timestamp"])
+    if at.tzinfo is None:
+        raise ValueError("a time without a time zone")
+    event, reason = record["event"], record.get("reason") or ""
+    user_id = record.get("user_id") and str(record["user_id"])
+    # The database would refuse another kind of key.
+    get_user_model()._meta.pk.to_python(user_id)
+    session_id = UUID(record["session_id"]) if record.get("session_id") else None
+    several = SEVERAL.fullmatch(reason)
+    if event == PASSWORD_CHANGED and user_id is not None:
+        changes.passwords_changed.add(user_id)
+        changes.signed_out[user_id].append((at, None))
+    elif event in ENDINGS and several:
+        changes.signed_out[user_id].append((at, UUID(several["kept"]) if several["kept"] else None))
+    elif event in ENDINGS and session_id is not None:
+        changes.ended.add(session_id)
+    # With a reason, it is a retry, which rotates nothing.
+    elif event == SESSION_RENEWED.name and session_id is not None and not reason:
+        known = changes.rotated.get(session_id, at)
+        changes.rotated[session_id] = max(known, at)
 
 
 def _records(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -84,12 +111,8 @@ def _records(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
             record = json.loads(line)
         except ValueError:
             continue
-        if isinstance(record, dict) and {"event", "timestamp"} <= record.keys():
+        if isinstance(record, dict) and "timestamp" in record and record.get("event") in READ:
             yield record
-
-
-def _note(latest: dict[Any, datetime], key: Any, at: datetime) -> None:
-    latest[key] = max(latest.get(key, at), at)
 
 
 def _ended(changes: LoggedChanges) -> Iterator[UUID]:
@@ -109,14 +132,16 @@ def _ahead(changes: LoggedChanges) -> Iterator[UUID]:
 
 def _signed_out(changes: LoggedChanges) -> Iterator[UUID]:
     """Yield sessions that were opened before their user was signed out everywhere."""
-    everyone = changes.signed_out.pop(None, None)
-    if everyone is not None:
-        rows = DeviceSession.objects.unrevoked().filter(created_at__lte=everyone)
+    everyone = changes.signed_out.pop(None, [])
+    if everyone:
+        latest = max(at for at, _ in everyone)
+        rows = DeviceSession.objects.unrevoked().filter(created_at__lte=latest)
         yield from rows.values_list("pk", flat=True)
     for batch in _batches(changes.signed_out):
         rows = DeviceSession.objects.unrevoked().filter(user_id__in=batch)
         for session_id, user_id, created_at in rows.values_list("pk", "user_id", "created_at"):
-            if created_at <= changes.signed_out[str(user_id)]:
+            occasions = changes.signed_out[str(user_id)]
+            if any(created_at <= at and session_id != kept for at, kept in occasions):
                 yield session_id
 
 

@@ -75,7 +75,8 @@ def revoke_all(
             lock_user(user_id)
             count = revoke_locked(sessions, user_id=user_id, reason=reason)
             if count:
-                detail = f"{count} sessions"
+                # The restore of a backup reads it (restore.py).
+                detail = f"{count} sessions" if keep is None else f"{count} sessions, kept {keep}"
                 record_event(kind=reason, user_id=user_id, session=by, reason=detail)
             else:
                 wait_for_standby()

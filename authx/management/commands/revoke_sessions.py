@@ -41,6 +41,8 @@ class Command(BaseCommand):
         with log:
             report = revoke_ahead_of_database(log)
         self._report(report.revoked)
+        if report.unreadable:
+            self.stdout.write(f"{report.unreadable} records of the log could not be read.")
         if report.passwords_changed:
             keys = ", ".join(report.passwords_changed)
             self.stdout.write(
