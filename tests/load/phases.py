@@ -21,7 +21,7 @@ from tests.load.usage import WAL, Mark, checkpoint, mark, wal_between
 PHONES_SIGNING_IN: Final = 12
 WARM_UP_SECONDS: Final = 5
 STEADY_SHARE: Final = 0.5
-SWEEP_SECONDS: Final = 600
+SWEEP_SECONDS: Final = 2400
 PERCENTILES: Final = 100
 
 
