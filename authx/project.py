@@ -1,6 +1,7 @@
 """What the code of a project does with sessions, outside of the endpoints of authx."""
 
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
@@ -13,9 +14,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.context import RequestContext, use_context
+from authx.errors import InvalidAccessTokenError, InvalidCredentialsError
 from authx.models import DeviceSession, DeviceSessionQuerySet
 from authx.policy import require_may_sign_in
 from authx.sessions import open as opening
+from authx.sessions.locking import retry_on_conflict
 from authx.sessions.revoke import revoke_all, revoke_session
 from authx.sessions.use import use_access_token
 from authx.sessions.values import Device, TokenPair
@@ -38,11 +41,16 @@ def open_session(
     keeps to SESSION_LIMIT_PER_USER, records the event, mails about a new device, and sends
     `session_opened` and Django's `user_logged_in`. It counts against no rate limit: what the person
     has shown is the project's to limit. Raises InvalidCredentialsError if the user is gone or
-    inactive, CredentialsChangedError if the password has changed since `user` was read.
+    inactive, CredentialsChangedError if the password has changed since `user` was read, and what
+    SIGN_IN_POLICY raises.
     """
     plain = _django_request(request)
+    if not user.is_active:
+        raise InvalidCredentialsError("inactive")
     require_may_sign_in(user, plain)
-    pair = opening.open_session(user=user, device=device or Device())
+    # A password that has changed is found changed again: the last attempt says so.
+    open_one = partial(opening.open_session, user=user, device=device or Device())
+    pair = retry_on_conflict(open_one)
     user_logged_in.send_robust(
         sender=user.__class__, request=plain, user=user, device_session=pair.session
     )
@@ -68,9 +76,12 @@ def authenticate_token(raw_token: str, *, context: RequestContext | None = None)
 
     For WebSockets, GraphQL, gRPC and tasks. The use confirms the pair and renews the token like any
     other one; `renewed_at` is set if it did. `context` says where it comes from. Raises
-    InvalidAccessTokenError for a token that is refused, and django.db.Error in an outage, which
-    says nothing about the token.
+    InvalidAccessTokenError for a token that is refused, and django.db.Error or ConflictError in an
+    outage, which says nothing about the token.
     """
+    # The parameters of a socket or of GraphQL are any JSON that a client sends.
+    if not isinstance(raw_token, str):
+        raise InvalidAccessTokenError("not a string")
     with use_context(context) if context else nullcontext():
         return use_access_token(raw_token=raw_token)
 

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from authx import api
 from authx.context import RequestContext, use_context
 from authx.rest.exceptions import exception_handler
 from authx.rest.views.base import AuthxView
@@ -148,3 +149,32 @@ def test_a_reporter_that_fails_does_not_fail_the_answer(caplog: Any) -> None:
     assert response.data["error"] == "server_error"
     assert len(seen) == 2
     assert seen[0].path == "/"
+
+
+@pytest.mark.parametrize("name", [name for name in api.__all__ if name.endswith("Error")])
+def test_every_error_of_the_python_api_has_an_answer(name: str) -> None:
+    if name == "AuthxError":  # only its subclasses are raised
+        return
+    kind = getattr(api, name)
+    response = ask(error=kind(3) if kind is api.RateLimitError else kind())
+    assert response.status_code != 500
+
+
+def test_a_token_that_a_view_of_a_project_refuses_is_a_401() -> None:
+    response = ask(error=api.InvalidAccessTokenError("expired"))
+    assert (response.status_code, response.data["error"]) == (401, "invalid_token")
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (exceptions.PermissionDenied({"detail": "Pay.", "price": 5}, "unpaid"), "unpaid"),
+        (exceptions.PermissionDenied({"detail": "Pay.", "price": 5}), "forbidden"),
+        (exceptions.APIException({"price": 5}, "unpaid"), "error"),
+        # A field that is called so.
+        (exceptions.ValidationError({"detail": "Pay."}, "unpaid"), "invalid_request"),
+    ],
+)
+def test_a_code_beside_extra_data_is_kept(error: Exception, code: str) -> None:
+    assert ask(error=error).data["error"] == code

@@ -30,6 +30,7 @@ from authx.context import current_context
 from authx.errors import (
     AuthxError,
     ConflictError,
+    InvalidAccessTokenError,
     InvalidCredentialsError,
     InvalidRefreshTokenError,
     InvalidServiceError,
@@ -95,6 +96,9 @@ RATE_LIMITED = ErrorResponse(
 INVALID_CREDENTIALS = ErrorResponse(
     HTTPStatus.BAD_REQUEST, "invalid_grant", "The user name or the password is wrong."
 )
+INVALID_ACCESS_TOKEN = ErrorResponse(
+    HTTPStatus.UNAUTHORIZED, "invalid_token", "The access token is not valid."
+)
 # One body for every reason: only the log says whether it was unknown, expired, revoked or reused.
 INVALID_REFRESH_TOKEN = ErrorResponse(
     HTTPStatus.BAD_REQUEST, "invalid_grant", "The refresh token is not valid. Sign in again."
@@ -118,9 +122,9 @@ ERROR_RESPONSES: Final[dict[type[Exception], ErrorResponse]] = {
     exceptions.NotAuthenticated: ErrorResponse(
         HTTPStatus.UNAUTHORIZED, "unauthorized", "An access token is required."
     ),
-    exceptions.AuthenticationFailed: ErrorResponse(
-        HTTPStatus.UNAUTHORIZED, "invalid_token", "The access token is not valid."
-    ),
+    exceptions.AuthenticationFailed: INVALID_ACCESS_TOKEN,
+    # From a view of a project that calls authx.api.authenticate_token.
+    InvalidAccessTokenError: INVALID_ACCESS_TOKEN,
     exceptions.PermissionDenied: FORBIDDEN,
     PermissionDenied: FORBIDDEN,
     exceptions.NotFound: NOT_FOUND,

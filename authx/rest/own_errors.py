@@ -89,7 +89,11 @@ def _own_status(error: Exception, kind: type[exceptions.APIException]) -> int | 
 
 
 def _code_of(error: exceptions.APIException) -> str:
-    code = getattr(detail_of(error), "code", None) or getattr(error, "default_code", None)
+    detail: Any = detail_of(error)
+    # Beside extra data, DRF keeps the code at the sentence. A field may be called `detail` too.
+    if isinstance(detail, Mapping) and not isinstance(error, exceptions.ValidationError):
+        detail = detail.get("detail")
+    code = getattr(detail, "code", None) or getattr(error, "default_code", None)
     return text_of(code) if isinstance(code, str | int | Promise) else ""
 
 
