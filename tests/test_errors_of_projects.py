@@ -169,9 +169,9 @@ def test_a_token_that_a_view_of_a_project_refuses_is_a_401() -> None:
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (exceptions.PermissionDenied({"detail": "Pay.", "price": 5}, "unpaid"), "unpaid"),
-        (exceptions.PermissionDenied({"detail": "Pay.", "price": 5}), "forbidden"),
-        (exceptions.APIException({"price": 5}, "unpaid"), "error"),
+        (exceptions.PermissionDenied({"detail": "Pay.", "price": "5"}, "unpaid"), "unpaid"),
+        (exceptions.PermissionDenied({"detail": "Pay.", "price": "5"}), "forbidden"),
+        (exceptions.APIException({"price": "5"}, "unpaid"), "error"),
         # A field that is called so.
         (exceptions.ValidationError({"detail": "Pay."}, "unpaid"), "invalid_request"),
     ],

@@ -20,7 +20,7 @@ from django.db.models import FloatField
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-from authx import devices
+from authx import api, devices
 from authx.errors import CredentialsChangedError
 from authx.models import DeviceSession, PasswordFailures, SweepLease
 from authx.passwords import sign_in
@@ -181,7 +181,9 @@ def test_a_compiled_statement_keeps_constants_and_converters(phone: Phone) -> No
         assert len(select._plans) == plans
 
 
-def test_a_sign_in_beside_a_sign_out_of_what_it_replaces_decides_anew(phone: Phone) -> None:
+@pytest.fixture
+def late_sign_out(phone: Phone) -> Iterator[list[int]]:
+    """Sign the phone out beside the next sign-in, and list how often a sign-in looks."""
     # The sign-out comes on the same connection, so that it is undone with what it interrupts.
     look, looks = devices.assess_sign_in, list[int]()
 
@@ -193,5 +195,25 @@ def test_a_sign_in_beside_a_sign_out_of_what_it_replaces_decides_anew(phone: Pho
         return seen
 
     with mock.patch.object(opening, "assess_sign_in", look_and_be_late):
-        assert Phone(device=phone.device).sign_in().is_signed_in
-    assert len(looks) == 2
+        yield looks
+
+
+def test_a_sign_in_beside_a_sign_out_of_what_it_replaces_decides_anew(
+    phone: Phone, late_sign_out: list[int]
+) -> None:
+    assert Phone(device=phone.device).sign_in().is_signed_in
+    assert len(late_sign_out) == 2
+
+
+def test_a_session_that_a_project_opens_beside_a_sign_out_decides_anew(
+    phone: Phone, alice: User, late_sign_out: list[int]
+) -> None:
+    device = api.Device(**phone.device)
+    pair = api.open_session(user=alice, device=device)
+    assert len(late_sign_out) == 2
+    assert list(api.sessions_of(alice)) == [pair.session]
+    stale = User.objects.get()
+    alice.set_password("another password of hers")
+    alice.save()
+    with pytest.raises(api.CredentialsChangedError):
+        api.open_session(user=stale, device=device)

@@ -11,22 +11,24 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in
 from django.db import OperationalError, connection, connections
+from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
 from django.urls import path
 from rest_framework import serializers
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from authx import api
-from authx.models import SecurityEvent
+from authx.models import DeviceSession, SecurityEvent
 from authx.rest.serializers import DeviceSerializer
 from authx.rest.views.tokens import LoginView
-from authx.sessions import open as opening
 from authx.sessions.values import TokenPair
 from tests.conftest import Clock
 from tests.failing_database import fail_every_statement
-from tests.phone import Phone, error_of
+from tests.guessing import guess, statuses
+from tests.phone import PASSWORD, Phone, error_of
 
 pytestmark = pytest.mark.django_db
 
@@ -80,36 +82,6 @@ def test_an_inactive_user_gets_none(alice: User) -> None:
     alice.save()
     with pytest.raises(api.InvalidCredentialsError):
         api.open_session(user=alice)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_session_that_ends_meanwhile_is_evicted_by_nobody(alice: User) -> None:
-    # As at the endpoint: what another process has changed is read again.
-    device = api.Device(installation_id="phone")
-    api.open_session(user=alice, device=device)
-    look, looks = opening.assess_sign_in, list[int]()
-
-    def look_and_be_late(*named: Any, **more: Any) -> Any:
-        seen = look(*named, **more)
-        if not looks:
-            api.revoke_session(
-                session=api.sessions_of(alice).get(), reason=api.EventKind.SIGNED_OUT
-            )
-        looks.append(1)
-        return seen
-
-    with mock.patch.object(opening, "assess_sign_in", look_and_be_late):
-        pair = api.open_session(user=alice, device=device)
-    assert [pair.session] == list(api.sessions_of(alice))
-    assert len(looks) == 2
-
-
-def test_a_password_that_has_changed_opens_none(alice: User) -> None:
-    stale = User.objects.get()
-    alice.set_password("another password of hers")
-    alice.save()
-    with pytest.raises(api.CredentialsChangedError):
-        api.open_session(user=stale)
 
 
 def test_a_response_is_the_same_as_that_of_the_endpoint(alice: User) -> None:
@@ -202,6 +174,54 @@ def test_the_signal_of_a_revocation_names_every_session_that_it_ended(
     finally:
         api.sessions_revoked.disconnect(listener)
     assert ids == [[tablet.session_id], [phone.session_id]]
+
+
+# --- Who may sign in
+
+
+class MoreStepsError(APIException):
+    status_code = HTTPStatus.FORBIDDEN
+    default_code = "verify_email"
+    default_detail = "Verify your address first."
+
+
+def refuse_the_unverified(user: User, request: HttpRequest | None) -> None:
+    if not user.email:
+        raise MoreStepsError
+
+
+@pytest.fixture
+def policy(settings: Any) -> None:
+    settings.AUTHX = settings.AUTHX | {"SIGN_IN_POLICY": f"{HERE}.refuse_the_unverified"}
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_project_refuses_a_sign_in_in_its_own_words(alice: User) -> None:
+    answer = guess(password=PASSWORD)
+    assert error_of(answer) == (HTTPStatus.FORBIDDEN, "verify_email")
+    assert answer.json()["error_description"] == "Verify your address first."
+    assert not DeviceSession.objects.exists()
+    assert SecurityEvent.objects.get().reason == "refused_by_the_project"
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_wrong_password_learns_nothing_of_it(alice: User) -> None:
+    assert guess().content == guess("nobody").content
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_refused_sign_in_counts_as_an_attempt(clock: Clock, alice: User) -> None:
+    assert statuses(6, password=PASSWORD) == [HTTPStatus.FORBIDDEN] * 5 + [429]
+
+
+@pytest.mark.usefixtures("policy")
+def test_the_policy_is_asked_for_every_way_in(alice: User) -> None:
+    with pytest.raises(MoreStepsError):
+        api.open_session(user=alice)
+    alice.email = "alice@example.com"
+    alice.save()
+    assert api.open_session(user=alice).session.user == alice
+    assert guess(password=PASSWORD).status_code == HTTPStatus.OK
 
 
 # --- Views of a project
