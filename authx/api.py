@@ -38,7 +38,8 @@ from authx.project import (
 )
 from authx.sessions.revoke import revoke_all, revoke_session
 from authx.sessions.sweep import sweep
-from authx.sessions.values import Device, TokenPair
+from authx.sessions.update import update_device
+from authx.sessions.values import Device, EndedSession, Lifetimes, TokenPair
 from authx.signals import session_opened, sessions_revoked, token_reused
 
 __all__ = [
@@ -47,9 +48,11 @@ __all__ = [
     "CredentialsChangedError",
     "Device",
     "DeviceSession",
+    "EndedSession",
     "EventKind",
     "InvalidAccessTokenError",
     "InvalidCredentialsError",
+    "Lifetimes",
     "OverloadedError",
     "RateLimitError",
     "RequestContext",
@@ -81,5 +84,6 @@ __all__ = [
     "sweep",
     "token_reused",
     "unlock_password",
+    "update_device",
     "use_context",
 ]

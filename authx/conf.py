@@ -6,6 +6,9 @@ from typing import Any, Final
 
 from django.conf import settings
 
+# Longer is as good as never; and dates have a maximum.
+MAX_LIFETIME: Final = timedelta(days=3650)
+
 
 class RetryPolicy(StrEnum):
     """How long the response to a refresh may be requested again."""
@@ -19,11 +22,16 @@ DEFAULTS: Final[dict[str, Any]] = {
     "REFRESH_TOKEN_TTL": timedelta(days=30),
     # The longest life of a session, however often it refreshes.
     "SESSION_TTL": timedelta(days=180),
+    # A function of a user and a Device that returns the authx.api.Lifetimes of a new session; as a
+    # dotted path.
+    "LIFETIMES": None,
     # How long a superseded generation is still answered after its successor was first used.
     "REFRESH_TOKEN_GRACE_PERIOD": timedelta(seconds=10),
     "RETRY": RetryPolicy.UNTIL_CONFIRMED.value,
     # The live sessions of a user; one more evicts the least recently used.
     "SESSION_LIMIT_PER_USER": 10,
+    # The size of `data` of a session, in bytes of UTF-8 JSON without spaces.
+    "MAX_SESSION_DATA_BYTES": 2048,
     "REFRESH_TOKEN_PREFIX": "axr_",
     # The protection space named in WWW-Authenticate (RFC 9110 section 11.5).
     "REALM": "api",
@@ -41,9 +49,6 @@ DEFAULTS: Final[dict[str, Any]] = {
     "SUNSET_LINK": "",
     # Where attempts are counted; "memory://" is for a single process.
     "THROTTLE_STORAGE_URL": "memory://",
-    # A function of a user and a device that returns lifetimes and a limit of their own; as a dotted
-    # path.
-    "LIFETIMES": None,
     # A function of a user and a Django request (or None) that raises an exception if the user may
     # not sign in although the credentials were right; as a dotted path.
     "SIGN_IN_POLICY": None,

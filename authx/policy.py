@@ -1,11 +1,8 @@
-"""What a project decides about a person: whether they may sign in, and for how long."""
+"""What a project decides about a person whose credentials were right."""
 
-from dataclasses import dataclass, fields, replace
-from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
@@ -20,40 +17,6 @@ if TYPE_CHECKING:
 
 # What says nothing about the user; OSError is that of every network connection.
 OUTAGES: Final = (DatabaseError, OSError, ConflictError, OverloadedError)
-
-
-@dataclass(frozen=True, slots=True)
-class Lifetimes:
-    """How long a session lives, and how many live ones its user has."""
-
-    refresh_token_ttl: timedelta
-    session_ttl: timedelta
-    session_limit: int
-
-    def __post_init__(self) -> None:
-        spans = (self.refresh_token_ttl, self.session_ttl)
-        are_spans = all(isinstance(one, timedelta) and one > timedelta(0) for one in spans)
-        is_limit = type(self.session_limit) is int and self.session_limit > 0
-        if not (are_spans and is_limit and self.refresh_token_ttl <= self.session_ttl):
-            raise ImproperlyConfigured(f"AUTHX['LIFETIMES'] has led to {self!r}.")
-
-
-def lifetimes_of(user: "User", device: Any) -> Lifetimes:
-    """Return the settings, or what AUTHX["LIFETIMES"] says differently.
-
-    `device` has the fields of a Device. Asked at a sign-in and at every refresh; what is stored on
-    a session until then stays. Raises ImproperlyConfigured for an answer that makes no sense.
-    """
-    default = Lifetimes(
-        conf.refresh_token_ttl(), conf.session_ttl(), conf.authx_setting("SESSION_LIMIT_PER_USER")
-    )
-    path = conf.authx_setting("LIFETIMES")
-    if path is None:
-        return default
-    own = dict(import_string(path)(user, device) or {})
-    if unknown := own.keys() - {one.name for one in fields(Lifetimes)}:
-        raise ImproperlyConfigured(f"AUTHX['LIFETIMES'] has answered {sorted(unknown)}.")
-    return replace(default, **own)
 
 
 def require_may_sign_in(user: "User", request: HttpRequest | None) -> None:

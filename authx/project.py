@@ -41,7 +41,8 @@ def open_session(
     keeps to SESSION_LIMIT_PER_USER, records the event, mails about a new device, and sends
     `session_opened` and Django's `user_logged_in`. It counts against no rate limit: what the person
     has shown is the project's to limit. Raises InvalidCredentialsError if the user is gone or
-    inactive, CredentialsChangedError if the password has changed since `user` was read, and what
+    inactive, CredentialsChangedError if the password has changed since `user` was read, ValueError
+    for `data` that cannot be stored, ImproperlyConfigured for a wrong answer of LIFETIMES, and what
     SIGN_IN_POLICY raises.
     """
     plain = _django_request(request)

@@ -1,9 +1,10 @@
 """Signals for a project. They are sent after commit; a failing receiver fails no request.
 
 session_opened: session (DeviceSession).
-sessions_revoked: user_id, session_ids (list of UUID), reason (EventKind), count, everywhere (bool:
-it was meant for all devices of the user). After a command for all users, user_id and session_ids
-are None; after one for several sessions, user_id is None.
+sessions_revoked: user_id, session_ids (list of UUID), sessions (list of EndedSession: id, user_id,
+data), reason (EventKind), count, everywhere (bool: it was meant for all devices of the user). After
+a command for several users, user_id is None; after one for all users, it is sent for each thousand
+of sessions. For one that expires, nothing is sent.
 token_reused: session_id (UUID), generation (int, of the token that was reused).
 
 For monitoring, at once and as often as it happens:

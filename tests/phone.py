@@ -22,7 +22,7 @@ class Phone:
     """One installation of the app; `pair` is what it stored last."""
 
     username: str = "alice"
-    device: dict[str, str] = field(default_factory=lambda: {"name": "phone"})
+    device: dict[str, Any] = field(default_factory=lambda: {"name": "phone"})
     pair: dict[str, Any] = field(default_factory=dict)
     client: Client = field(default=CLIENT, repr=False)
 

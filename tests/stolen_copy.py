@@ -12,7 +12,7 @@ from uuid import uuid4
 from django.contrib.auth.models import User
 from django.db.models.base import ModelState
 
-from authx import clock
+from authx import clock, conf
 from authx.codec import digest_of, token_codec
 from authx.context import RequestContext, use_context
 from authx.errors import InvalidAccessTokenError, InvalidRefreshTokenError, LateDuplicateError
@@ -89,7 +89,12 @@ class InMemory:
             user=self.user,
             digest=digest_of(raw_access_token),
             created=NOON,
-            expiry=access_expiry(issued_at=NOON, used_at=NOON, session_expires_at=ends_at),
+            expiry=access_expiry(
+                issued_at=NOON,
+                used_at=NOON,
+                session_expires_at=ends_at,
+                ttl=conf.access_token_ttl(),
+            ),
             access_nonce=nonce,
             refresh_digest=digest_of(raw_refresh_token),
             refresh_nonce=b"",

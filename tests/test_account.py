@@ -12,6 +12,7 @@ from django.contrib.auth.signals import user_logged_out
 from django.dispatch import Signal
 
 from authx.models import DeviceSession
+from authx.sessions.values import EndedSession
 from authx.signals import session_opened, sessions_revoked, token_reused
 from tests.phone import PASSWORD, Phone, error_of
 
@@ -45,6 +46,7 @@ def test_me_says_who_and_on_which_device(phone: Phone, tablet: Phone, alice: Use
         "last_used_at": mock.ANY,
         "last_ip": "127.0.0.1",
         "current": True,
+        "data": {},
     }
 
 
@@ -190,6 +192,7 @@ def test_a_logout_sends_its_signal_once_after_commit_and_a_failing_receiver_fail
         sender=DeviceSession,
         user_id=alice.pk,
         session_ids=[UUID(phone.session_id)],
+        sessions=[EndedSession(UUID(phone.session_id), alice.pk, {})],
         reason="signed_out",
         count=1,
         everywhere=False,

@@ -22,6 +22,7 @@ FIELDS = {
     "last_used_at",
     "last_ip",
     "current",
+    "data",
 }
 REQUESTS = [("GET", None), ("PATCH", {"name": "mine now"}), ("DELETE", None)]
 
@@ -130,11 +131,17 @@ def test_rename_changes_the_name_and_nothing_else(phone: Phone, tablet: Phone) -
     assert tablet.refresh().is_signed_in
 
 
+@pytest.mark.parametrize("body", [None, {}, {"current": False}])
+def test_a_change_of_nothing_changes_nothing(phone: Phone, body: Any) -> None:
+    path = f"devices/{phone.session_id}"
+    before = phone.send("GET", path)
+    answer = phone.send("PATCH", path, body)
+    assert (answer.status_code, answer.json()) == (HTTPStatus.OK, before.json())
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        None,
-        {},
         {"name": ""},
         {"name": "  "},
         {"name": "x" * 101},

@@ -12,12 +12,22 @@ pytestmark = pytest.mark.waits
 # The names of all serializers, operations and fields with choices that authx describes.
 WORDS = (
     *("Device", "Error", "Event", "ForeignToken", "Introspection", "Login", "LogoutAll", "Me"),
-    *("LogoutAllResponse", "Metadata", "Pair", "PairDevice", "Password", "Rename", "Session"),
+    *("LogoutAllResponse", "Metadata", "Pair", "PairDevice", "Password", "DeviceChange", "Session"),
     *("Token",),
 )
 OPERATIONS = (
-    *("activity", "change_password", "device", "devices", "introspect", "login", "logout", "me"),
-    *("logout_all", "metadata", "refresh", "rename_device", "revoke", "revoke_device"),
+    *(
+        "activity",
+        "change_device",
+        "change_password",
+        "device",
+        "devices",
+        "introspect",
+        "login",
+        "logout",
+        "me",
+    ),
+    *("logout_all", "metadata", "refresh", "revoke", "revoke_device"),
 )
 
 VIEWS = f"""

@@ -205,6 +205,15 @@ def test_a_project_refuses_a_sign_in_in_its_own_words(alice: User) -> None:
 
 
 @pytest.mark.usefixtures("policy")
+def test_a_project_tells_what_is_to_be_done(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    detail = {"detail": "One more step.", "steps": ["totp", "webauthn"]}
+    monkeypatch.setattr(MoreStepsError, "default_detail", detail)
+    body = guess(password=PASSWORD).json()
+    assert (body["error"], body["error_description"]) == ("verify_email", "One more step.")
+    assert body["fields"]["steps"] == ["totp", "webauthn"]
+
+
+@pytest.mark.usefixtures("policy")
 def test_a_wrong_password_learns_nothing_of_it(alice: User) -> None:
     assert guess().content == guess("nobody").content
 

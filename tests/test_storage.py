@@ -1,5 +1,6 @@
 """What a session costs in the database: one row, rewritten in place."""
 
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -27,9 +28,13 @@ def updates() -> tuple[int, int, int]:
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("without_limits")
-def test_refreshes_and_confirmations_are_hot_updates(alice: User, settings: Any) -> None:
+@pytest.mark.parametrize("size", [0, 200, 1000, 2000])
+def test_refreshes_and_confirmations_are_hot_updates(alice: User, settings: Any, size: int) -> None:
     settings.AUTHX = settings.AUTHX | {"SESSION_LIMIT_PER_USER": 1000}
-    phones = [Phone(device={"installation_id": f"number {n}"}).sign_in() for n in range(40)]
+    # Such as a push token: random text, which PostgreSQL cannot compress.
+    data = {"push_token": token_hex(size // 2)} if size else {}
+    devices = [{"installation_id": f"number {n}", "data": data} for n in range(40)]
+    phones = [Phone(device=device).sign_in() for device in devices]
     before = updates()
     for _ in range(5):
         for phone in phones:

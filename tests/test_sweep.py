@@ -252,13 +252,13 @@ INSERT INTO authx_devicesession (id, user_id, token_key, created_at, authenticat
   absolute_expires_at, revoked_at, revoked_reason, installation_id, name, platform, app_version,
   last_user_agent, auth_hash, digest, created, expiry, access_nonce, fresh_access_count, generation,
   refresh_digest, refresh_nonce, idempotency_digests, rotated_at, recent, idle_expires_at,
-  last_used_at)
+  last_used_at, data)
 SELECT gen_random_uuid(), %(user)s, '', now(), now(),
   now() + n * interval '2 days' + interval '1 year',
   CASE WHEN n %% 200 = 0 THEN now() - interval '1 day' * (n / 1000) END,
   CASE WHEN n %% 200 = 0 THEN 'signed_out' ELSE '' END, '', '', '', '', '', '',
   'a' || n, now(), now(), '\\x00', 0, 0, 'r' || n, '', '', now(), '',
-  now() + (n - 50) * interval '1 day', now()
+  now() + (n - 50) * interval '1 day', now(), '{}'
 FROM generate_series(1, 20000) n;
 INSERT INTO authx_securityevent (created_at, kind, user_id, name_hash, reason, user_agent,
   request_id, installation_id, device_name, platform)

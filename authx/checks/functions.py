@@ -11,8 +11,8 @@ from authx import conf
 HINTS: Final = {
     "USER_LANGUAGE": "it takes a user and returns a language code",
     "ACCOUNT_SCOPE": "it takes nothing and returns the name of a tenant",
-    "LIFETIMES": "it takes a user and a device, and returns a dict",
     "SIGN_IN_POLICY": "it takes a user and a request, and raises if the user may not sign in",
+    "LIFETIMES": "it takes a user and a Device, and returns authx.api.Lifetimes",
 }
 
 
@@ -25,8 +25,8 @@ def _check_paths() -> Iterator[CheckMessage]:
     paths = {
         "USER_LANGUAGE": conf.authx_setting("USER_LANGUAGE"),
         "ACCOUNT_SCOPE": conf.authx_setting("ACCOUNT_SCOPE"),
-        "LIFETIMES": conf.authx_setting("LIFETIMES"),
         "SIGN_IN_POLICY": conf.authx_setting("SIGN_IN_POLICY"),
+        "LIFETIMES": conf.authx_setting("LIFETIMES"),
     }
     for name, path in paths.items():
         if path is not None and not _is_function(path):

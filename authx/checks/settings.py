@@ -15,12 +15,13 @@ from django.db import connections
 from knox.settings import CONSTANTS, knox_settings
 
 from authx import conf
-from authx.conf import RetryPolicy
+from authx.conf import MAX_LIFETIME, RetryPolicy
 from authx.models import write_alias
 
 MAX_ACCESS_TTL: Final = timedelta(hours=1)
-# Longer is as good as never; and dates have a maximum.
-MAX_LIFETIME: Final = timedelta(days=3650)
+# An empty object; and a body of a request has at most 64 KiB.
+MIN_DATA_BYTES: Final = 2
+MAX_DATA_BYTES: Final = 32 * 1024
 MAX_GRACE_PERIOD: Final = timedelta(seconds=60)
 WEAK_HASHES: Final = frozenset({"md5", "sha1"})
 # Without partial indexes or stored text of any length in an index, half of the tables are made.
@@ -139,6 +140,16 @@ def _check_counts() -> Iterator[CheckMessage]:
             yield _error(9, f"AUTHX[{name!r}] is {count!r}.", "Set a whole number from 1.")
 
 
+def _check_data_size() -> Iterator[CheckMessage]:
+    size = conf.authx_setting("MAX_SESSION_DATA_BYTES")
+    if type(size) is not int or not MIN_DATA_BYTES <= size <= MAX_DATA_BYTES:
+        yield _error(
+            75,
+            f"AUTHX['MAX_SESSION_DATA_BYTES'] is {size!r}.",
+            f"Set a whole number of bytes from {MIN_DATA_BYTES} (no data) to {MAX_DATA_BYTES}.",
+        )
+
+
 def _check_tracing() -> Iterator[CheckMessage]:
     shows_session = conf.authx_setting("TRACE_SESSION_ID")
     if not isinstance(shows_session, bool):
@@ -250,6 +261,7 @@ def _check_sender() -> Iterator[CheckMessage]:
 OTHER_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_retry,
     _check_counts,
+    _check_data_size,
     _check_prefixes,
     _check_issuer,
     _check_realm,

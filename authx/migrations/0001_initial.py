@@ -242,6 +242,9 @@ class Migration(migrations.Migration):
                     "app_version",
                     models.CharField(blank=True, max_length=32, verbose_name="app version"),
                 ),
+                ("data", models.JSONField(blank=True, default=dict)),
+                ("access_token_ttl", models.DurationField(blank=True, null=True)),
+                ("refresh_token_ttl", models.DurationField(blank=True, null=True)),
                 (
                     "last_user_agent",
                     models.CharField(blank=True, max_length=256, verbose_name="user agent"),

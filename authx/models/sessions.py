@@ -125,6 +125,9 @@ class DeviceSession(AbstractAuthToken):
     auth_hash = models.CharField(max_length=128)
     idle_expires_at = models.DateTimeField(_("expires if not refreshed"))
     absolute_expires_at = models.DateTimeField(_("expires at the latest"))
+    # What AUTHX["LIFETIMES"] said at sign-in; without a value, the setting of the same name holds.
+    access_token_ttl = models.DurationField(null=True, blank=True)
+    refresh_token_ttl = models.DurationField(null=True, blank=True)
     revoked_at = models.DateTimeField(_("ended at"), null=True, blank=True)
     revoked_reason = models.CharField(
         _("reason for the end"),
@@ -144,6 +147,8 @@ class DeviceSession(AbstractAuthToken):
     name = models.CharField(_("device name"), max_length=100, blank=True)
     platform = models.CharField(_("platform"), max_length=32, blank=True)
     app_version = models.CharField(_("app version"), max_length=32, blank=True)
+    # Of the project, such as a push token; see authx.sessions.own_data.
+    data = models.JSONField(blank=True, default=dict)
     last_used_at = models.DateTimeField(_("last used"), default=timezone.now)
     # Of the request that the newest pair was issued to.
     last_ip = models.GenericIPAddressField(_("IP address"), null=True, blank=True)

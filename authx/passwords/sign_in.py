@@ -22,6 +22,7 @@ from authx.passwords.limits import (
     sign_in_attempt,
 )
 from authx.policy import require_may_sign_in
+from authx.sessions.lifetimes import lifetimes_of
 from authx.sessions.locking import atomic, lock_unchanged, retry_on_conflict
 from authx.sessions.open import insert_session, open_session
 from authx.sessions.revoke import revoke_locked
@@ -120,6 +121,11 @@ def _change_password(session: DeviceSession, current_password: str, new_password
     if user is None or not check_password(user, current_password):
         raise WrongPasswordError
     validate_password(new_password, user)
+    # The device goes on, with what the project keeps for it.
+    device = Device(
+        session.installation_id, session.name, session.platform, session.app_version, session.data
+    )
+    lifetimes = lifetimes_of(user, device)
     with atomic():
         user = lock_unchanged(user)
         with place_for_hashing():
@@ -129,12 +135,11 @@ def _change_password(session: DeviceSession, current_password: str, new_password
             vars(user)["_password"] = new_password
         own_sessions = DeviceSession.objects.filter(user=user)
         revoke_locked(own_sessions, user_id=user.pk, reason=EventKind.PASSWORD_CHANGED)
-        device = Device(
-            session.installation_id, session.name, session.platform, session.app_version
-        )
         # The password was just entered: a new session with new lifetimes (NIST SP 800-63B-4
         # section 5.2).
-        pair = insert_session(user=user, device=device, now=clock.read_at(user))
+        pair = insert_session(
+            user=user, device=device, lifetimes=lifetimes, now=clock.read_at(user)
+        )
         # For the receiver that records the change (receivers.record_changed_password).
         vars(user)["changed_by_session"] = pair.session
         user.save(update_fields=["password"])

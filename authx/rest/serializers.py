@@ -12,6 +12,7 @@ from rest_framework import ISO_8601, serializers
 
 from authx.models import DeviceSession, SecurityEvent
 from authx.rest.exceptions import ERROR_CODES
+from authx.sessions.own_data import storable
 
 # Longer values are refused before anything is hashed.
 MAX_TOKEN_LENGTH = 512
@@ -70,11 +71,28 @@ class LabelField(StrictCharField):
         return label
 
 
+class SessionDataField(serializers.DictField):
+    """A JSON object of the project; see authx.sessions.own_data."""
+
+    default_error_messages: ClassVar = {"not_a_dict": _("Send an object.")}
+
+    def get_value(self, dictionary: Any) -> Any:
+        # Not as DictField, which reads an empty object from every form.
+        return serializers.Field.get_value(self, dictionary)
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        try:
+            return storable(super().to_internal_value(data))
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from error
+
+
 class DeviceSerializer(serializers.Serializer[Any]):
     installation_id = LabelField(max_length=128, required=False, allow_blank=True)
     name = LabelField(max_length=100, required=False, allow_blank=True)
     platform = LabelField(max_length=32, required=False, allow_blank=True)
     app_version = LabelField(max_length=32, required=False, allow_blank=True)
+    data = SessionDataField(required=False)  # type: ignore[assignment]  # the contract's name
 
 
 class UsernameField(StrictCharField):
@@ -155,8 +173,11 @@ class PasswordSerializer(serializers.Serializer[Any]):
     new_password = StrictCharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
 
 
-class RenameSerializer(serializers.Serializer[Any]):
-    name = LabelField(max_length=100)
+class DeviceChangeSerializer(serializers.Serializer[Any]):
+    """What changes of a device; only the device itself may change `data`."""
+
+    name = LabelField(max_length=100, required=False)
+    data = SessionDataField(required=False)  # type: ignore[assignment]  # the contract's name
 
 
 def without_labels(fields: Iterable[str]) -> dict[str, Any]:
@@ -172,6 +193,10 @@ class SessionSerializer(serializers.ModelSerializer[DeviceSession]):
     created_at = InstantField(read_only=True)
     last_used_at = InstantField(read_only=True)
     current = serializers.SerializerMethodField()
+    # Such as a push token, which other devices of the user have no need to know.
+    data = serializers.SerializerMethodField(  # type: ignore[assignment]  # the contract's name
+        help_text="Of the current session; null for the others."
+    )
 
     class Meta:
         model = DeviceSession
@@ -185,6 +210,7 @@ class SessionSerializer(serializers.ModelSerializer[DeviceSession]):
             "last_used_at",
             "last_ip",
             "current",
+            "data",
         )
         read_only_fields = fields
         extra_kwargs = without_labels(fields)
@@ -192,6 +218,10 @@ class SessionSerializer(serializers.ModelSerializer[DeviceSession]):
     def get_current(self, session: DeviceSession) -> bool:
         current: bool = session.pk == self.context["request"].auth.pk
         return current
+
+    def get_data(self, session: DeviceSession) -> dict[str, Any] | None:
+        data: dict[str, Any] = session.data
+        return data if self.get_current(session) else None
 
 
 class PairDeviceSerializer(serializers.Serializer[Any]):

@@ -1,7 +1,7 @@
 """Derives the tokens of a session from each other; the row stores only digests and nonces."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from authx import tokens
@@ -14,12 +14,14 @@ from authx.tokens import MintedToken, RawToken, Token, TokenDigest
 
 
 def new_access_token(
-    refresh_token: Token, *, session_expires_at: datetime, now: datetime
+    refresh_token: Token, *, session_expires_at: datetime, now: datetime, ttl: timedelta
 ) -> tuple[RawToken, dict[str, Any]]:
     """Return a new access token of a refresh token, and the columns to store."""
     nonce = tokens.new_nonce()
     raw_token = next(token_codec().access_tokens(refresh_token, nonce)).raw_token
-    expiry = access_expiry(issued_at=now, used_at=now, session_expires_at=session_expires_at)
+    expiry = access_expiry(
+        issued_at=now, used_at=now, session_expires_at=session_expires_at, ttl=ttl
+    )
     columns = {
         "digest": digest_of(raw_token),
         "created": now,

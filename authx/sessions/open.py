@@ -1,14 +1,14 @@
 """Opens a session: one sign-in on one device."""
 
 import uuid
-from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db.models import Case, Value, When
 from django.views.decorators.debug import sensitive_variables
 
-from authx import tokens
+from authx import conf, tokens
 from authx.audit.events import AFTER_FAILURE, build_event, record_events
 from authx.audit.logs import SESSION_CREATED, log_event_after_commit
 from authx.codec import digest_of, token_codec
@@ -21,11 +21,14 @@ from authx.models import (
     SecurityEvent,
     auth_hashes,
 )
-from authx.policy import lifetimes_of
 from authx.sessions.derivation import new_access_token
+from authx.sessions.ends import tell_ended
+from authx.sessions.lifetimes import lifetimes_of
 from authx.sessions.locking import atomic, lock_unchanged
-from authx.sessions.values import Device, TokenPair
-from authx.signals import send_after_commit, session_opened, sessions_revoked
+from authx.sessions.own_data import storable
+from authx.sessions.statements import update_returning
+from authx.sessions.values import Device, Lifetimes, TokenPair
+from authx.signals import send_after_commit, session_opened
 from authx.tokens import Token, TokenKind
 
 if TYPE_CHECKING:
@@ -37,9 +40,13 @@ def open_session(*, user: "User", device: Device) -> TokenPair:
     """Open a session for a user whose credentials were just checked; return its first pair.
 
     Replaces the session of the same installation, and evicts the least recently used sessions
-    beyond SESSION_LIMIT_PER_USER. Raises CredentialsChangedError if the password has changed since
-    `user` was read, InvalidCredentialsError if the user is gone or inactive.
+    beyond the limit. Raises CredentialsChangedError if the password has changed since `user` was
+    read, InvalidCredentialsError if the user is gone or inactive, ValueError for `data` that cannot
+    be stored, ImproperlyConfigured for a wrong answer of LIFETIMES.
     """
+    device = replace(device, data=storable(device.data))
+    # Before the lock: it is a function of the project, which may take long.
+    lifetimes = lifetimes_of(user, device)
     with atomic():
         user = lock_unchanged(user)
         # Before the new session exists, which would make its own device a known one. The clock is
@@ -50,8 +57,10 @@ def open_session(*, user: "User", device: Device) -> TokenPair:
             platform=device.platform,
             user_agent=current_context().user_agent,
         )
-        events = enforce_session_limit(user, assessment, device)
-        pair = insert_session(user=user, device=device, now=assessment.now)
+        events = enforce_session_limit(
+            user, assessment, installation_id=device.installation_id, limit=lifetimes.session_limit
+        )
+        pair = insert_session(user=user, device=device, lifetimes=lifetimes, now=assessment.now)
         reason = AFTER_FAILURE if assessment.failed_before else ""
         events.append(build_event(EventKind.SIGNED_IN, session=pair.session, reason=reason))
         if assessment.is_new_device:
@@ -61,72 +70,68 @@ def open_session(*, user: "User", device: Device) -> TokenPair:
 
 
 def enforce_session_limit(
-    user: "User", assessment: SignInAssessment, device: Device
+    user: "User", assessment: SignInAssessment, *, installation_id: str, limit: int | None
 ) -> list[SecurityEvent]:
     """Revoke the session of the same installation and the least recently used beyond the limit.
 
-    Exact only while the caller holds the lock of `lock_unchanged`. Returns the events to record.
+    Without a `limit`, SESSION_LIMIT_PER_USER holds. Exact only while the caller holds the lock of
+    `lock_unchanged`. Returns the events to record.
     """
     replaced: list[DeviceSession] = []
     live: list[DeviceSession] = []
     hashes, now = auth_hashes(user), assessment.now
     for session in assessment.unrevoked:
-        if device.installation_id and session.installation_id == device.installation_id:
+        if installation_id and session.installation_id == installation_id:
             replaced.append(session)
         elif session.is_live(now) and session.auth_hash in hashes:
             live.append(session)
-    evicted = live[lifetimes_of(user, device).session_limit - 1 :]
+    evicted = live[(limit or conf.authx_setting("SESSION_LIMIT_PER_USER")) - 1 :]
     if not replaced and not evicted:
         return []
     replaced_ids = [session.pk for session in replaced]
     evicted_ids = [session.pk for session in evicted]
     unrevoked = DeviceSession.objects.unrevoked().filter(pk__in=replaced_ids + evicted_ids)
-    count = unrevoked.update(
+    ended = update_returning(
+        unrevoked,
         revoked_at=now,
         revoked_reason=Case(
             When(pk__in=replaced_ids, then=Value(EventKind.REPLACED)),
             default=Value(EventKind.EVICTED),
         ),
     )
-    if count != len(replaced_ids + evicted_ids):
+    if len(ended) != len(replaced_ids + evicted_ids):
         # Another process has just ended one of them, and has recorded why.
         raise ConflictError
-    _send_revoked(user, replaced_ids, EventKind.REPLACED)
-    _send_revoked(user, evicted_ids, EventKind.EVICTED)
+    for ids, kind in ((replaced_ids, EventKind.REPLACED), (evicted_ids, EventKind.EVICTED)):
+        of_kind = [session for session in ended if session.id in ids]
+        tell_ended(of_kind, user_id=user.pk, reason=kind)
     return [
         *(build_event(EventKind.REPLACED, session=session) for session in replaced),
         *(build_event(EventKind.EVICTED, session=session) for session in evicted),
     ]
 
 
-def _send_revoked(user: "User", session_ids: Iterable[uuid.UUID], reason: EventKind) -> None:
-    ids = list(session_ids)
-    if ids:
-        send_after_commit(
-            sessions_revoked,
-            sender=DeviceSession,
-            user_id=user.pk,
-            session_ids=ids,
-            reason=reason,
-            count=len(ids),
-            everywhere=False,
-        )
-
-
-def insert_session(*, user: "User", device: Device, now: datetime) -> TokenPair:
+def insert_session(
+    *, user: "User", device: Device, lifetimes: Lifetimes, now: datetime
+) -> TokenPair:
     """Write a session with its first pair, whose secret comes from the system's CSPRNG."""
     context = current_context()
     session_id = uuid.uuid4()
     refresh_token = Token(TokenKind.REFRESH, session_id, 0, tokens.new_secret())
     raw_refresh_token = token_codec().mint(refresh_token)
-    lifetimes = lifetimes_of(user, device)
-    absolute_expires_at = now + lifetimes.session_ttl
-    idle_expires_at = min(now + lifetimes.refresh_token_ttl, absolute_expires_at)
+    absolute_expires_at = now + (lifetimes.session_ttl or conf.session_ttl())
+    refresh_ttl = lifetimes.refresh_token_ttl or conf.refresh_token_ttl()
+    idle_expires_at = min(now + refresh_ttl, absolute_expires_at)
     raw_access_token, columns = new_access_token(
-        refresh_token, session_expires_at=idle_expires_at, now=now
+        refresh_token,
+        session_expires_at=idle_expires_at,
+        now=now,
+        ttl=lifetimes.access_token_ttl or conf.access_token_ttl(),
     )
     session = DeviceSession.objects.create(
         **columns,
+        access_token_ttl=lifetimes.access_token_ttl,
+        refresh_token_ttl=lifetimes.refresh_token_ttl,
         id=session_id,
         user=user,
         refresh_digest=digest_of(raw_refresh_token),
@@ -145,6 +150,7 @@ def insert_session(*, user: "User", device: Device, now: datetime) -> TokenPair:
         name=device.name,
         platform=device.platform,
         app_version=device.app_version,
+        data=device.data or {},
     )
     send_after_commit(session_opened, sender=DeviceSession, session=session)
     log_event_after_commit(SESSION_CREATED, user_id=user.pk, session_id=session.pk)

@@ -26,7 +26,6 @@ from authx.errors import (
     SessionEndedError,
 )
 from authx.models import DeviceSession, EventKind
-from authx.policy import lifetimes_of
 from authx.sessions import statements
 from authx.sessions.derivation import derive_access_token, derive_newest, new_access_token
 from authx.sessions.durability import wait_for_standby
@@ -40,7 +39,7 @@ from authx.sessions.generations import (
 )
 from authx.sessions.locking import require_no_transaction, retry_on_conflict
 from authx.sessions.revoke import revoke_session
-from authx.sessions.state import rejection_reason
+from authx.sessions.state import access_token_ttl, refresh_token_ttl, rejection_reason
 from authx.sessions.two_places import record_late_duplicate, record_two_places
 from authx.sessions.values import TokenPair
 from authx.signals import send_after_commit, token_reused
@@ -124,11 +123,10 @@ def _rotate(session: DeviceSession, request: RefreshRequest, now: datetime) -> T
     """Consume the newest generation and return the next pair."""
     codec, nonce = token_codec(), tokens.new_nonce()
     refresh = next(codec.successors(request.token, nonce))
-    ttl = lifetimes_of(session.user, session).refresh_token_ttl
-    idle_expires_at = min(now + ttl, session.absolute_expires_at)
+    idle_expires_at = min(now + refresh_token_ttl(session), session.absolute_expires_at)
     key_digest = request.key_digests[0] if request.key_digests else NO_KEY
     raw_access_token, access = new_access_token(
-        refresh.token, session_expires_at=idle_expires_at, now=now
+        refresh.token, session_expires_at=idle_expires_at, now=now, ttl=access_token_ttl(session)
     )
     context = current_context()
     changes = access | {
@@ -173,7 +171,7 @@ def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> To
     )
     # As if the token had not been used: a use renews it, which would tell a thief that the app is
     # in use.
-    unused_until = min(session.expiry, session.created + conf.access_token_ttl())
+    unused_until = min(session.expiry, session.created + access_token_ttl(session))
     return TokenPair(session, raw_access_token, refresh.raw_token, unused_until, now)
 
 
@@ -184,7 +182,10 @@ def _reissue_access_token(session: DeviceSession, refresh_token: Token, now: dat
         wait_for_standby()
         return derive_access_token(refresh_token, session)
     raw_access_token, changes = new_access_token(
-        refresh_token, session_expires_at=session.idle_expires_at, now=now
+        refresh_token,
+        session_expires_at=session.idle_expires_at,
+        now=now,
+        ttl=access_token_ttl(session),
     )
     changes["fresh_access_count"] = session.fresh_access_count + 1
     # One of several parallel retries stores it; the others read again and derive the same token.

@@ -17,10 +17,10 @@ from authx.codec import token_codec
 from authx.errors import ForgedTokenError
 from authx.models import REVOCATIONS, DeviceSession, DeviceSessionQuerySet, EventKind
 from authx.sessions.durability import wait_for_standby
+from authx.sessions.ends import tell_all_ended, tell_ended
 from authx.sessions.locking import atomic, lock_user, retry_on_conflict
-from authx.sessions.statements import find_session, update_returning_ids
+from authx.sessions.statements import find_session, update_returning
 from authx.sessions.use import find_session_by_access_token
-from authx.signals import send_after_commit, sessions_revoked
 from authx.tokens import RawToken, TokenKind
 
 if TYPE_CHECKING:
@@ -95,10 +95,12 @@ def revoke_all_users(*, reason: EventKind) -> int:
 
     def attempt() -> int:
         with atomic():
-            # Without the ids of all of them, which nobody wants in one list.
-            count = DeviceSession.objects.unrevoked().update(**_ending(reason))
-            _send_revoked(None, None, count, reason, everywhere=True)
-            if count:
+            # A time that is known here finds them again; without any session, there is none.
+            now = DeviceSession.objects.values_list(clock.database_now(), flat=True).first()
+            ending = _ending(reason) | {"revoked_at": now}
+            count = DeviceSession.objects.unrevoked().update(**ending) if now else 0
+            if now and count:
+                tell_all_ended(revoked_at=now, reason=reason)
                 record_event(kind=reason, reason=f"{count} sessions of all users")
             else:
                 wait_for_standby()
@@ -158,32 +160,12 @@ def _revoke(
 
     Raises ValueError for a kind of event that is not a revocation.
     """
-    session_ids = update_returning_ids(sessions.unrevoked(), **_ending(reason))
-    _send_revoked(user_id, session_ids, len(session_ids), reason, everywhere=everywhere)
-    return len(session_ids)
+    ended = update_returning(sessions.unrevoked(), **_ending(reason))
+    tell_ended(ended, user_id=user_id, reason=reason, everywhere=everywhere)
+    return len(ended)
 
 
 def _ending(reason: EventKind) -> dict[str, Any]:
     if reason not in REVOCATIONS:
         raise ValueError(f"{reason!r} does not end a session.")
     return {"revoked_at": clock.database_now(), "revoked_reason": reason}
-
-
-def _send_revoked(
-    user_id: Any,
-    session_ids: Sequence[UUID] | None,
-    count: int,
-    reason: EventKind,
-    *,
-    everywhere: bool,
-) -> None:
-    if count:
-        send_after_commit(
-            sessions_revoked,
-            sender=DeviceSession,
-            user_id=user_id,
-            session_ids=session_ids,
-            reason=reason,
-            count=count,
-            everywhere=everywhere,
-        )

@@ -1,6 +1,6 @@
 """Whether a session is accepted, and when its access tokens expire."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from authx import conf
 from authx.models import DeviceSession
@@ -22,8 +22,16 @@ def rejection_reason(session: DeviceSession, now: datetime) -> str:
     return "" if session.auth_hash in user.get_session_auth_fallback_hash() else "password changed"
 
 
+def access_token_ttl(session: DeviceSession) -> timedelta:
+    return session.access_token_ttl or conf.access_token_ttl()
+
+
+def refresh_token_ttl(session: DeviceSession) -> timedelta:
+    return session.refresh_token_ttl or conf.refresh_token_ttl()
+
+
 def access_expiry(
-    *, issued_at: datetime, used_at: datetime, session_expires_at: datetime
+    *, issued_at: datetime, used_at: datetime, session_expires_at: datetime, ttl: timedelta
 ) -> datetime:
     """Return when an access token expires if it is used at `used_at`.
 
@@ -31,7 +39,7 @@ def access_expiry(
     end of its session.
     """
     return min(
-        used_at + conf.access_token_ttl(),
+        used_at + ttl,
         issued_at + conf.access_token_max_ttl(),
         session_expires_at,
     )

@@ -13,6 +13,7 @@ from django.db.models.sql import UpdateQuery
 from authx.errors import ConflictError
 from authx.models import DeviceSession, DeviceSessionQuerySet, write_alias
 from authx.sessions.compiled import CompiledSelect, CompiledUpdate, Parameter
+from authx.sessions.values import EndedSession
 
 # The columns that a rotation updates, none of them indexed.
 ROTATION_COLUMNS: Final = (
@@ -36,6 +37,8 @@ ROTATION_COLUMNS: Final = (
 )
 # A decision takes a fraction of this; a process that takes longer reads again.
 MAX_READ_AGE_SECONDS: Final = 2
+# The fields of EndedSession.
+RETURNED: Final = ("id", "user", "data")
 ACCESS_TOKEN_COLUMNS: Final = ("digest", "created", "expiry", "access_nonce", "fresh_access_count")
 
 
@@ -155,17 +158,24 @@ def _apply(session: DeviceSession, changes: Mapping[str, Any], count: int) -> No
         setattr(session, name, value)
 
 
-def update_returning_ids(sessions: DeviceSessionQuerySet, **values: Any) -> list[UUID]:
-    """Update sessions in one statement, and return the ids of those that it changed.
+def update_returning(sessions: DeviceSessionQuerySet, **values: Any) -> list[EndedSession]:
+    """Update sessions in one statement, and return those that it changed.
 
     Django's update() returns only their number.
     """
     alias = write_alias()
+    connection = connections[alias]
     query = cast("UpdateQuery", sessions.using(alias).query.chain(UpdateQuery))
     query.add_update_values(values)
-    sql, parameters = query.get_compiler(using=alias).as_sql()
-    key = connections[alias].ops.quote_name(DeviceSession._meta.pk.column)
-    with connections[alias].cursor() as cursor:
+    compiler: Any = query.get_compiler(using=alias)
+    sql, parameters = compiler.as_sql()
+    table: str = DeviceSession._meta.db_table
+    fields: list[Any] = [DeviceSession._meta.get_field(name) for name in RETURNED]
+    columns = [field.get_col(table) for field in fields]
+    names = ", ".join(connection.ops.quote_name(column.target.column) for column in columns)
+    with connection.cursor() as cursor:
         # Of Django and of the model; every value stays a parameter.
-        cursor.execute(f"{sql} RETURNING {key}", parameters)
-        return [UUID(str(row[0])) for row in cursor.fetchall()]
+        cursor.execute(f"{sql} RETURNING {names}", parameters)
+        rows = cursor.fetchall()
+    converted = compiler.apply_converters(rows, compiler.get_converters(columns))
+    return [EndedSession(*row) for row in converted]

@@ -1,15 +1,26 @@
 """Small changes to a session that neither open nor end it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from authx.models import DeviceSession
+from authx.sessions.own_data import storable
 
 
-def rename_session(*, session: DeviceSession, name: str) -> None:
-    """Store the name that the user gave a device."""
-    DeviceSession.objects.filter(pk=session.pk).update(name=name)
-    session.name = name
+def update_device(
+    *, session: DeviceSession, name: str | None = None, data: Mapping[str, Any] | None = None
+) -> None:
+    """Store the name that the user gave a device, and `data` of the project; None keeps what is.
+
+    `data` replaces what was stored. Raises ValueError for `data` that cannot be stored.
+    """
+    changes: dict[str, Any] = {} if name is None else {"name": name}
+    if data is not None:
+        changes["data"] = storable(data)
+    if changes:
+        DeviceSession.objects.filter(pk=session.pk).update(**changes)
+    for field, value in changes.items():
+        setattr(session, field, value)
 
 
 def update_auth_hash(*, user_id: Any, old: Sequence[str], new: str) -> None:

@@ -14,7 +14,7 @@ from authx.models import DeviceSession
 from authx.sessions import statements
 from authx.sessions.generations import Generations
 from authx.sessions.locking import retry_on_conflict
-from authx.sessions.state import access_expiry, rejection_reason
+from authx.sessions.state import access_expiry, access_token_ttl, rejection_reason
 from authx.tokens import RawToken, Token, TokenKind
 
 # Without it, parallel uses would all write.
@@ -98,7 +98,10 @@ def _use(token: Token, raw_token: RawToken) -> DeviceSession:
     expiry = session.expiry
     if is_due and conf.knox_setting("AUTO_REFRESH"):
         renewed = access_expiry(
-            issued_at=session.created, used_at=now, session_expires_at=session.idle_expires_at
+            issued_at=session.created,
+            used_at=now,
+            session_expires_at=session.idle_expires_at,
+            ttl=access_token_ttl(session),
         )
         # Not earlier than promised, in case a lifetime has been made shorter.
         expiry = max(expiry, renewed)

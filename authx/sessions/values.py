@@ -1,7 +1,10 @@
 """What goes into a session and what comes out of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 from authx.models import DeviceSession
 from authx.tokens import RawToken
@@ -15,6 +18,31 @@ class Device:
     name: str = ""
     platform: str = ""
     app_version: str = ""
+    # What the project keeps with the session; no secret of authx, but often one of the project.
+    data: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """What AUTHX["LIFETIMES"] returns for a sign-in; for None, the setting of that name holds.
+
+    `access_token_ttl` is TOKEN_TTL, `session_limit` SESSION_LIMIT_PER_USER: it counts all sessions
+    of the user, on whatever devices.
+    """
+
+    access_token_ttl: timedelta | None = None
+    refresh_token_ttl: timedelta | None = None
+    session_ttl: timedelta | None = None
+    session_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedSession:
+    """A session that was revoked, with the `data` that its device had stored."""
+
+    id: UUID
+    user_id: Any
+    data: dict[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

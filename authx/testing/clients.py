@@ -19,7 +19,7 @@ class LostAnswerError(ConnectionError):
     """Raised where the server has answered and the client must not see it."""
 
 
-def new_pair(user: "User", **device: str) -> dict[str, Any]:
+def new_pair(user: "User", **device: Any) -> dict[str, Any]:
     """Open a session without a password and return its pair, as `users/login` does.
 
     `device` has the fields of `authx.api.Device`. It counts against no limit.
@@ -35,7 +35,7 @@ class SignedInDevice:
     pair: dict[str, Any] | None = None
     _loses = False
 
-    def sign_in(self, user: "User", **device: str) -> None:
+    def sign_in(self, user: "User", **device: Any) -> None:
         """Open a session for a user, without a password, and store its pair."""
         self.store(new_pair(user, **device))
 

@@ -132,9 +132,10 @@ OPERATIONS: Final[dict[type[AuthxView], dict[str, Operation]]] = {
             [DEVICE_ID],
         ),
         "patch": Operation(
-            "rename_device",
-            "Rename a device",
-            "Stores the name that the user gives a device.",
+            "change_device",
+            "Change a device",
+            "Stores the name that the user gives a device, and `data` of the device itself; what "
+            "is missing stays as it is. For `data` of another device, the response is 403.",
             ("not_found", *BODY, *BEARER),
             [DEVICE_ID],
         ),

@@ -5,15 +5,16 @@ from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
-from rest_framework.exceptions import NotFound
+from django.utils.translation import gettext
+from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.models import DeviceSession, DeviceSessionQuerySet, EventKind
-from authx.rest.serializers import RenameSerializer, SessionSerializer
+from authx.rest.serializers import DeviceChangeSerializer, SessionSerializer
 from authx.rest.views.base import AuthxView, current_session, send_user_logged_out
 from authx.sessions.revoke import revoke_session
-from authx.sessions.update import rename_session
+from authx.sessions.update import update_device
 
 
 class OwnDevicesView(AuthxView):
@@ -43,14 +44,17 @@ class DevicesView(OwnDevicesView):
 
 
 class DeviceView(OwnDevicesView):
-    serializer_class = RenameSerializer
+    serializer_class = DeviceChangeSerializer
 
     def get(self, request: Request, **_: Any) -> Response:
         return self.respond(self.get_object())
 
     def patch(self, request: Request, **_: Any) -> Response:
         session = self.get_object()
-        rename_session(session=session, name=self.validate()["name"])
+        changes = self.validate()
+        if "data" in changes and session.pk != current_session(request).pk:
+            raise PermissionDenied(gettext("Only the device itself may change its data."))
+        update_device(session=session, **changes)
         return self.respond(session)
 
     def delete(self, request: Request, **_: Any) -> Response:
