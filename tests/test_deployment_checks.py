@@ -9,6 +9,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.core.management import get_commands
 from django.middleware.security import SecurityMiddleware
 from django.utils.deprecation import MiddlewareMixin
+from rest_framework.authentication import BaseAuthentication
 
 from authx.checks import DEPLOYED, endpoints, middleware, project
 from authx.checks.endpoints import check_endpoints
@@ -32,6 +33,9 @@ FRAMES = "django.middleware.clickjacking.XFrameOptionsMiddleware"
 METRICS = "authx.contrib.metrics.middleware.MetricsMiddleware"
 WHITENOISE = "whitenoise.middleware.WhiteNoiseMiddleware"
 CORS = "corsheaders.middleware.CorsMiddleware"
+TOKENS = "authx.rest.authentication.TokenAuthentication"
+WITH_COOKIE = f"{DRF}.authentication.SessionAuthentication"
+WITH_PASSWORD = f"{DRF}.authentication.BasicAuthentication"
 CACHES = "django.core.cache.backends"
 REDIS_CACHE = {"BACKEND": f"{CACHES}.redis.RedisCache"}
 VALIDATORS = "django.contrib.auth.password_validation"
@@ -47,6 +51,10 @@ def plain_middleware(get_response: Any) -> Any:
 
 TENANTS = PROMETHEUS = f"{__name__}.PlainMiddleware"
 OPENTELEMETRY = f"{__name__}.plain_middleware"
+
+
+class OwnScheme(BaseAuthentication):
+    """A project's scheme, without a challenge."""
 
 
 class OwnContext(RequestContextMiddleware):
@@ -140,14 +148,23 @@ DJANGO = [
 REST_FRAMEWORK = [
     ("backend.E004", {"DEFAULT_PERMISSION_CLASSES": []}),
     ("backend.E004", {"DEFAULT_PERMISSION_CLASSES": [f"{DRF}.permissions.AllowAny"]}),
+    # A project whose pages call its API, as that of cookiecutter-django.
+    ("authx.W021", {"DEFAULT_AUTHENTICATION_CLASSES": [TOKENS, WITH_COOKIE]}),
+    ("authx.W021", {"DEFAULT_AUTHENTICATION_CLASSES": [WITH_COOKIE, TOKENS]}),
+    ("authx.E035", {"DEFAULT_AUTHENTICATION_CLASSES": [TOKENS, WITH_PASSWORD]}),
     (
-        "authx.E035",
-        {"DEFAULT_AUTHENTICATION_CLASSES": [f"{DRF}.authentication.SessionAuthentication"]},
+        "authx.W022",
+        {
+            "DEFAULT_AUTHENTICATION_CLASSES": [f"{__name__}.OwnScheme", TOKENS],
+            "EXCEPTION_HANDLER": f"{DRF}.views.exception_handler",
+        },
     ),
-    (
-        "authx.E035",
-        {"DEFAULT_AUTHENTICATION_CLASSES": [f"{DRF}.authentication.BasicAuthentication"]},
-    ),
+]
+CLEAN_SCHEMES = [
+    [TOKENS, f"{__name__}.OwnScheme"],
+    [f"{DRF}.authentication.TokenAuthentication", TOKENS],
+    [f"{__name__}.OwnScheme"],
+    [],
 ]
 OWN = [
     ("authx.E041", {"API_PATHS": "("}),
@@ -176,6 +193,17 @@ def test_a_setting_of_django_is_refused(
 def test_a_default_of_the_framework_is_refused(settings: Any, expected: str, change: Any) -> None:
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | change
     assert ids() == [expected]
+
+
+@pytest.mark.parametrize("schemes", CLEAN_SCHEMES)
+def test_an_order_with_a_challenge_or_without_our_tokens_is_clean(
+    settings: Any, schemes: list[str]
+) -> None:
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {
+        "DEFAULT_AUTHENTICATION_CLASSES": schemes,
+        "EXCEPTION_HANDLER": f"{DRF}.views.exception_handler",
+    }
+    assert ids() == []
 
 
 @pytest.mark.parametrize(("expected", "change"), OWN)

@@ -54,6 +54,30 @@ def test_only_djangos_own_checks_have_anything_to_say(
     assert {name.partition(".")[0] for name in found["deployed"]} == {"security"}
 
 
+# As cookiecutter-django has it, with the class of authx in front.
+WITH_PAGES = """
+DATABASES['default']['ATOMIC_REQUESTS'] = True
+INSTALLED_APPS += ["rest_framework.authtoken"]
+REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"] += [
+    "rest_framework.authentication.SessionAuthentication",
+    "rest_framework.authentication.TokenAuthentication",
+]
+"""
+
+
+def test_a_project_whose_pages_call_its_api_is_warned_of_the_cookie_and_of_nothing_else(
+    wheel: Path, tmp_path: Path
+) -> None:
+    shop = Shop(tmp_path, wheel)
+    shop.follow("Install it", guide=ROOT / "README.md")
+    shop.append("shop/settings.py", WITHOUT_SENTRY + WITH_PAGES)
+    (line,) = shop.shell(FINDINGS)
+    found: dict[str, Any] = json.loads(line)
+    assert (found["always"], found["login"]) == ([], 200)
+    ours = [name for name in found["deployed"] if not name.startswith("security.")]
+    assert ours == ["authx.W021"]
+
+
 @pytest.mark.parametrize("view", [TokenView, MeView])
 def test_no_database_of_a_project_puts_our_views_into_a_transaction(
     monkeypatch: pytest.MonkeyPatch, view: Any

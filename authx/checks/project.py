@@ -1,6 +1,6 @@
 """System checks of what surrounds authx in production: keys, schemes and backends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Any, Final
@@ -12,7 +12,11 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 from django.utils.encoding import force_str
 from django.utils.module_loading import import_string
-from rest_framework.authentication import BasicAuthentication, SessionAuthentication
+from rest_framework.authentication import (
+    BaseAuthentication,
+    BasicAuthentication,
+    SessionAuthentication,
+)
 from rest_framework.settings import api_settings
 
 from authx import conf
@@ -85,16 +89,47 @@ def _check_backends() -> Iterator[CheckMessage]:
 
 
 def _check_schemes() -> Iterator[CheckMessage]:
-    ambient = (BasicAuthentication, SessionAuthentication)
     schemes: Any = api_settings.DEFAULT_AUTHENTICATION_CLASSES
     for scheme in schemes:
-        if issubclass(scheme, ambient):
+        if issubclass(scheme, BasicAuthentication):
             yield Error(
-                f"{scheme.__name__} authenticates users without a device session.",
-                hint="Keep only authx.rest.authentication.TokenAuthentication in "
-                "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'].",
+                f"{scheme.__name__} accepts a password with every request: it opens no session "
+                "that could be ended, and does not ask SIGN_IN_POLICY.",
+                hint="Remove it from REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'], and name it "
+                "in the views that need it.",
                 id="authx.E035",
             )
+        elif issubclass(scheme, SessionAuthentication):
+            yield CheckWarning(
+                f"{scheme.__name__} accepts the cookie of a website in every view: signing out all "
+                "devices does not end it.",
+                hint="If pages of your website call all of your API, silence this; if not, remove "
+                "it from REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'].",
+                id="authx.W021",
+            )
+    yield from _check_first_scheme(schemes)
+
+
+def _check_first_scheme(schemes: Sequence[Any]) -> Iterator[CheckMessage]:
+    """Check that an app whose access token has expired gets the 401 that makes it refresh.
+
+    DRF asks the first scheme of a view for a challenge, and responds with 403 if there is none.
+    """
+    # Not imported above: while apps are loaded, DRF's views cannot be.
+    token_scheme: Any = import_string("authx.rest.authentication.TokenAuthentication")
+    handler = import_string("authx.rest.exceptions.exception_handler")
+    accepts_tokens = any(issubclass(scheme, token_scheme) for scheme in schemes)
+    if not accepts_tokens or api_settings.EXCEPTION_HANDLER is handler:
+        return
+    if schemes[0].authenticate_header is BaseAuthentication.authenticate_header:
+        # A handler of the project may do as that of authx does.
+        yield CheckWarning(
+            f"{schemes[0].__name__} comes first: an expired access token is refused with 403 "
+            "instead of 401, and apps do not refresh.",
+            hint="Put authx.rest.authentication.TokenAuthentication first in "
+            "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'].",
+            id="authx.W022",
+        )
 
 
 def _check_error_reports() -> Iterator[CheckMessage]:
