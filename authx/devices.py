@@ -46,6 +46,15 @@ def is_known_device(*, user_id: Any, installation_id: str) -> bool:
     return known_to_either
 
 
+def known_devices(*, user_id: Any) -> set[str]:
+    """Return the installation ids that sessions or events of a user show; without one, its id."""
+    sessions = DeviceSession.objects.filter(user_id=user_id).values_list("installation_id", "id")
+    sign_ins = _sign_ins(user_id).values_list("installation_id", "session_id")
+    # One statement for both tables.
+    rows = sign_ins.union(sessions)
+    return {installation_id or str(session_id) for installation_id, session_id in rows}
+
+
 def assess_sign_in(
     user: "User", *, installation_id: str, platform: str, user_agent: str
 ) -> SignInAssessment:

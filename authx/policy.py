@@ -42,4 +42,6 @@ def _is_outage(error: Exception) -> bool:
     # An APIException of DRF, which this module does not import.
     status = getattr(error, "status_code", None)
     is_server_error = isinstance(status, int) and status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return is_server_error or isinstance(error, OUTAGES)
+    # Python's own PermissionError is an OSError too; one of the system has a number.
+    is_refusal = isinstance(error, PermissionError) and error.errno is None
+    return not is_refusal and (is_server_error or isinstance(error, OUTAGES))

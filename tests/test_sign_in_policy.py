@@ -1,5 +1,6 @@
 """What a refusal by SIGN_IN_POLICY tells an app, and what is none; see also test_python_api."""
 
+from errno import EACCES
 from http import HTTPStatus
 from typing import Any
 
@@ -91,7 +92,9 @@ def test_an_outage_of_the_policy_is_no_refusal(
     assert Phone().sign_in().is_signed_in
 
 
-@pytest.mark.parametrize("error", [ConnectionError(), AwayError()])
+@pytest.mark.parametrize(
+    "error", [ConnectionError(), AwayError(), PermissionError(EACCES, "Permission denied")]
+)
 def test_a_server_that_the_policy_does_not_reach_refuses_nobody(
     policy: Policy, alice: User, error: Exception
 ) -> None:
@@ -99,3 +102,10 @@ def test_a_server_that_the_policy_does_not_reach_refuses_nobody(
     with pytest.raises(type(error)):
         api.open_session(user=alice)
     assert recorded() == []
+
+
+def test_an_error_of_python_for_what_is_forbidden_is_a_refusal(policy: Policy, alice: User) -> None:
+    policy.error = PermissionError("banned")
+    with pytest.raises(PermissionError):
+        api.open_session(user=alice)
+    assert recorded() == [("sign_in_failed", "refused_by_the_project")]

@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 
 from authx import conf
 from authx.audit.events import record_event
-from authx.devices import is_known_device
+from authx.devices import is_known_device, known_devices
 from authx.errors import ConflictError, OverloadedError, RateLimitError
 from authx.models import DeviceSession, EventKind
 from authx.throttling.limits import (
@@ -129,7 +129,7 @@ def _limits_of(resolved: ResolvedName, installation_id: str) -> tuple[Limit, ...
     user = resolved.user
     # A name that does not exist costs the same query.
     if is_known_device(user_id=user and user.pk, installation_id=installation_id) and user:
-        return (device_bucket(user, installation_id),)
+        return (device_bucket(user.pk, installation_id),)
     bucket = account_bucket(user) if user else name_bucket(resolved.name)
     return (bucket, *_network_limits())
 
@@ -147,16 +147,14 @@ def _network_limits() -> Iterator[Limit]:
 
 def current_password_limits(session: DeviceSession) -> tuple[Limit, ...]:
     """Return the limits of entering the current password while signed in."""
-    return (device_bucket(session.user, session.installation_id or str(session.pk)),)
+    return (device_bucket(session.user_id, session.installation_id or str(session.pk)),)
 
 
 def reset_attempts(user: "User") -> None:
     """Clear the counts of an account's attempts, from all of its devices."""
     clear(account_bucket(user))
-    for session_id, installation_id in DeviceSession.objects.filter(user=user).values_list(
-        "pk", "installation_id"
-    ):
-        clear(device_bucket(user, installation_id or str(session_id)))
+    for device in known_devices(user_id=user.pk):
+        clear(device_bucket(user.pk, device))
 
 
 def account_bucket(user: "User") -> Limit:
@@ -170,8 +168,8 @@ def name_bucket(username: str) -> Limit:
     )
 
 
-def device_bucket(user: "User", device: str) -> Limit:
-    return _bucket("sign-ins on a known device", str(user.pk), device, user_id=user.pk)
+def device_bucket(user_id: Any, device: str) -> Limit:
+    return _bucket("sign-ins on a known device", str(user_id), device, user_id=user_id)
 
 
 def _bucket(kind: str, *subject: str, **named: Any) -> Limit:
