@@ -3,11 +3,10 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.contrib.auth import get_user_model
 from django.db.models import Exists, FilteredRelation, Q, Subquery
 
 from authx import clock
-from authx.models import DeviceSession, EventKind, SecurityEvent, write_alias
+from authx.models import DeviceSession, EventKind, SecurityEvent, all_users
 from authx.models.events import SecurityEventQuerySet
 
 if TYPE_CHECKING:
@@ -98,8 +97,7 @@ def _unrevoked_sessions(
     One statement, whatever the expressions ask.
     """
     rows = (
-        get_user_model()
-        ._base_manager.using(write_alias())
+        all_users()
         .filter(pk=user.pk)
         .annotate(session=FilteredRelation("auth_token_set", condition=UNREVOKED))
         .order_by("-session__last_used_at", "-session__created_at")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.contrib.auth.models import User, UserManager
 from django.db import connections
 
 
@@ -26,6 +27,22 @@ def add_connection(alias: str, **options: str) -> Any:
     added.settings_dict["OPTIONS"] |= options
     connections[alias] = added
     return added
+
+
+class ReplicaManager(UserManager[User]):
+    """A project's manager that reads from the replica, whatever a router says."""
+
+    use_in_migrations = False
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().using("replica")
+
+
+def use_manager(monkeypatch: Any, manager: Any) -> None:
+    """Make it the default and the base manager of the user model."""
+    manager.model, manager.name = User, "objects"
+    for kind in ("default_manager", "base_manager"):
+        monkeypatch.setitem(vars(User._meta), kind, manager)
 
 
 @contextmanager

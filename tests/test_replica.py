@@ -7,23 +7,26 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.contrib.auth.models import User, UserManager
 from django.core.management import call_command, get_commands
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
+from authx.api import EventKind, change_password, revoke_session, sessions_of
 from authx.audit.logs import SESSION_RENEWED
 from authx.audit.notifications import send_next_notification
 from authx.devices import is_known_device
 from authx.models import DeviceSession, PasswordFailures
-from authx.passwords.check import is_password_locked
+from authx.passwords.check import check_password, is_password_locked
 from authx.sessions.open import open_session
 from authx.sessions.restore import ENDINGS
 from authx.sessions.values import Device
-from tests.databases import replica_asked
+from tests.databases import ReplicaManager, replica_asked, use_manager
 from tests.phone import CLIENT, PASSWORD, Phone
 from tests.services import basic, introspect, new_service, post_introspection
+from tests.source_code import AUTHX, offenders
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
@@ -32,8 +35,9 @@ OURS = re.compile(r"authx_|auth_user\b")
 
 
 @pytest.fixture
-def replica(phone: Phone, settings: Any) -> Iterator[list[str]]:
-    """Return what is asked of the replica; alice has a phone."""
+def replica(phone: Phone, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Return what is asked of the replica; alice has a phone, and users have a manager for it."""
+    use_manager(monkeypatch, ReplicaManager())
     with replica_asked(settings) as asked:
         yield asked
 
@@ -210,3 +214,56 @@ def test_no_page_of_the_admin_asks_the_replica_for_our_rows(
         answer = operator.get(page) if body is None else operator.post(page, body)
         assert answer.status_code in {200, 302}
     assert [sql for sql in replica if OURS.search(sql)] == []
+
+
+def test_a_password_that_changes_during_its_check_is_read_again_from_no_replica(
+    replica: list[str], alice: User
+) -> None:
+    # Not what is stored any more; a check upgrades it.
+    alice.password = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
+    assert check_password(alice, PASSWORD)
+    assert replica == []
+
+
+def test_a_session_without_its_user_asks_the_replica_for_none(
+    replica: list[str], alice: User
+) -> None:
+    session = sessions_of(alice).get()
+    changed = change_password(session=session, current_password=PASSWORD, new_password=NEW)
+    assert revoke_session(session=changed.session, reason=EventKind.ENDED_BY_OPERATOR)
+    assert replica == []
+
+
+class EmptyManager(UserManager[User]):
+    """A project's manager that leaves users out, such as those of another tenant."""
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().none()
+
+
+def test_a_manager_that_leaves_users_out_refuses_nobody_whom_the_project_signs_in(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_manager(monkeypatch, EmptyManager())
+    pair = open_session(user=alice, device=Device())
+    assert pair.session.user_id == alice.pk
+
+
+def managers(source: str) -> list[str]:
+    """Return by which managers of a project a source reads."""
+    return re.findall(r"_base_manager|_default_manager|refresh_from_db", source)
+
+
+def test_the_rule_on_managers_sees_them() -> None:
+    source = "user.refresh_from_db()\nget_user_model()._base_manager.get(pk=1)\nall_users()"
+    assert managers(source) == ["refresh_from_db", "_base_manager"]
+
+
+def test_users_are_read_by_two_functions_only() -> None:
+    found = offenders(AUTHX, managers)
+    # `user_manager`; the other two are about sessions.
+    assert set(found) == {
+        "authx/models/sessions.py",
+        "authx/sessions/sweep.py",
+        "authx/testing/expiry.py",
+    }

@@ -9,7 +9,6 @@ from email.utils import parseaddr
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.message import sanitize_address
 from django.db import transaction
@@ -27,7 +26,7 @@ from authx.audit.logs import (
     LogEvent,
     log_event,
 )
-from authx.models import Notification, SecurityEvent, write_alias
+from authx.models import Notification, SecurityEvent, all_users, write_alias
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -123,9 +122,7 @@ def _claim() -> Notification | None:
 
 def _send(notification: Notification) -> None:
     event = notification.event
-    user = (
-        get_user_model()._base_manager.using(write_alias()).filter(pk__in=[event.user_id]).first()
-    )
+    user = all_users().filter(pk__in=[event.user_id]).first()
     if user is None or not email_address(user):
         notification.delete()
         return

@@ -45,12 +45,26 @@ def write_alias() -> str:
     return router.db_for_write(DeviceSession)
 
 
-def user_manager() -> Any:
-    """Return the user model's own manager, for the database of the sessions.
+def all_users() -> models.QuerySet[Any]:
+    """Return every user, from the database of the sessions.
 
-    A replica that lags would not know a new user, and accept an old password.
+    A replica that lags would not know a new user, and accept an old password. The managers of a
+    project may choose one, or leave users out.
     """
-    return get_user_model()._default_manager.db_manager(write_alias())
+    return models.QuerySet(get_user_model(), using=write_alias())
+
+
+def user_manager() -> Any:
+    """Return a copy of the user model's own manager that reads from the database of the sessions.
+
+    For what the project decides: how a name is compared, and whom Django may sign in.
+    """
+    alias = write_alias()
+    manager: Any = get_user_model()._default_manager.db_manager(alias)
+    choose = manager.get_queryset
+    # Whatever database the project's own method chooses.
+    manager.get_queryset = lambda: choose().using(alias)
+    return manager
 
 
 class PrimaryManager(models.Manager[M]):

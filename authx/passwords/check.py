@@ -14,7 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 from authx import conf
 from authx.audit.events import record_event
 from authx.errors import ConflictError, CredentialsChangedError
-from authx.models import EventKind, PasswordFailures, auth_hashes, write_alias
+from authx.models import EventKind, PasswordFailures, all_users, auth_hashes
 from authx.passwords.bulkhead import place_for_hashing
 from authx.sessions.locking import atomic, lock_user, retry_on_conflict
 from authx.sessions.update import update_auth_hash
@@ -46,7 +46,7 @@ def check_password(user: "User", password: str) -> bool:
             return _check_counted(user, password)
     except CredentialsChangedError:
         # The owner changed the password while it was hashed anew: what is stored now decides.
-        user.refresh_from_db(using=write_alias(), fields=["password"])
+        user.password = all_users().values_list("password", flat=True).get(pk=user.pk)
         return check_password(user, password)
 
 
@@ -168,8 +168,7 @@ def _store_upgraded_hash(user: "User", *, verified: str) -> None:
             raise CredentialsChangedError
         old = auth_hashes(stored)
         stored.password = user.password
-        users = get_user_model()._base_manager.using(write_alias())
-        users.filter(pk=user.pk).update(password=user.password)
+        all_users().filter(pk=user.pk).update(password=user.password)
         # An upgrade is not a new password: it neither unlocks the old one nor resets its count.
         counted = _failures(user).filter(fingerprint=hash_fingerprint(verified))
         counted.update(fingerprint=hash_fingerprint(user.password))

@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 from authx import clock
 from authx.audit.events import record_event
 from authx.errors import InvalidCredentialsError, WrongPasswordError
-from authx.models import DeviceSession, EventKind, write_alias
+from authx.models import DeviceSession, EventKind, all_users
 from authx.passwords.backends import ModelBackend
 from authx.passwords.bulkhead import place_for_hashing
 from authx.passwords.check import check_password, upgrade_outdated_hash
@@ -115,8 +115,7 @@ def change_password(
 
 def _change_password(session: DeviceSession, current_password: str, new_password: str) -> TokenPair:
     """Check and change; raises CredentialsChangedError if the password changed in between."""
-    users = get_user_model()._base_manager.using(write_alias())
-    user = users.filter(pk=session.user_id).first()
+    user = all_users().filter(pk=session.user_id).first()
     # The same check and count as at sign-in: a stolen access token gives no further guesses.
     if user is None or not check_password(user, current_password):
         raise WrongPasswordError

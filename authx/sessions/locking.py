@@ -9,7 +9,7 @@ from django.db import DatabaseError, connections, transaction
 
 from authx import clock
 from authx.errors import ConflictError, CredentialsChangedError, InvalidCredentialsError
-from authx.models import write_alias
+from authx.models import all_users, write_alias
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -79,10 +79,9 @@ def lock_user(user_id: Any) -> "User | None":
     FOR NO KEY UPDATE: the insert of a session takes a KEY SHARE lock on its user, with which a
     plain FOR UPDATE can deadlock.
     """
-    users = get_user_model()._base_manager.using(write_alias())
     # Inherited columns, such as the password, are in rows of the parent models.
     tables = ("self", *_parents(get_user_model()))
-    rows = users.select_for_update(no_key=True, of=tables).filter(pk=user_id)
+    rows = all_users().select_for_update(no_key=True, of=tables).filter(pk=user_id)
     locked: User | None = rows.annotate(read_at=clock.database_now()).first()
     return locked
 
