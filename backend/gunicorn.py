@@ -4,18 +4,19 @@ Without the worker, gunicorn answers a malformed request in HTML, and both the r
 quote the unreadable line, which may hold a token.
 """
 
-import json
 import socket
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
+from math import ceil
 from threading import Timer
 from typing import Any, Final
 
 from django.utils.module_loading import import_string
 from gunicorn import util
 from gunicorn.http.errors import InvalidResponseHeader, InvalidResponseHeaderName, ParseException
-from gunicorn.workers.gthread import ThreadWorker
 
+from backend.buffering import BufferingWorker, refusal
 from backend.operator_port import (
     drain_period,
     forget_process,
@@ -25,19 +26,12 @@ from backend.operator_port import (
     share_metrics,
 )
 
-BODY: Final = json.dumps(
-    {"error": "invalid_request", "error_description": "The request is malformed or too large."}
+MALFORMED: Final = refusal(
+    HTTPStatus.BAD_REQUEST, "invalid_request", "The request is malformed or too large."
 )
-REFUSAL: Final = (
-    "HTTP/1.1 400 Bad Request\r\n"
-    "Connection: close\r\n"
-    "Content-Type: application/json\r\n"
-    f"Content-Length: {len(BODY)}\r\n"
-    f"Cache-Control: no-store\r\n\r\n{BODY}"
-).encode()
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+class Worker(BufferingWorker):
     """Responds to malformed HTTP with the JSON error of the API."""
 
     def handle_exit(self, sig: Any, frame: Any) -> None:
@@ -58,7 +52,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         # well be a token.
         self.log.warning("refused from %s: %s", addr and addr[0], type(exc).__name__)
         with suppress(OSError):
-            util.write_nonblock(client, REFUSAL)
+            util.write_nonblock(client, MALFORMED)
 
 
 def on_starting(_server: Any) -> None:
@@ -82,7 +76,14 @@ share_metrics()
 wsgi_app = "backend.wsgi"
 worker_class = Worker
 threads = 4
+# Of one process, with those that wait for a request; below the usual limit of 1024 open files.
+worker_connections = 500
+# Longer than balancers keep a connection that they may use again (60 s on AWS, 600 s on Google
+# Cloud): a request that meets our end of it would fail.
+keepalive = 620
 worker_tmp_dir = memory_dir()
+# After this, a worker is killed with the requests that it is answering.
+graceful_timeout = 30 + ceil(drain_period().total_seconds())
 # It would be a file in the home directory, which a container cannot write to.
 control_socket_disable = True
 

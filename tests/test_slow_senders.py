@@ -1,0 +1,241 @@
+"""Clients that send slowly, or nothing, take the web server from nobody."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from backend.buffering import DEADLINE, MAX_BODY, NO_LENGTH, TOO_LARGE, examine
+from tests.ports import HOST
+from tests.web_server import WebServer, web_server
+
+MAX_HEAD = 20_000
+TLS = b"Host: 127.0.0.1\r\nX-Forwarded-Proto: https\r\n"
+GET = b"GET /users/me HTTP/1.1\r\n" + TLS
+ONCE = GET + b"Connection: close\r\n\r\n"
+POST = b"POST /users/login HTTP/1.1\r\nContent-Type: application/json\r\n" + TLS
+LOGIN = b"POST /admin/login/ HTTP/1.1\r\n" + TLS
+UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    """Run a server with one process."""
+    directory = tmp_path_factory.mktemp("slow")
+    with web_server(directory, NUM_PROXIES="1", WEB_CONCURRENCY="1") as running:
+        yield running
+
+
+@contextmanager
+def connected(server: WebServer, count: int, first: bytes) -> Iterator[list[socket.socket]]:
+    """Hold connections that have sent so much."""
+    with ExitStack() as stack:
+        sockets = [
+            stack.enter_context(socket.create_connection((HOST, server.port), timeout=20))
+            for _ in range(count)
+        ]
+        for one in sockets:
+            one.sendall(first)
+        yield sockets
+
+
+def seconds_for_a_request(server: WebServer) -> float:
+    began = time.monotonic()
+    status, _ = server.ask(ONCE)
+    assert status.encode() == UNAUTHORIZED
+    return time.monotonic() - began
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Return whether the server has closed a connection on which it sends nothing."""
+    connection.settimeout(0.1)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
+def one_response(connection: socket.socket) -> bytes:
+    """Return a response, whose body is an object of JSON."""
+    found = b""
+    while not found.endswith(b"}"):
+        found += connection.recv(65536)
+    return found
+
+
+def ends_after(connection: socket.socket) -> bytes:
+    """Return what still comes until the server closes the connection."""
+    found = b""
+    while part := connection.recv(65536):
+        found += part
+    return found
+
+
+@pytest.mark.waits
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"",
+        b"P",
+        POST,
+        POST + b"Content-Length: 100\r\n\r\n{",
+        LOGIN + b"Content-Length: 9\r\n\r\nx",
+    ],
+    ids=["nothing", "a byte", "half a head", "a byte of a body", "a byte of a form"],
+)
+def test_forty_slow_senders_delay_no_request(server: WebServer, first: bytes) -> None:
+    with connected(server, 40, first) as sockets:
+        for one in sockets:
+            assert seconds_for_a_request(server) < 2
+            if first:
+                one.sendall(b"x")
+
+
+@pytest.mark.waits
+def test_more_connections_than_it_holds_cost_the_oldest_ones_not_the_requests(
+    server: WebServer,
+) -> None:
+    with connected(server, 520, b"P") as sockets:
+        assert seconds_for_a_request(server) < 2
+        assert is_closed(sockets[0])
+        assert not is_closed(sockets[-1])
+
+
+@pytest.mark.waits
+def test_a_request_that_is_never_whole_ends_at_the_deadline(server: WebServer) -> None:
+    with connected(server, 1, POST + b"Content-Length: 100\r\n\r\n") as (one,):
+        began = time.monotonic()
+        one.settimeout(0.5)
+        received = None
+        while received is None and time.monotonic() < began + DEADLINE + 5:
+            try:
+                one.sendall(b"x")
+                received = one.recv(1)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                received = b""
+        assert received == b""
+        assert DEADLINE - 1 < time.monotonic() - began < DEADLINE + 4
+
+
+@pytest.mark.waits
+def test_a_client_that_does_not_hang_up_after_its_response_delays_no_other(
+    server: WebServer,
+) -> None:
+    with connected(server, 20, ONCE) as sockets:
+        assert seconds_for_a_request(server) < 2
+        for one in sockets:
+            assert ends_after(one).startswith(UNAUTHORIZED)
+
+
+@pytest.mark.waits
+def test_a_connection_is_used_again_after_longer_than_gunicorn_would_keep_it(
+    server: WebServer,
+) -> None:
+    with connected(server, 1, GET + b"\r\n") as (one,):
+        assert one_response(one).startswith(UNAUTHORIZED)
+        time.sleep(3)
+        one.sendall(GET)
+        one.sendall(b"\r\n")
+        assert one_response(one).startswith(UNAUTHORIZED)
+
+
+@pytest.mark.waits
+def test_a_body_that_was_refused_unread_is_not_the_next_request(server: WebServer) -> None:
+    body = POST.replace(b"/login", b"/logout") + b"Content-Length: 4\r\n\r\n{  }"
+    with connected(server, 1, body) as (one,):
+        assert one_response(one).startswith(UNAUTHORIZED)
+        one.sendall(ONCE)
+        assert ends_after(one).startswith(UNAUTHORIZED)
+
+
+@pytest.mark.waits
+def test_of_two_requests_at_once_the_second_has_to_be_sent_again(server: WebServer) -> None:
+    with connected(server, 1, GET + b"\r\n" + GET + b"\r\n") as (one,):
+        assert ends_after(one).count(UNAUTHORIZED) == 1
+
+
+@pytest.mark.waits
+def test_a_client_that_asks_first_may_send_its_body(server: WebServer) -> None:
+    head = POST + b"Expect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
+    with connected(server, 1, head) as (one,):
+        assert one.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        one.sendall(b"{}")
+        assert b"HTTP/1.1 400 Bad Request" in ends_after(one)
+
+
+@pytest.mark.waits
+@pytest.mark.parametrize(
+    ("head", "response"),
+    [
+        (b"Content-Length: 65537\r\n\r\n", TOO_LARGE),
+        (b"Transfer-Encoding: chunked\r\n\r\n", NO_LENGTH),
+    ],
+    ids=["too large", "chunked"],
+)
+def test_a_body_without_an_end_in_sight_is_refused_on_every_page(
+    server: WebServer, head: bytes, response: bytes
+) -> None:
+    with connected(server, 1, LOGIN + head + b"x" * 100) as (one,):
+        assert ends_after(one) == response
+
+
+@pytest.mark.waits
+def test_a_client_that_leaves_in_the_middle_is_forgotten(server: WebServer) -> None:
+    with connected(server, 1, POST) as (one,):
+        one.shutdown(socket.SHUT_WR)
+        assert ends_after(one) == b""
+
+
+# --- What is whole
+
+
+@pytest.mark.parametrize("end", range(len(ONCE)))
+def test_a_request_without_a_body_is_whole_with_its_head(end: int) -> None:
+    assert not examine(ONCE[:end], MAX_HEAD).is_complete
+    assert examine(ONCE, MAX_HEAD) == (True, b"", False)
+
+
+@pytest.mark.parametrize(
+    "field", [b"Content-Length: 3", b"content-length:3", b"CONTENT-LENGTH:\t3 "], ids=str
+)
+def test_a_request_with_a_body_is_whole_with_the_last_byte(field: bytes) -> None:
+    head = b"POST / HTTP/1.1\r\n" + field + b"\r\n\r\n"
+    assert not examine(head + b"ab", MAX_HEAD).is_complete
+    assert examine(head + b"abc", MAX_HEAD) == (True, b"", False)
+    assert examine(head + b"abcG", MAX_HEAD) == (True, b"", True)
+
+
+def test_the_largest_body_is_waited_for() -> None:
+    head = f"POST / HTTP/1.1\r\nContent-Length: {MAX_BODY}\r\n\r\n".encode()
+    assert examine(head, MAX_HEAD) == (False, b"", False)
+    assert examine(head + b"x" * MAX_BODY, MAX_HEAD).is_complete
+
+
+@pytest.mark.parametrize("length", [b"000003", b"0" * 30 + b"3"])
+def test_leading_zeros_do_not_hide_a_body(length: bytes) -> None:
+    head = b"POST / HTTP/1.1\r\nContent-Length: " + length + b"\r\n\r\n"
+    assert not examine(head + b"ab", MAX_HEAD).is_complete
+    assert examine(head + b"abc", MAX_HEAD).is_complete
+
+
+@pytest.mark.parametrize("length", [b"65537", b"9" * 18, b"1" + b"0" * 5000])
+def test_a_length_beyond_the_largest_body_is_refused(length: bytes) -> None:
+    head = b"POST / HTTP/1.1\r\nContent-Length: " + length + b"\r\n\r\n"
+    assert examine(head, MAX_HEAD).response == TOO_LARGE
+
+
+def test_a_head_without_end_is_left_to_gunicorn_which_refuses_it() -> None:
+    assert not examine(b"x" * MAX_HEAD, MAX_HEAD).is_complete
+    assert examine(b"x" * (MAX_HEAD + 1), MAX_HEAD) == (True, b"", False)
+
+
+def test_lengths_that_are_none_are_left_to_gunicorn_which_refuses_them() -> None:
+    for length in (b"-1", b"1.5", b"a", b"1, 2", b""):
+        request = b"POST / HTTP/1.1\r\nContent-Length: " + length + b"\r\n\r\n"
+        assert examine(request, MAX_HEAD).is_complete
