@@ -28,6 +28,9 @@ DEFAULTS: Final[dict[str, Any]] = {
     # How long a superseded generation is still answered after its successor was first used.
     "REFRESH_TOKEN_GRACE_PERIOD": timedelta(seconds=10),
     "RETRY": RetryPolicy.UNTIL_CONFIRMED.value,
+    # The header in which the proxy says when a request reached it, such as "X-Request-Start". Only
+    # a header that the proxy sets or removes in every request: a client could write it too.
+    "REQUEST_START_HEADER": None,
     # The live sessions of a user; one more evicts the least recently used.
     "SESSION_LIMIT_PER_USER": 10,
     # The size of `data` of a session, in bytes of UTF-8 JSON without spaces.

@@ -70,7 +70,8 @@ class OverloadedError(AuthxError):
 class LateDuplicateError(AuthxError):
     """Raised for a copy of a refresh that the app itself completed earlier.
 
-    Its idempotency key shows that it is no theft; the app has stored a newer pair.
+    Its idempotency key, or its time in a queue, shows that it is no theft; the app has stored a
+    newer pair.
     """
 
     def __init__(self, session_id: UUID, user_id: Any) -> None:

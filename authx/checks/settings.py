@@ -31,6 +31,8 @@ REALM: Final = re.compile(r"[ !#-\[\]-~]+")
 ISSUER: Final = re.compile(
     r"(https://[^\s/?#@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)(/[^\s?#]*[^\s/?#])?"
 )
+# RFC 9110 section 5.6.2.
+HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 TOKEN68: Final = re.compile(r"[A-Za-z0-9\-._~+/]*")
 
 
@@ -157,6 +159,16 @@ def _check_tracing() -> Iterator[CheckMessage]:
         yield _error(66, f"AUTHX['TRACE_SESSION_ID'] is {shows_session!r}.", "Set True or False.")
 
 
+def _check_request_start_header() -> Iterator[CheckMessage]:
+    name = conf.authx_setting("REQUEST_START_HEADER")
+    if name is not None and not (isinstance(name, str) and HEADER_NAME.fullmatch(name)):
+        yield _error(
+            76,
+            f"AUTHX['REQUEST_START_HEADER'] is {name!r}.",
+            "Set None, or the name of a header, such as 'X-Request-Start'.",
+        )
+
+
 def _check_prefixes() -> Iterator[CheckMessage]:
     access, refresh = conf.knox_setting("TOKEN_PREFIX"), conf.authx_setting("REFRESH_TOKEN_PREFIX")
     longest = CONSTANTS.MAXIMUM_TOKEN_PREFIX_LENGTH
@@ -270,6 +282,7 @@ OTHER_CHECKS: Final[tuple[Callable[[], Iterator[CheckMessage]], ...]] = (
     _check_keys,
     _check_optional_apps,
     _check_tracing,
+    _check_request_start_header,
     _check_database,
     _check_sender,
 )

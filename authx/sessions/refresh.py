@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from time import monotonic
 from typing import Final
 
 from django.views.decorators.debug import sensitive_variables
@@ -19,6 +20,7 @@ from authx.codec import digest_of, token_codec
 from authx.conf import RetryPolicy
 from authx.context import current_context
 from authx.errors import (
+    AuthxError,
     ForgedTokenError,
     InvalidRefreshTokenError,
     LateDuplicateError,
@@ -50,6 +52,9 @@ from authx.tokens import RawToken, Token, TokenDigest, TokenKind
 MAX_FRESH_ACCESS_TOKENS: Final = 8
 
 
+# Without a grace period, a request is late after this; most are answered within milliseconds.
+SHORTEST_WAIT: Final = timedelta(seconds=1)
+
 # Why a consumed token is answered again, for the log.
 SAME_KEY: Final = "retry with the same key"
 UNCONFIRMED: Final = "retry before the first use"
@@ -73,11 +78,17 @@ class RefreshRequest:
     # without a key.
     key_digests: Sequence[bytes] = field(repr=False)
     check_limit: CheckLimit
+    # Returns how long the request has waited for an answer.
+    waited: Callable[[], timedelta]
 
 
 @sensitive_variables()
 def refresh_session(
-    *, raw_token: str, idempotency_key: str = "", check_limit: CheckLimit = no_limit
+    *,
+    raw_token: str,
+    idempotency_key: str = "",
+    check_limit: CheckLimit = no_limit,
+    waited: Callable[[], timedelta] = timedelta,
 ) -> TokenPair:
     """Consume a refresh token and return its session's next pair (RFC 9700 section 4.14.2).
 
@@ -86,16 +97,24 @@ def refresh_session(
     for a late copy of the app's own request; TooManyRotationsError; ConflictError if the row
     changes ten times in a row; RuntimeError inside a transaction of the caller; and what
     `check_limit` raises. After the session is read, `check_limit` is called with the time since its
-    last rotation if the token is the newest, and with None if it is not.
+    last rotation if the token is the newest, and with None if it is not. `waited` returns how long
+    the request has been waiting, in the server's queue for instance.
     """
     require_no_transaction()
+    began = monotonic()
     codec = token_codec()
     try:
         token = codec.parse(raw_token, TokenKind.REFRESH)
     except ForgedTokenError as error:
         raise InvalidRefreshTokenError(error.reason) from error
     digests = codec.idempotency_digests(idempotency_key, token) if idempotency_key else ()
-    request = RefreshRequest(token, digest_of(RawToken(raw_token)), tuple(digests), check_limit)
+    request = RefreshRequest(
+        token,
+        digest_of(RawToken(raw_token)),
+        tuple(digests),
+        check_limit,
+        lambda: max(waited(), timedelta(seconds=monotonic() - began)),
+    )
     return retry_on_conflict(partial(_refresh, request))
 
 
@@ -146,7 +165,12 @@ def _rotate(session: DeviceSession, request: RefreshRequest, now: datetime) -> T
         "last_user_agent": context.user_agent,
     }
     statements.rotate(session, changes, now)
-    log_event_after_commit(SESSION_RENEWED, user_id=session.user_id, session_id=session.pk)
+    log_event_after_commit(
+        SESSION_RENEWED,
+        user_id=session.user_id,
+        session_id=session.pk,
+        generation=refresh.token.generation,
+    )
     return TokenPair(session, raw_access_token, refresh.raw_token, session.expiry, now)
 
 
@@ -154,15 +178,11 @@ def _retry(session: DeviceSession, request: RefreshRequest, now: datetime) -> To
     """Answer a superseded generation with the newest pair, if it may still be answered."""
     since = Generations(session).since(request.token.generation + 1)
     if not since or _is_forgotten(since, now):
-        if remembers_key(session, request.key_digests) and record_late_duplicate(
-            session, generation=request.token.generation, now=now
-        ):
-            raise LateDuplicateError(session.pk, session.user_id)
-        raise _revoke_for_reuse(session, request)
+        raise _refusal(session, request, now)
     refresh = derive_newest(request.token, since)
     why = _retry_reason(since[0], request, now)
     if not why:
-        raise _revoke_for_reuse(session, request)
+        raise _refusal(session, request, now)
     raw_access_token = _reissue_access_token(session, refresh.token, now)
     key_differs = _key_differs(since[0], request)
     record_two_places(session, key_differs=key_differs, now=now)
@@ -222,6 +242,21 @@ def _retry_reason(successor: Generation, request: RefreshRequest, now: datetime)
 
 def _key_differs(successor: Generation, request: RefreshRequest) -> bool:
     return successor.idempotency_digest not in (request.key_digests or (NO_KEY,))
+
+
+def _refusal(session: DeviceSession, request: RefreshRequest, now: datetime) -> AuthxError:
+    """Return the error for a token that is not answered any more: a late duplicate, or reuse.
+
+    It is late if its idempotency key shows the app's own request, or if it waited in a frozen
+    process or a queue for longer than the grace period, in which the app may have sent another one
+    and used the answer.
+    """
+    patience = max(conf.refresh_token_grace_period(), SHORTEST_WAIT)
+    is_late = remembers_key(session, request.key_digests) or request.waited() >= patience
+    generation = request.token.generation
+    if is_late and record_late_duplicate(session, generation=generation, now=now):
+        return LateDuplicateError(session.pk, session.user_id)
+    return _revoke_for_reuse(session, request)
 
 
 def _revoke_for_reuse(session: DeviceSession, request: RefreshRequest) -> RefreshTokenReusedError:

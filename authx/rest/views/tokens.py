@@ -1,6 +1,7 @@
 """Token pairs: sign in, refresh, revoke."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from django.utils.translation import gettext
@@ -19,6 +20,7 @@ from authx.rest.serializers import (
     unquoted,
 )
 from authx.rest.views.base import PublicView, send_user_logged_out
+from authx.rest.waiting import time_waited
 from authx.sessions.refresh import refresh_session
 from authx.sessions.revoke import revoke_by_token
 from authx.sessions.values import Device, TokenPair
@@ -69,6 +71,7 @@ class TokenView(PublicView):
             raw_token=grant["refresh_token"],
             idempotency_key=grant.get("idempotency_key", ""),
             check_limit=refresh_limiter(grant["refresh_token"]),
+            waited=partial(time_waited, request._request),
         )
         return self.respond(pair)
 
