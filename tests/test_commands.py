@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -72,9 +73,13 @@ def test_dry_run_counts_what_a_sweep_would_delete_and_deletes_nothing(
     assert run("sweep") == "Deleted 1 sessions and 0 events."
 
 
+def lease_to_another(duration: timedelta) -> None:
+    SweepLease.objects.create(pk=1, owner=uuid4(), leased_until=timezone.now() + duration)
+
+
 def test_a_second_sweep_steps_aside(clock: Clock, phone: Phone, run: Run) -> None:
     clock.forward(days=37)
-    SweepLease.objects.create(pk=1, leased_until=timezone.now() + timedelta(seconds=1))
+    lease_to_another(timedelta(seconds=1))
     assert run("sweep") == "Another sweep is running."
     assert count() == 1
     clock.forward(seconds=1)
@@ -83,7 +88,7 @@ def test_a_second_sweep_steps_aside(clock: Clock, phone: Phone, run: Run) -> Non
 
 def test_dry_run_needs_not_step_aside(clock: Clock, phone: Phone, run: Run) -> None:
     clock.forward(days=37)
-    SweepLease.objects.create(pk=1, leased_until=timezone.now() + timedelta(seconds=1))
+    lease_to_another(timedelta(seconds=1))
     assert run("sweep", "--dry-run") == "Would delete 1 sessions and 0 events."
 
 

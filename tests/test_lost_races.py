@@ -128,9 +128,29 @@ def test_a_long_sweep_keeps_its_lease(clock: Clock, phone: Phone, settings: Any)
     assert min(leases) > timedelta(seconds=20)
 
 
+def test_a_sweep_that_was_frozen_leaves_the_lease_to_the_one_that_took_over(
+    clock: Clock, phone: Phone, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"SWEEP_BATCH_SIZE": 1}
+    clock.forward(days=40)
+    real, others = sweep._delete_batch, list[Any]()
+
+    def freeze(*arguments: Any) -> int:
+        clock.forward(seconds=61)
+        others.append(sweep._take_lease())
+        return real(*arguments)
+
+    with mock.patch.object(sweep, "_delete_batch", freeze):
+        assert sweep.sweep() == sweep.SweepReport(sessions=1)
+    assert "sweep: another one has taken over" in caplog.text
+    (other,) = others
+    assert SweepLease.objects.get().owner == other.owner
+    assert SweepLease.objects.get().leased_until > timezone.now()
+
+
 def test_rows_of_other_apps_go_with_the_session_they_hang_on(clock: Clock, phone: Phone) -> None:
     clock.forward(days=40)
-    with mock.patch.object(sweep, "_has_dependants", return_value=True):
+    with mock.patch.object(sweep, "has_dependants", return_value=True):
         assert sweep.sweep().sessions == 1
     assert DeviceSession.objects.count() == 0
 

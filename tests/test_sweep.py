@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from authx.models import DeviceSession
+from authx.models import DeviceSession, SweepLease
 from authx.sessions.sweep import SweepReport, _next_size, _pause_after, sweep
 from tests.conftest import NOON, Clock, Statements
 from tests.effort import rounds
@@ -215,7 +216,7 @@ def test_a_theft_is_still_caught_after_a_sweep_in_between(clock: Clock, phone: P
 
 
 @contextmanager
-def locked_elsewhere(rows: QuerySet[DeviceSession]) -> Iterator[None]:
+def locked_elsewhere(rows: QuerySet[Any]) -> Iterator[None]:
     """Hold these rows in another connection, as a request in the middle of its work does."""
     held, done = threading.Event(), threading.Event()
 
@@ -247,6 +248,57 @@ def test_a_locked_row_is_left_for_the_next_sweep(alice: User) -> None:
     assert ids_of(DeviceSession.objects.all()) == {live}
 
 
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_locked_lease_keeps_no_worker_waiting(alice: User) -> None:
+    a_session(alice, timezone.now() - FAR)
+    SweepLease.objects.create(pk=1, owner=uuid4(), leased_until=timezone.now())
+    with locked_elsewhere(SweepLease.objects.all()):
+        assert sweep() == SweepReport(skipped=True)
+    assert sweep() == SweepReport(sessions=1)
+
+
+NOTES_ITS_COMMIT = """
+CREATE TABLE seen (setting text);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+  $$BEGIN INSERT INTO seen SELECT current_setting('synchronous_commit'); RETURN OLD; END$$;
+CREATE TRIGGER noting AFTER DELETE ON authx_devicesession FOR EACH ROW EXECUTE FUNCTION note();
+"""
+
+
+@pytest.fixture
+def commits() -> Iterator[Callable[[], list[str]]]:
+    """Return a function that tells with which synchronous_commit each row was deleted."""
+    with connection.cursor() as cursor:
+        cursor.execute(NOTES_ITS_COMMIT)
+        # The server of the tests has no disk to wait for.
+        cursor.execute("SET synchronous_commit = on")
+
+        def seen() -> list[str]:
+            cursor.execute("SELECT setting FROM seen")
+            return [setting for (setting,) in cursor.fetchall()]
+
+        yield seen
+        cursor.execute("DROP TABLE seen; DROP FUNCTION note CASCADE; RESET synchronous_commit")
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_waits_for_no_disk_and_nothing_else_commits_like_that(
+    alice: User, commits: Callable[[], list[str]]
+) -> None:
+    a_session(alice, timezone.now() - FAR)
+    assert sweep() == SweepReport(sessions=1)
+    assert commits() == ["off"]
+    a_session(alice, timezone.now() - FAR)
+    with transaction.atomic():
+        assert sweep() == SweepReport(sessions=1)
+    assert commits() == ["off", "on"]
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW synchronous_commit")
+        assert cursor.fetchone() == ("on",)
+
+
 MANY = """
 INSERT INTO authx_devicesession (id, user_id, token_key, created_at, authenticated_at,
   absolute_expires_at, revoked_at, revoked_reason, installation_id, name, platform, app_version,
@@ -260,7 +312,7 @@ SELECT gen_random_uuid(), %(user)s, '', now(), now(),
   'a' || n, now(), now(), '\\x00', 0, 0, 'r' || n, '', '', now(), '',
   now() + (n - 50) * interval '1 day', now(), '{}'
 FROM generate_series(1, 20000) n;
-INSERT INTO authx_securityevent (created_at, kind, user_id, name_hash, reason, user_agent,
+INSERT INTO authx_securityevent (created_at, kind, user_id, former_user_id, reason, user_agent,
   request_id, installation_id, device_name, platform)
 SELECT now() - (n - 50) * interval '13 minutes', 'signed_in', %(user)s, '', '', '', '', '', '', ''
 FROM generate_series(1, 20000) n;
@@ -280,7 +332,7 @@ def test_a_sweep_reads_only_what_it_deletes(
         assert 0 < report.sessions < 200
         assert 0 < report.events < 100
         plans = []
-        for query in [found for found in sql.sql if "SKIP LOCKED" in found]:
+        for query in [found for found in sql.sql if found.startswith("DELETE")]:
             cursor.execute(f"EXPLAIN {query}")
             plans.append("\n".join(line for (line,) in cursor.fetchall()))
     sessions, _, events = plans

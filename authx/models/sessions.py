@@ -208,8 +208,9 @@ class DeviceSession(AbstractAuthToken):
 
 
 class SweepLease(models.Model):
-    """The only row says until when a sweep holds the lease; another sweep is skipped."""
+    """The only row says which sweep holds the lease, and until when; another one is skipped."""
 
+    owner = models.UUIDField()
     leased_until = models.DateTimeField()
 
     objects = PrimaryManager["SweepLease"]()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic, sleep
 from typing import Any, Final
+from uuid import UUID, uuid4
 
 from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -16,8 +17,9 @@ from django.utils import timezone
 
 from authx import clock, conf
 from authx.audit.events import expired_events, expired_notifications, log_dropped_notifications
-from authx.models import DeviceSession, SecurityEvent, SweepLease
+from authx.models import DeviceSession, SecurityEvent, SweepLease, write_alias
 from authx.models.sessions import UTCDate
+from authx.sessions.dependants import delete_with_dependants, has_dependants
 from authx.signals import sweep_finished
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,9 @@ MIN_BATCH: Final = 20
 MAX_BATCH: Final = 250_000
 # The physical address of a row, and how PostgreSQL finds rows by it without a join.
 ADDRESSES: Final = {"postgresql": ("ctid", "= ANY(ARRAY(%s))")}
+# The commit of a batch waits for no disk and no standby: a row that comes back after a crash has
+# ended all the same, and the next sweep deletes it. Evaluated once, for this one statement.
+WITHOUT_WAITING: Final = " AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
 # The most by which a batch grows or shrinks from the one before it.
 STEP: Final = 4
 LAG_SAMPLE: Final = 1000
@@ -56,13 +61,23 @@ class Lease:
     Its age is measured by this process; its end, which all processes compare, by the database.
     """
 
+    owner: UUID
     taken_at: datetime
+    is_held: bool = True
 
     def extend(self) -> None:
+        """Note if this process paused for so long that another one has taken over."""
         now = timezone.now()
         if now > self.taken_at + LEASE / 2:
             self.taken_at = now
-            _leases().update(leased_until=clock.database_now() + LEASE)
+            self.is_held = bool(self._set_end(clock.database_now() + LEASE))
+
+    def give_back(self) -> None:
+        """Let the next sweep begin; does nothing to the lease of another one."""
+        self._set_end(clock.database_now())
+
+    def _set_end(self, end: Any) -> int:
+        return _leases().filter(owner=self.owner).update(leased_until=end)
 
 
 def sweep() -> SweepReport:
@@ -71,16 +86,19 @@ def sweep() -> SweepReport:
     Each batch is one short statement, so that no request waits long for a row or for its own
     commit, and a killed sweep loses nothing. Between two batches the sweep rests.
     """
-    if not _take_lease():
+    lease = _take_lease()
+    if lease is None:
         logger.info("sweep: another one is running")
         return SweepReport(skipped=True)
-    began, report, lease = monotonic(), SweepReport(), Lease(taken_at=timezone.now())
+    began, report = monotonic(), SweepReport()
     try:
         report.sessions = _delete_in_batches(_ended_sessions(), lease)
         log_dropped_notifications(_delete_in_batches(expired_notifications(), lease))
         report.events = _delete_in_batches(expired_events(), lease)
     finally:
-        _leases().update(leased_until=clock.database_now())
+        lease.give_back()
+    if not lease.is_held:
+        logger.warning("sweep: another one has taken over")
     logger.info("sweep: %d sessions, %d events", report.sessions, report.events)
     sweep_finished.send_robust(sender=SweepReport, report=report, seconds=monotonic() - began)
     return report
@@ -128,19 +146,20 @@ def _ended_sessions() -> models.QuerySet[DeviceSession]:
 
 
 def _delete_in_batches(rows: models.QuerySet[Any], lease: Lease) -> int:
-    """Delete rows until a batch is not full; return how many."""
+    """Delete rows until a batch is not full or the lease is lost; return how many."""
     size: int = conf.authx_setting("SWEEP_BATCH_SIZE")
-    deleted = 0
-    while True:
+    deleted, kept = 0, list[Any]()
+    while lease.is_held:
         began = monotonic()
-        count = _delete_batch(rows, size)
+        count = _delete_batch(rows, size, kept)
         lease.extend()
         deleted += count
         if count < size:
-            return deleted
+            break
         seconds = monotonic() - began
         size = _next_size(size, seconds)
         sleep(_pause_after(seconds))
+    return deleted - len(kept)
 
 
 def _pause_after(seconds: float) -> float:
@@ -154,27 +173,25 @@ def _next_size(size: int, seconds: float) -> int:
     return min(max(within_a_step, min(size, MIN_BATCH)), max(size, MAX_BATCH))
 
 
-def _delete_batch(rows: models.QuerySet[Any], size: int) -> int:
+def _delete_batch(rows: models.QuerySet[Any], size: int, kept: list[Any]) -> int:
+    """Return how many rows were tried; the keys of those that have to stay are added to `kept`."""
     # A row that a request has locked is left for the next sweep.
     batch = rows.select_for_update(skip_locked=True, of=("self",))
     connection = connections[rows.db]
+    if rows.model is DeviceSession and has_dependants(DeviceSession):
+        # Other apps have foreign keys to sessions: Django has to collect their rows.
+        keys = list(rows.exclude(pk__in=kept).values_list("pk", flat=True)[:size])
+        kept += delete_with_dependants(rows, keys)
+        return len(keys)
     with transaction.atomic(using=rows.db):
-        if rows.model is DeviceSession and _has_dependants(DeviceSession):
-            # Other apps have foreign keys to sessions: Django has to collect their rows.
-            keys = list(batch.values_list("pk", flat=True)[:size])
-            rows.model._base_manager.using(rows.db).filter(pk__in=keys).delete()
-            return len(keys)
         # Compiled within the transaction that Django asks for; a single DELETE needs none.
         sql, parameters = _delete_statement(batch, size, connection)
+    if connection.vendor == "postgresql" and connection.get_autocommit():
+        sql += WITHOUT_WAITING
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         count: int = cursor.rowcount
     return count
-
-
-def _has_dependants(model: type[models.Model]) -> bool:
-    fields = model._meta.get_fields(include_hidden=True)
-    return any(field.auto_created and not field.concrete for field in fields)
 
 
 def _delete_statement(
@@ -198,10 +215,17 @@ def _leases() -> models.QuerySet[SweepLease]:
     return SweepLease.objects.filter(pk=LEASE_ID)
 
 
-def _take_lease() -> bool:
-    now = clock.database_now()
+def _take_lease() -> Lease | None:
+    now, lease = clock.database_now(), Lease(owner=uuid4(), taken_at=timezone.now())
     # A row, not a database lock: those are lost behind PgBouncer in transaction mode.
     SweepLease.objects.bulk_create(
-        [SweepLease(pk=LEASE_ID, leased_until=now)], ignore_conflicts=True
+        [SweepLease(pk=LEASE_ID, owner=lease.owner, leased_until=now)], ignore_conflicts=True
     )
-    return bool(_leases().filter(leased_until__lte=now).update(leased_until=now + LEASE))
+    with transaction.atomic(using=write_alias()):
+        # One whose row is locked is taken. Waiting for it would keep a process of the worker from
+        # the mail.
+        free = _leases().filter(leased_until__lte=now).select_for_update(skip_locked=True)
+        is_free = bool(free)
+        if is_free:
+            _leases().update(owner=lease.owner, leased_until=now + LEASE)
+    return lease if is_free else None
