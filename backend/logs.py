@@ -18,7 +18,7 @@ from authx.context import CONTEXT_KEY, current_context
 FIELDS: Final = frozenset(
     [
         *("timestamp", "level", "logger", "message", "exc_info", "stack_info", "pid"),
-        *("event", "outcome", "user_id", "session_id", "reason"),
+        *("event", "outcome", "user_id", "session_id", "generation", "reason"),
         *("ip", "user_agent", "request_id", "method", "path"),
         *("task", "task_id", "status_code"),
     ]

@@ -74,6 +74,7 @@ ACCESS_DENIED: Final = LogEvent("authz_fail", WARNING, succeeded=False)
 NOTIFICATION_SENT: Final = LogEvent("notification_sent", INFO, succeeded=True)
 NOTIFICATION_POSTPONED: Final = LogEvent("notification_postponed", WARNING, succeeded=False)
 NOTIFICATION_DROPPED: Final = LogEvent("notification_dropped", ERROR, succeeded=False)
+EVENTS_ERASED: Final = LogEvent("sensitive_delete", WARNING, succeeded=True)
 
 LOGGED_ONLY: Final = (
     SESSION_CREATED,
@@ -86,6 +87,7 @@ LOGGED_ONLY: Final = (
     NOTIFICATION_SENT,
     NOTIFICATION_POSTPONED,
     NOTIFICATION_DROPPED,
+    EVENTS_ERASED,
 )
 ALL_LOG_EVENTS: Final = (*LOG_EVENTS.values(), SUCCESS_AFTER_FAIL, *LOGGED_ONLY)
 
@@ -96,6 +98,7 @@ def log_event(
     user_id: Any = None,
     session_id: UUID | None = None,
     reason: str = "",
+    generation: int | None = None,
 ) -> None:
     """Log an event of the current request, with its fields as attributes of the record."""
     context = current_context()
@@ -111,6 +114,8 @@ def log_event(
             "user_id": user,
             "session_id": session,
             "reason": reason,
+            # Of the session after a rotation; None for other events.
+            "generation": generation,
             **asdict(context),
         },
     )
@@ -120,14 +125,25 @@ def log_event(
 
 
 def log_event_after_commit(
-    event: LogEvent, *, user_id: Any, session_id: UUID | None, reason: str = ""
+    event: LogEvent,
+    *,
+    user_id: Any,
+    session_id: UUID | None,
+    reason: str = "",
+    generation: int | None = None,
 ) -> None:
     """Log an event of the current request once the current transaction is durable."""
     context = current_context()
 
     def log() -> None:
         with use_context(context):
-            log_event(event, user_id=user_id, session_id=session_id, reason=reason)
+            log_event(
+                event,
+                user_id=user_id,
+                session_id=session_id,
+                reason=reason,
+                generation=generation,
+            )
 
     transaction.on_commit(log, using=write_alias())
 

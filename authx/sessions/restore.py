@@ -5,7 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,17 +21,16 @@ PASSWORD_CHANGED: Final = LOG_EVENTS[EventKind.PASSWORD_CHANGED].name
 READ: Final = ENDINGS | {PASSWORD_CHANGED, SESSION_RENEWED.name}
 # The reason of a record about all sessions of a user but perhaps one, or of everyone.
 SEVERAL: Final = re.compile(r"\d+ sessions(?: of all users|, kept (?P<kept>\S+))?")
-# The log is written a moment after the rotation that it reports.
-TOLERANCE: Final = timedelta(seconds=1)
 BATCH: Final = 1000
 
 
 @dataclass(slots=True)
 class LoggedChanges:
-    """What a log reports; the times are the latest, by the clock of the process that logged."""
+    """What a log reports; its times are by the clock of the process that logged."""
 
     ended: set[UUID] = field(default_factory=set)
-    rotated: dict[UUID, datetime] = field(default_factory=dict)
+    # The newest generation.
+    rotated: dict[UUID, int] = field(default_factory=dict)
     # By the primary key as text, when, and the session that was kept; the key None is everyone.
     signed_out: dict[str | None, list[tuple[datetime, UUID | None]]] = field(
         default_factory=lambda: defaultdict(list)
@@ -99,10 +98,10 @@ def _read(record: Mapping[str, Any], changes: LoggedChanges) -> None:
         changes.signed_out[user_id].append((at, UUID(several["kept"]) if several["kept"] else None))
     elif event in ENDINGS and session_id is not None:
         changes.ended.add(session_id)
-    # With a reason, it is a retry, which rotates nothing.
-    elif event == SESSION_RENEWED.name and session_id is not None and not reason:
-        known = changes.rotated.get(session_id, at)
-        changes.rotated[session_id] = max(known, at)
+    # A retry has no generation: it rotates nothing.
+    elif event == SESSION_RENEWED.name and session_id is not None and record.get("generation"):
+        known = changes.rotated.get(session_id, 0)
+        changes.rotated[session_id] = max(known, int(record["generation"]))
 
 
 def _records(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -125,8 +124,8 @@ def _ended(changes: LoggedChanges) -> Iterator[UUID]:
 def _ahead(changes: LoggedChanges) -> Iterator[UUID]:
     for batch in _batches(changes.rotated):
         rows = DeviceSession.objects.unrevoked().filter(pk__in=batch)
-        for session_id, rotated_at in rows.values_list("pk", "rotated_at"):
-            if rotated_at + TOLERANCE < changes.rotated[session_id]:
+        for session_id, generation in rows.values_list("pk", "generation"):
+            if generation < changes.rotated[session_id]:
                 yield session_id
 
 
