@@ -122,7 +122,7 @@ class SecurityEventAdmin(ReadOnlyAdmin):
         "created_at",
         "kind",
         "user_id",
-        "name_hash",
+        "former_user_id",
         "session_id",
         "reason",
         "ip",

@@ -1,21 +1,26 @@
 """Receivers of Django's signals about users: sign-ins, saves and deletions."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in, user_login_failed
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models import Model
 from django.db.models.signals import class_prepared, post_save, pre_delete, pre_migrate
 
+from authx.audit.erasure import detach_events
 from authx.audit.events import record_event
+from authx.audit.logs import LOG_EVENTS, log_event
 from authx.models import DeviceSession, EventKind, SecurityEvent, write_alias
 from authx.passwords.admission import note_admitted
 from authx.passwords.check import is_password_locked
+from authx.passwords.limits import account_buckets
 from authx.sessions.revoke import revoke_all
-from authx.usernames import find_user_by_name, username_hash
+from authx.throttling.limits import clear
+from authx.usernames import find_user_by_name
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -49,6 +54,7 @@ def connect_model(sender: Any, **_: Any) -> None:
     ):
         post_save.connect(revoke_on_deactivation, sender=sender, dispatch_uid="authx_inactive")
         post_save.connect(record_changed_password, sender=sender, dispatch_uid="authx_password")
+        post_save.connect(detach_events_on_creation, sender=sender, dispatch_uid="authx_created")
         pre_delete.connect(revoke_on_deletion, sender=sender, dispatch_uid="authx")
 
 
@@ -68,15 +74,16 @@ def _has_tables(using: str) -> bool:
 
 
 def record_failed_sign_in(credentials: dict[str, Any], **_: Any) -> None:
-    """Record a failed sign-in (user_login_failed); an unknown user name only as a keyed hash."""
+    """Record a failed sign-in (user_login_failed); with an unknown user name, it is only logged.
+
+    Anybody can cause those, so a row of each would let strangers fill the database.
+    """
     name = credentials.get("username", credentials.get(get_user_model().USERNAME_FIELD))
     if name is None:
         return
     user = find_user_by_name(name)
     if user is None:
-        record_event(
-            kind=EventKind.SIGN_IN_FAILED, name_hash=username_hash(name), reason="unknown_name"
-        )
+        log_event(LOG_EVENTS[EventKind.SIGN_IN_FAILED], reason="unknown_name")
     else:
         record_event(kind=EventKind.SIGN_IN_FAILED, user_id=user.pk, reason=_failure_reason(user))
 
@@ -132,6 +139,26 @@ def revoke_on_deletion(instance: Model, using: str, **_: Any) -> None:
     user_id = _user_id(instance, using)
     if user_id is not None:
         revoke_all(user_id=user_id, reason=EventKind.DELETED)
+        # Before the events are detached, which know devices whose sessions are swept.
+        buckets = account_buckets(user_id)
+        detach_events(user_id=user_id)
+        for bucket in buckets:
+            transaction.on_commit(partial(clear, bucket), using=using)
+
+
+def detach_events_on_creation(
+    instance: Model, *, created: bool, using: str, raw: bool = False, **_: Any
+) -> None:
+    """Keep a new user from inheriting events by its primary key (post_save).
+
+    The user before may have been deleted without a signal, or a request may have written its last
+    event after the deletion.
+    """
+    if not created or raw:
+        return
+    user_id = _user_id(instance, using)
+    if user_id is not None:
+        detach_events(user_id=user_id)
 
 
 def record_changed_password(

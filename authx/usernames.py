@@ -1,4 +1,4 @@
-"""User names as typed: finds the user; an unknown name is stored only as a keyed hash."""
+"""User names as typed: finds the user; an unknown name is not stored."""
 
 import logging
 import unicodedata
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.contrib.auth import get_backends, get_user_model
 from django.core.exceptions import ValidationError
-from django.utils.crypto import salted_hmac
 
 from authx.models import user_manager
 
@@ -65,8 +64,3 @@ def normalize_username(name: str) -> str:
     # A user model may have names that are no texts.
     folded = unicodedata.normalize("NFKC", str(name)).casefold()
     return unicodedata.normalize("NFKC", folded).strip()
-
-
-def username_hash(name: str) -> str:
-    """Return a keyed hash that is the same for all spellings of a name."""
-    return salted_hmac("authx.audit.name", normalize_username(name), algorithm="sha256").hexdigest()

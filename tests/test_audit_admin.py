@@ -65,4 +65,4 @@ def test_a_user_with_events_can_be_deleted(operator: Client, alice: User, phone:
     response = operator.post(f"/admin/auth/user/{alice.pk}/delete/", {"post": "yes"})
     assert response.status_code == HTTPStatus.FOUND
     assert not User.objects.filter(pk=alice.pk).exists()
-    assert SecurityEvent.objects.filter(user_id=alice.pk).exists()
+    assert SecurityEvent.objects.filter(former_user_id=str(alice.pk)).exists()

@@ -56,7 +56,7 @@ def test_a_text_where_names_are_numbers_is_unknown(
     assert find_user_by_name(name) is None
     assert find_user_by_name(str(alice.pk)) == alice
     assert len(sign_in_limits(name, "phone")) == 1
-    assert sign_in_limits(f"00{alice.pk}")[0] == account_bucket(alice)
+    assert sign_in_limits(f"00{alice.pk}")[0] == account_bucket(alice.pk)
     # A name that is no text is counted as one.
     assert sign_in_limits(alice.get_username())
 

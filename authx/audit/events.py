@@ -44,7 +44,6 @@ def build_event(
     user_id: Any = None,
     session: DeviceSession | None = None,
     reason: str = "",
-    name_hash: str = "",
 ) -> SecurityEvent:
     """Return an unsaved event of the current request; `user_id` defaults to the session's."""
     context = current_context()
@@ -52,7 +51,6 @@ def build_event(
         kind=kind,
         user_id=user_id,
         reason=reason[:MAX_REASON_LENGTH],
-        name_hash=name_hash,
         ip=context.ip,
         user_agent=context.user_agent,
         request_id=context.request_id,
@@ -71,10 +69,9 @@ def record_event(
     user_id: Any = None,
     session: DeviceSession | None = None,
     reason: str = "",
-    name_hash: str = "",
 ) -> None:
     """Write one event; see `build_event`."""
-    event = build_event(kind, user_id=user_id, session=session, reason=reason, name_hash=name_hash)
+    event = build_event(kind, user_id=user_id, session=session, reason=reason)
     record_events([event])
 
 
@@ -112,8 +109,7 @@ def _log_after_commit(event: SecurityEvent) -> None:
 def expired_events() -> models.QuerySet[SecurityEvent]:
     """Return the events that are older than their retention, oldest first.
 
-    The sweep deletes them; nothing else deletes an event. One whose mail is still to be sent stays,
-    and so do those after it.
+    The sweep deletes them. One whose mail is still to be sent stays, and so do those after it.
     """
     cutoff = clock.database_now() - conf.event_retention()
     unsent = Notification.objects.order_by("event_id").values("event_id")[:1]

@@ -66,9 +66,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "name_hash",
+                    "former_user_id",
                     models.CharField(
-                        blank=True, max_length=64, verbose_name="hash of an unknown user name"
+                        blank=True,
+                        default="",
+                        max_length=255,
+                        verbose_name="primary key of a deleted user",
                     ),
                 ),
                 ("session_id", models.UUIDField(null=True, verbose_name="session ID")),
@@ -142,6 +145,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
+                ("owner", models.UUIDField()),
                 ("leased_until", models.DateTimeField()),
             ],
             options={

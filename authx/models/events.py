@@ -22,7 +22,7 @@ class AppendOnlyError(TypeError):
 
 
 class SecurityEventQuerySet(models.QuerySet["SecurityEvent"]):
-    """Reads and appends. Only the sweep deletes, with SQL of its own."""
+    """Reads and appends. The sweep and `audit.erasure` go round this class on purpose."""
 
     def bulk_create(
         self, objs: Iterable["SecurityEvent"], *args: Any, **kwargs: Any
@@ -64,8 +64,10 @@ class SecurityEvent(models.Model):
         related_name="+",
         verbose_name=_("user"),
     )
-    # A keyed hash of an unknown user name, which may be a mistyped password.
-    name_hash = models.CharField(_("hash of an unknown user name"), max_length=64, blank=True)
+    # Where the user was deleted, instead of `user`: a later user may get the same primary key.
+    former_user_id = models.CharField(
+        _("primary key of a deleted user"), max_length=255, blank=True, default=""
+    )
     session_id = models.UUIDField(_("session ID"), null=True)
     reason = models.CharField(_("detail"), max_length=64, blank=True)
 

@@ -17,6 +17,7 @@ from django.contrib.auth.hashers import get_hasher
 
 from authx import conf
 from authx.errors import OverloadedError
+from authx.signals import password_checks_changed
 
 # What a container is given (cgroup v2): "QUOTA PERIOD" in microseconds, or "max PERIOD".
 CPU_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
@@ -39,7 +40,8 @@ class Bulkhead:
         if not self._places.acquire(blocking=False):
             self._wait(seconds)
         try:
-            yield
+            with _reported("running"):
+                yield
         finally:
             self._places.release()
 
@@ -48,10 +50,20 @@ class Bulkhead:
         if not self._waiting.acquire(blocking=False):
             raise OverloadedError
         try:
-            if not self._places.acquire(timeout=seconds):
-                raise OverloadedError
+            with _reported("waiting"):
+                if not self._places.acquire(timeout=seconds):
+                    raise OverloadedError
         finally:
             self._waiting.release()
+
+
+@contextmanager
+def _reported(state: str) -> Iterator[None]:
+    password_checks_changed.send_robust(sender=Bulkhead, state=state, change=1)
+    try:
+        yield
+    finally:
+        password_checks_changed.send_robust(sender=Bulkhead, state=state, change=-1)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from django.utils.module_loading import import_string
 
 from authx import conf
 from authx.audit.events import record_event
+from authx.audit.logs import LOG_EVENTS, log_event
 from authx.devices import is_known_device, known_devices
 from authx.errors import ConflictError, OverloadedError, RateLimitError
 from authx.models import DeviceSession, EventKind
@@ -21,7 +22,7 @@ from authx.throttling.limits import (
     give_back,
     network_limits,
 )
-from authx.usernames import ResolvedName, normalize_username, resolve_name, username_hash
+from authx.usernames import ResolvedName, normalize_username, resolve_name
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -130,7 +131,7 @@ def _limits_of(resolved: ResolvedName, installation_id: str) -> tuple[Limit, ...
     # A name that does not exist costs the same query.
     if is_known_device(user_id=user and user.pk, installation_id=installation_id) and user:
         return (device_bucket(user.pk, installation_id),)
-    bucket = account_bucket(user) if user else name_bucket(resolved.name)
+    bucket = account_bucket(user.pk) if user else name_bucket(resolved.name)
     return (bucket, *_network_limits())
 
 
@@ -152,13 +153,18 @@ def current_password_limits(session: DeviceSession) -> tuple[Limit, ...]:
 
 def reset_attempts(user: "User") -> None:
     """Clear the counts of an account's attempts, from all of its devices."""
-    clear(account_bucket(user))
-    for device in known_devices(user_id=user.pk):
-        clear(device_bucket(user.pk, device))
+    for bucket in account_buckets(user.pk):
+        clear(bucket)
 
 
-def account_bucket(user: "User") -> Limit:
-    return _bucket("sign-ins to an account", "user", str(user.pk), user_id=user.pk)
+def account_buckets(user_id: Any) -> list[Limit]:
+    """Return what counts attempts at an account: its own bucket, and that of each device."""
+    devices = known_devices(user_id=user_id)
+    return [account_bucket(user_id), *(device_bucket(user_id, device) for device in devices)]
+
+
+def account_bucket(user_id: Any) -> Limit:
+    return _bucket("sign-ins to an account", "user", str(user_id), user_id=user_id)
 
 
 def name_bucket(username: str) -> Limit:
@@ -182,10 +188,7 @@ def _record(limit: Limit) -> None:
     if limit.user_id is None and limit.username is None:
         record_event(kind=EventKind.RATE_LIMITED, reason=limit.kind)
         return
-    name_hash = "" if limit.username is None else username_hash(limit.username)
-    record_event(
-        kind=EventKind.SIGN_IN_LIMITED,
-        user_id=limit.user_id,
-        reason=limit.kind,
-        name_hash=name_hash,
-    )
+    if limit.user_id is None:
+        log_event(LOG_EVENTS[EventKind.SIGN_IN_LIMITED], reason=limit.kind)
+    else:
+        record_event(kind=EventKind.SIGN_IN_LIMITED, user_id=limit.user_id, reason=limit.kind)
