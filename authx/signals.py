@@ -12,6 +12,7 @@ security_event_logged: event (audit.logs.LogEvent), reason, user_id, session_id;
 security log, rotations included.
 rate_limit_refused: limits (the kinds of the limits that were full).
 sweep_finished: report (sessions.sweep.SweepReport), seconds.
+password_checks_changed: state ("running" or "waiting"), change (1 or -1, the number of checks).
 """
 
 from typing import Any
@@ -28,6 +29,7 @@ token_reused = Signal()
 security_event_logged = Signal()
 rate_limit_refused = Signal()
 sweep_finished = Signal()
+password_checks_changed = Signal()
 
 
 def send_after_commit(signal: Signal, *, sender: Any, **named: Any) -> None:

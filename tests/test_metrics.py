@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from authx.audit.logs import REFRESH_REFUSED
 from authx.contrib.metrics.instruments import METHODS, REFUSAL_REASONS
 from authx.contrib.metrics.state import StateCollector
 from authx.models import DeviceSession, EventKind, Notification
+from authx.passwords.bulkhead import Bulkhead
 from authx.sessions.sweep import sweep
 from authx.signals import security_event_logged
 from authx.throttling.store import store_at
@@ -28,6 +30,7 @@ from tests.conftest import Clock
 from tests.failing_database import fail_every_statement
 from tests.guessing import guess
 from tests.phone import PASSWORD, Phone, grace_period_over
+from tests.web_server import until
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY, OTHER_KEY = "a-key-of-this-app-1", "a-key-of-this-app-2"
@@ -194,6 +197,26 @@ def test_a_request_is_in_progress_while_its_view_runs(
     monkeypatch.setattr(urlpatterns[-1], "callback", look)
     Client().get("/failing")
     assert seen == [1]
+
+
+def test_password_checks_are_counted_while_they_run_and_wait() -> None:
+    def counted() -> list[float]:
+        checks = "authx_password_checks"
+        return [samples().get((checks, f"state={state}"), 0) for state in ("running", "waiting")]
+
+    one = Bulkhead(1)
+    with ThreadPoolExecutor() as pool:
+        with one.place(0):
+            assert counted() == [1, 0]
+            waiting = pool.submit(enter, one)
+            assert until(lambda: counted() == [1, 1], seconds=10)
+        waiting.result()
+    assert counted() == [0, 0]
+
+
+def enter(bulkhead: Bulkhead) -> None:
+    with bulkhead.place(seconds=10):
+        pass
 
 
 def test_no_request_adds_a_series(phone: Phone, committed: Any) -> None:

@@ -62,9 +62,15 @@ REQUEST_DURATION: Final = Histogram(
     ["route", "method", "status"],
     buckets=BUCKETS,
 )
+PASSWORD_CHECKS: Final = Gauge(
+    "authx_password_checks",
+    "Password checks that are running, and that wait for one of PASSWORD_CHECKS_AT_ONCE.",
+    ["state"],
+    multiprocess_mode="livesum",
+)
 REQUESTS_IN_PROGRESS: Final = Gauge(
     "authx_http_requests_in_progress",
-    "Requests that are being answered; those of the sign-in endpoint check passwords.",
+    "Requests that are being answered.",
     ["route"],
     multiprocess_mode="livesum",
 )

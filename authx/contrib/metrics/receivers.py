@@ -16,6 +16,7 @@ from authx.audit.logs import (
 from authx.contrib.metrics.instruments import (
     ACCESS_TOKEN_REFUSALS,
     OTHER,
+    PASSWORD_CHECKS,
     RATE_LIMIT_REFUSALS,
     REFRESHES,
     REFUSAL_REASONS,
@@ -49,6 +50,7 @@ def connect() -> None:
     signals.sessions_revoked.connect(count_revocation, dispatch_uid=UID)
     signals.rate_limit_refused.connect(count_rate_limit, dispatch_uid=UID)
     signals.sweep_finished.connect(note_sweep, dispatch_uid=UID)
+    signals.password_checks_changed.connect(count_password_checks, dispatch_uid=UID)
     # From zero, so that the first reuse is an increase and not a new series.
     for outcome, reason in REFRESH_OUTCOMES:
         REFRESHES.labels(outcome, reason)
@@ -87,6 +89,11 @@ def note_sweep(report: SweepReport, seconds: float, **_: Any) -> None:
     SWEPT_ROWS.labels("events").inc(report.events)
     SWEEP_DURATION.set(seconds)
     SWEEP_FINISHED.set_to_current_time()
+
+
+def count_password_checks(state: str, change: int, **_: Any) -> None:
+    # "running" or "waiting".
+    PASSWORD_CHECKS.labels(state).inc(change)
 
 
 def _bounded(reason: str) -> str:
