@@ -10,6 +10,7 @@ from typing import Final
 from tests.benchmarks import names
 from tests.benchmarks.budgets import all_budgets
 from tests.benchmarks.comparison import OPERATIONS, Comparison, Figure
+from tests.benchmarks.flood import measure_flood
 from tests.benchmarks.growth import measure_growth
 from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.operations import WARM_UP_CALLS
@@ -20,6 +21,7 @@ from tests.benchmarks.sweeping import measure_sweep
 from tests.benchmarks.workers import ROOT, Worker
 
 GROWTH: Final = 100
+FLOOD_SECONDS: Final = 30
 PASSES: Final = 3
 
 
@@ -54,7 +56,9 @@ def measure(servers: Servers, calls: int, rows: int) -> Results:
     costs = measure_growth(servers, few=few, many=rows, calls=2 * calls)
     say("sweep")
     sweep, giant_delete = measure_sweep(servers, rows)
-    return Results(calls, few, rows, figures, storage, costs, sweep, giant_delete)
+    say("flood")
+    flood = measure_flood(servers, FLOOD_SECONDS)
+    return Results(calls, few, rows, figures, storage, costs, sweep, giant_delete, flood)
 
 
 def measure_operations(servers: Servers, calls: int) -> list[Figure]:

@@ -6,6 +6,8 @@ from typing import Final
 from tests.benchmarks import names
 from tests.benchmarks.results import Results, Storage
 
+# The 99th percentile during a flood of sign-ins, to that without.
+FLOOD: Final = 3.0
 # The cost of authx as a multiple of that of a system: at most this.
 RATIOS: Final = {
     (names.AUTHENTICATE, names.USER_QUERY): 0.8,
@@ -71,6 +73,11 @@ def sweep_budgets(results: Results) -> list[Budget]:
     ]
 
 
+def flood_budget(results: Results, kind: str) -> Budget:
+    what = f"99th percentile of a {kind} beside a flood of sign-ins, to without"
+    return Budget(what, results.flood.ratio(kind), FLOOD)
+
+
 def all_budgets(results: Results) -> list[Budget]:
     ratios = [ratio_budget(results, operation, system) for operation, system in RATIOS]
     return [
@@ -79,4 +86,5 @@ def all_budgets(results: Results) -> list[Budget]:
         hot_budget(results.storage),
         wal_budget(results.storage),
         *sweep_budgets(results),
+        *(flood_budget(results, kind) for kind in results.flood.quiet),
     ]

@@ -6,6 +6,7 @@ from typing import Final
 from tests.benchmarks import names
 from tests.benchmarks.budgets import (
     Budget,
+    flood_budget,
     growth_budget,
     hot_budget,
     ratio_budget,
@@ -13,6 +14,7 @@ from tests.benchmarks.budgets import (
     wal_budget,
 )
 from tests.benchmarks.comparison import Figure
+from tests.benchmarks.flood import CLIENTS
 from tests.benchmarks.results import Results
 from tests.benchmarks.sweeping import Deletion
 
@@ -53,6 +55,9 @@ are many, {few:,} where there are few.
   sessions as ended ones, while another process signs users in continuously. Both are measured in
   wall-clock time, so they include the disk, and full-page images are on, as in production. The
   pauses of the sweep between its batches are left out: it rests nine times as long as it works.
+- **The flood**: one process of the web server with four threads and Argon2id, over HTTP on the same
+  machine. 24 phones refresh and use their sessions at a steady pace, alone and then beside 64
+  clients, each of which signs in again one second after every response, whatever it was.
 """
 HEADINGS: Final = ("Operation", "System", "Measured", "Relative", "SQL", "Budget")
 RULE: Final = ("---", "---", "---:", "---:", "---:", "---")
@@ -64,7 +69,8 @@ Row = tuple[str, ...]
 
 def page(results: Results, machine: str, today: str, warm_up: int) -> str:
     rows = [HEADINGS, RULE, *_comparison(results), *_storage(results), *_growth(results)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in [*rows, *_sweep(results)])
+    rows += [*_sweep(results), *_flood(results)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return PAGE.format(
         date=today,
         calls=results.calls,
@@ -129,6 +135,17 @@ def _sweep(results: Results) -> Iterator[Row]:
     giant_row = f"one `DELETE` of {giant.rows:,}"
     yield (giant_row, "PostgreSQL", f"{giant.rate:,.0f} rows a second", "", "1", "")
     yield (f"{giant_row}: sign-ins meanwhile", names.AUTHX, _sign_ins(giant), "", "", "")
+
+
+def _flood(results: Results) -> Iterator[Row]:
+    flood = results.flood
+    for kind in flood.quiet:
+        quiet, flooded = (found[kind] * MILLISECONDS for found in (flood.quiet, flood.flooded))
+        times = f"{flooded:,.0f} ms, {quiet:,.0f} ms without"
+        what = f"99th percentile of a {kind} beside {CLIENTS} clients that sign in"
+        yield _own_row(what, times, flood_budget(results, kind))
+    rates = f"{flood.signed_in / flood.seconds:.1f} a second, {flood.refused:,} refused"
+    yield _own_row("sign-ins of these clients", rates)
 
 
 def _sign_ins(deletion: Deletion) -> str:

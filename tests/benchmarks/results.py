@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tests.benchmarks.comparison import Figure
+from tests.benchmarks.flood import Flood
 from tests.benchmarks.growth import Costs
 from tests.benchmarks.sweeping import Deletion
 
@@ -30,6 +31,7 @@ class Results:
     costs: Costs
     sweep: Deletion
     giant_delete: Deletion
+    flood: Flood
 
     def weight(self, operation: str, system: str) -> float:
         """Return what a call of a system weighs beside the yardstick."""
