@@ -241,6 +241,7 @@ AUTHX = {
     "THROTTLE_STORAGE_URL": clients_of(RATE_LIMITS_URL).counters,
     "PASSWORD_CHECKS_AT_ONCE": env.int("PASSWORD_CHECKS_AT_ONCE", None),
     "EVENT_RETENTION": env.timedelta("EVENT_RETENTION", timedelta(days=180)),
+    "REQUEST_START_HEADER": env.str("REQUEST_START_HEADER", None),
     "TRACE_SESSION_ID": env.bool("TRACE_SESSION_ID", default=True),
 }
 
@@ -262,6 +263,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # Mail that is printed to the console stays readable.
 CELERY_WORKER_REDIRECT_STDOUTS = False
+# A sweep occupies one process for minutes; the other one sends the mail meanwhile.
+CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", 2)
 CELERY_BEAT_SCHEDULER = "backend.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = beat_schedule(
     sweep_interval=env.timedelta("SWEEP_INTERVAL", timedelta(minutes=5)),
@@ -270,7 +273,8 @@ CELERY_BEAT_SCHEDULE = beat_schedule(
 
 # --- Mail
 
-mail_server = env.dj_email_url("EMAIL_URL", "console:")
+# The log of a deployment is no place for mail about accounts; a check says that none is sent.
+mail_server = env.dj_email_url("EMAIL_URL", "dummy:" if HTTPS_ONLY else "console:")
 EMAIL_BACKEND = mail_server["EMAIL_BACKEND"]
 EMAIL_HOST = mail_server["EMAIL_HOST"] or "localhost"
 EMAIL_PORT = mail_server["EMAIL_PORT"] or 25

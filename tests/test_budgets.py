@@ -206,15 +206,17 @@ def test_a_new_device_costs_one_statement_more_than_a_known_one(
     assert len(new) == len(known) - 1 + 1
 
 
-# Of a known name, the failure is counted, and the event asks whether the password is locked by it.
-@pytest.mark.parametrize(("name", "throttle"), [("alice", 2), ("nobody", 0)])
+# Of a known name, the failure is counted and recorded, and the event asks whether the password is
+# locked by it.
+@pytest.mark.parametrize(("name", "throttle", "event"), [("alice", 2, 1), ("nobody", 0, 0)])
 def test_a_failed_login_costs_two_statements_beside_password_check_and_throttle(
-    phone: Phone, statements: Measure, name: str, throttle: int
+    phone: Phone, statements: Measure, name: str, throttle: int, event: int
 ) -> None:
     with statements() as cost:
         Phone(name).try_sign_in("wrong password")
     assert len([sql for sql in cost.sql if "passwordfailures" in sql]) == throttle
-    assert len(cost) == 3 + throttle
+    assert len([sql for sql in cost.sql if 'INSERT INTO "authx_securityevent' in sql]) == event
+    assert len(cost) == 2 + event + throttle
 
 
 @pytest.mark.usefixtures("crowd")

@@ -89,7 +89,7 @@ shown = client.get(page)
 deleted = client.post(page, {"post": "yes"})
 left = [Account.objects.filter(pk=ann.pk).count(), DeviceSession.objects.count(),
         PasswordFailures.objects.filter(user=ann.pk).count()]
-last = SecurityEvent.objects.filter(user_id=ann.pk).order_by("pk").last()
+last = SecurityEvent.objects.filter(former_user_id=ann.pk).order_by("pk").last()
 schemas = SchemaGenerator().get_schema(request=None, public=True)["components"]["schemas"]
 print(json.dumps({
     "checks": ids(),

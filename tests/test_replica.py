@@ -131,6 +131,10 @@ COMMANDS: dict[str, list[Callable[[str], None]]] = {
         lambda _: run("revoke_sessions", "--all"),
         lambda log: run("revoke_sessions", "--ahead-of-database", log),
     ],
+    "erase_events": [
+        lambda _: run("erase_events", "--user", "alice"),
+        lambda _: run("erase_events", "--deleted-user", "4711"),
+    ],
     "unlock_password": [lambda _: run("unlock_password", "--user", "alice")],
     "create_service": [lambda _: run("create_service", "billing")],
     "revoke_service": [lambda _: run("revoke_service", str(new_service().pk))],
@@ -149,10 +153,10 @@ def test_no_command_asks_the_replica(
     login_elsewhere()
     log = tmp_path / "log"
     at = {"timestamp": timezone.now().isoformat()}
-    records = [
+    records: list[dict[str, Any]] = [
         {"event": next(iter(ENDINGS)), "session_id": phone.session_id},
         {"event": next(iter(ENDINGS)), "user_id": "1", "reason": "2 sessions"},
-        {"event": SESSION_RENEWED.name, "session_id": phone.session_id},
+        {"event": SESSION_RENEWED.name, "session_id": phone.session_id, "generation": 99},
     ]
     log.write_text("".join(f"{json.dumps(record | at)}\n" for record in records))
     RUNS[act](str(log))
@@ -264,6 +268,6 @@ def test_users_are_read_by_two_functions_only() -> None:
     # `user_manager`; the other two are about sessions.
     assert set(found) == {
         "authx/models/sessions.py",
-        "authx/sessions/sweep.py",
+        "authx/sessions/dependants.py",
         "authx/testing/expiry.py",
     }

@@ -30,6 +30,21 @@ def read_setting(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[st
     return read
 
 
+def test_mail_is_printed_on_a_machine_of_ones_own_and_in_no_other_log(
+    read_setting: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    name = "settings.EMAIL_BACKEND.split('.')[-2]"
+    assert read_setting(name).stdout == "console\n"
+    production = {
+        "DATABASE_URL": "postgres://db.invalid/app",
+        "SECRET_KEY": "k" * 60,
+        "NUM_PROXIES": "0",
+    }
+    assert read_setting(name, **production).stdout == "dummy\n"
+    sending = read_setting(name, **production, EMAIL_URL="smtp://mail.invalid")
+    assert sending.stdout == "smtp\n"
+
+
 @pytest.mark.parametrize("environment", [{}, {"SECRET_KEY": ""}])
 def test_no_start_with_a_database_but_without_a_key(
     read_setting: Callable[..., subprocess.CompletedProcess[str]], environment: dict[str, str]

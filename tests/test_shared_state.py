@@ -27,7 +27,7 @@ def _revive(ids: list[Any]) -> list[Any]:
 def _sweep() -> list[Any]:
     for _ in range(6):
         rows = sweep._ended_sessions()
-        while sweep._delete_batch(rows, 50):
+        while sweep._delete_batch(rows, 50, []):
             pass
     return []
 
