@@ -19,6 +19,12 @@ DEFAULTS: Final[dict[str, Any]] = {
     "REFRESH_TOKEN_TTL": timedelta(days=30),
     # The longest life of a session, however often it refreshes.
     "SESSION_TTL": timedelta(days=180),
+    # The same for browsers that are signed in by a cookie, and for those of staff, who have the
+    # admin.
+    "BROWSER_IDLE_TTL": timedelta(days=1),
+    "BROWSER_SESSION_TTL": timedelta(days=14),
+    "STAFF_BROWSER_IDLE_TTL": timedelta(minutes=30),
+    "STAFF_BROWSER_SESSION_TTL": timedelta(hours=12),
     # How long a superseded generation is still answered after its successor was first used.
     "REFRESH_TOKEN_GRACE_PERIOD": timedelta(seconds=10),
     "RETRY": RetryPolicy.UNTIL_CONFIRMED.value,
@@ -135,6 +141,13 @@ def refresh_token_ttl() -> timedelta:
 def session_ttl() -> timedelta:
     ttl: timedelta = authx_setting("SESSION_TTL")
     return ttl
+
+
+def browser_ttls(*, is_staff: bool) -> tuple[timedelta, timedelta]:
+    """Return how long a browser stays signed in without use, and at most."""
+    if is_staff:
+        return authx_setting("STAFF_BROWSER_IDLE_TTL"), authx_setting("STAFF_BROWSER_SESSION_TTL")
+    return authx_setting("BROWSER_IDLE_TTL"), authx_setting("BROWSER_SESSION_TTL")
 
 
 def refresh_token_grace_period() -> timedelta:

@@ -1,6 +1,6 @@
 """Known devices: whether a user has signed in on a device before."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.contrib.auth import get_user_model
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 UNREVOKED = Q(auth_token_set__revoked_at__isnull=True)
+# How long ago login() may have set it, by the clock of its process.
+JUST_NOW = timedelta(minutes=1)
 ATTEMPTS = (EventKind.SIGNED_IN, EventKind.SIGN_IN_FAILED)
 
 
@@ -47,12 +49,12 @@ def is_known_device(*, user_id: Any, installation_id: str) -> bool:
 
 
 def assess_sign_in(
-    user: "User", *, installation_id: str, platform: str, user_agent: str
+    user: "User", *, installation_id: str, platform: str, user_agent: str, is_noted: bool = False
 ) -> SignInAssessment:
     """Compare a sign-in with earlier ones; exact while the caller holds the user's lock.
 
     Without an installation id, platform and user agent identify the device. The first sign-in of an
-    account is not a new device.
+    account is not a new device. `is_noted`: Django's login() has set `last_login` for this one.
     """
     sessions = DeviceSession.objects.filter(user_id=user.pk)
     sign_ins = _sign_ins(user.pk)
@@ -72,7 +74,10 @@ def assess_sign_in(
     )
     in_sessions, in_events, any_session, any_sign_in, last_attempt, now = rows[0][0]
     # `last_login` is kept for longer than events.
-    is_first = not any_session and not any_sign_in and user.last_login is None
+    last_login = user.last_login
+    if is_noted and last_login is not None and last_login > now - JUST_NOW:
+        last_login = None
+    is_first = not any_session and not any_sign_in and last_login is None
     return SignInAssessment(
         is_new_device=not in_sessions and not in_events and not is_first,
         failed_before=last_attempt == EventKind.SIGN_IN_FAILED,

@@ -56,6 +56,12 @@ def lifetimes_of(user: "User", device: Any) -> Lifetimes:
     return replace(default, **own)
 
 
+def browser_lifetimes(user: "User") -> tuple[timedelta, timedelta]:
+    """Return how long a browser stays signed in without use, and at most."""
+    # A user model need not know staff.
+    return conf.browser_ttls(is_staff=getattr(user, "is_staff", False))
+
+
 def require_may_sign_in(user: "User", request: HttpRequest | None) -> None:
     """Ask AUTHX["SIGN_IN_POLICY"]; raises whatever that function raises, and records a refusal.
 

@@ -12,7 +12,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 from authx.checks import DEPLOYED, endpoints, middleware, project
 from authx.checks.endpoints import check_endpoints
-from authx.checks.middleware import check_middleware
+from authx.checks.middleware import check_middleware, check_session_engine
 from authx.checks.project import is_loopback
 from authx.rest.middleware import APIMiddleware, RequestContextMiddleware
 from backend import checks as policy
@@ -71,7 +71,7 @@ class WithOwnCheck(ModelBackend):
 
 
 def ids() -> list[str | None]:
-    checks = (check_middleware, check_endpoints, *DEPLOYED, check_deployment)
+    checks = (check_middleware, check_session_engine, check_endpoints, *DEPLOYED, check_deployment)
     return [message.id for check in checks for message in check()]
 
 
@@ -136,6 +136,8 @@ DJANGO = [
     ("authx.W004", "AUTHENTICATION_BACKENDS", [f"{__name__}.WithPermissionsOnly"]),
     ("authx.W018", "ROOT_URLCONF", "tests.no_urls"),
     ("authx.W018", "ROOT_URLCONF", None),
+    ("authx.W021", "SESSION_ENGINE", "django.contrib.sessions.backends.cached_db"),
+    ("authx.W021", "SESSION_ENGINE", "django.contrib.sessions.backends.signed_cookies"),
 ]
 REST_FRAMEWORK = [
     ("backend.E004", {"DEFAULT_PERMISSION_CLASSES": []}),

@@ -187,7 +187,10 @@ def operator(phone: Phone) -> Client:
 
 
 def admin_pages() -> dict[str, Any]:
-    session, failures = DeviceSession.objects.get(), PasswordFailures.objects.latest("count")
+    session, failures = (
+        DeviceSession.objects.earliest("created_at"),
+        PasswordFailures.objects.latest("count"),
+    )
     chosen = {"_selected_action": [str(session.pk)]}
     sessions, of_failures = "/admin/authx/devicesession/", "/admin/authx/passwordfailures/"
     return {

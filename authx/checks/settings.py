@@ -18,6 +18,12 @@ from authx import conf
 from authx.conf import RetryPolicy
 from authx.models import write_alias
 
+BROWSER_LIFETIMES: Final = (
+    "BROWSER_IDLE_TTL",
+    "BROWSER_SESSION_TTL",
+    "STAFF_BROWSER_IDLE_TTL",
+    "STAFF_BROWSER_SESSION_TTL",
+)
 MAX_ACCESS_TTL: Final = timedelta(hours=1)
 # Longer is as good as never; and dates have a maximum.
 MAX_LIFETIME: Final = timedelta(days=3650)
@@ -70,6 +76,7 @@ def _check_lifetimes() -> Iterator[CheckMessage]:
         "REST_KNOX['AUTO_REFRESH_MAX_TTL']": conf.knox_setting("AUTO_REFRESH_MAX_TTL"),
         "AUTHX['REFRESH_TOKEN_TTL']": conf.authx_setting("REFRESH_TOKEN_TTL"),
         "AUTHX['SESSION_TTL']": conf.authx_setting("SESSION_TTL"),
+        **{f"AUTHX[{name!r}]": conf.authx_setting(name) for name in BROWSER_LIFETIMES},
     }
     for name, value in lifetimes.items():
         if not isinstance(value, timedelta) or not timedelta(0) < value <= MAX_LIFETIME:
@@ -98,6 +105,14 @@ def _check_relations() -> Iterator[CheckMessage]:
             5,
             "The lifetimes contradict each other.",
             "Keep TOKEN_TTL <= AUTO_REFRESH_MAX_TTL <= REFRESH_TOKEN_TTL <= SESSION_TTL.",
+        )
+    if any(
+        idle > total for idle, total in (conf.browser_ttls(is_staff=one) for one in (False, True))
+    ):
+        yield _error(
+            80,
+            "The lifetimes of browsers contradict each other.",
+            "Keep BROWSER_IDLE_TTL <= BROWSER_SESSION_TTL, and those of staff likewise.",
         )
     if conf.knox_setting("AUTO_REFRESH") and conf.min_renewal_interval() >= ttl:
         yield _error(

@@ -89,7 +89,8 @@ def _matches(user: "User", password: str) -> bool:
     # The method of the user decides. Django's, which it may call, upgrades a hash in the setter
     # that it gives to `hashers.check_password`: set_password(), then save().
     with _upgrades_stored_safely(user):
-        return bool(user.check_password(password))
+        # That of its class: the user of a cookie counts attempts in its own (backends.py).
+        return bool(type(user).check_password(user, password))
 
 
 def upgrade_outdated_hash(user: "User", password: str) -> None:

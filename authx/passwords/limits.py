@@ -153,6 +153,7 @@ def current_password_limits(session: DeviceSession) -> tuple[Limit, ...]:
 def reset_attempts(user: "User") -> None:
     """Clear the counts of an account's attempts, from all of its devices."""
     clear(account_bucket(user))
+    clear(browser_bucket(user))
     for session_id, installation_id in DeviceSession.objects.filter(user=user).values_list(
         "pk", "installation_id"
     ):
@@ -172,6 +173,11 @@ def name_bucket(username: str) -> Limit:
 
 def device_bucket(user: "User", device: str) -> Limit:
     return _bucket("sign-ins on a known device", str(user.pk), device, user_id=user.pk)
+
+
+def browser_bucket(user: "User") -> Limit:
+    """Return the bucket of a user who is signed in by a cookie and enters the password again."""
+    return _bucket("passwords in a browser", str(user.pk), user_id=user.pk)
 
 
 def _bucket(kind: str, *subject: str, **named: Any) -> Limit:

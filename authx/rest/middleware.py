@@ -18,7 +18,7 @@ from rest_framework.settings import api_settings
 
 from authx import conf
 from authx.context import CONTEXT_KEY, RequestContext, use_context
-from authx.errors import OverloadedError, RateLimitError
+from authx.errors import ConflictError, OverloadedError, RateLimitError
 from authx.passwords.admission import end_request, is_undecided
 from authx.rest.authentication import AUTHENTICATION_INFO
 from authx.rest.error_views import json_error, rate_limited
@@ -74,7 +74,7 @@ class RequestContextMiddleware(Middleware):
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Respond to what is refused outside of DRF, such as in the admin."""
-        if isinstance(error, OverloadedError):
+        if isinstance(error, OverloadedError | ConflictError):
             return json_error(UNAVAILABLE)
         if isinstance(error, RateLimitError | Throttled):
             return rate_limited(cast("Any", error).wait)

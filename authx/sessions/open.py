@@ -1,9 +1,9 @@
 """Opens a session: one sign-in on one device."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.db.models import Case, Value, When
 from django.views.decorators.debug import sensitive_variables
@@ -21,7 +21,7 @@ from authx.models import (
     SecurityEvent,
     auth_hashes,
 )
-from authx.policy import lifetimes_of
+from authx.policy import browser_lifetimes, lifetimes_of
 from authx.sessions.derivation import new_access_token
 from authx.sessions.locking import atomic, lock_unchanged
 from authx.sessions.values import Device, TokenPair
@@ -30,6 +30,11 @@ from authx.tokens import Token, TokenKind
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+
+Opened = TypeVar("Opened", TokenPair, DeviceSession)
+
+# What stands in the columns of a browser's tokens, which do not exist: no hash has this form.
+NO_TOKENS: Final = {"digest": "no access token", "refresh_digest": "no refresh token"}
 
 
 @sensitive_variables()
@@ -40,6 +45,25 @@ def open_session(*, user: "User", device: Device) -> TokenPair:
     beyond SESSION_LIMIT_PER_USER. Raises CredentialsChangedError if the password has changed since
     `user` was read, InvalidCredentialsError if the user is gone or inactive.
     """
+    return _open(user, device, insert_session, lambda pair: pair.session, is_noted=False)
+
+
+def open_browser_session(*, user: "User", device: Device) -> DeviceSession:
+    """Open a session for a browser that is signed in by a cookie; as open_session, without tokens.
+
+    Its lifetimes are those of browsers, and its end moves with its use (browsers.py).
+    """
+    return _open(user, device, insert_browser_session, lambda session: session, is_noted=True)
+
+
+def _open(
+    user: "User",
+    device: Device,
+    insert: Callable[..., Opened],
+    session_of: Callable[[Opened], DeviceSession],
+    *,
+    is_noted: bool,
+) -> Opened:
     with atomic():
         user = lock_unchanged(user)
         # Before the new session exists, which would make its own device a known one. The clock is
@@ -49,15 +73,17 @@ def open_session(*, user: "User", device: Device) -> TokenPair:
             installation_id=device.installation_id,
             platform=device.platform,
             user_agent=current_context().user_agent,
+            is_noted=is_noted,
         )
         events = enforce_session_limit(user, assessment, device)
-        pair = insert_session(user=user, device=device, now=assessment.now)
+        opened = insert(user=user, device=device, now=assessment.now)
+        session = session_of(opened)
         reason = AFTER_FAILURE if assessment.failed_before else ""
-        events.append(build_event(EventKind.SIGNED_IN, session=pair.session, reason=reason))
+        events.append(build_event(EventKind.SIGNED_IN, session=session, reason=reason))
         if assessment.is_new_device:
-            events.append(build_event(EventKind.NEW_DEVICE, session=pair.session))
+            events.append(build_event(EventKind.NEW_DEVICE, session=session))
         record_events(events)
-        return pair
+        return opened
 
 
 def enforce_session_limit(
@@ -115,29 +141,38 @@ def _send_revoked(user: "User", session_ids: Iterable[uuid.UUID], reason: EventK
 
 def insert_session(*, user: "User", device: Device, now: datetime) -> TokenPair:
     """Write a session with its first pair, whose secret comes from the system's CSPRNG."""
-    context = current_context()
     session_id = uuid.uuid4()
     refresh_token = Token(TokenKind.REFRESH, session_id, 0, tokens.new_secret())
     raw_refresh_token = token_codec().mint(refresh_token)
     lifetimes = lifetimes_of(user, device)
-    absolute_expires_at = now + lifetimes.session_ttl
-    idle_expires_at = min(now + lifetimes.refresh_token_ttl, absolute_expires_at)
+    ends_at = now + lifetimes.session_ttl
+    idle_ends_at = min(now + lifetimes.refresh_token_ttl, ends_at)
     raw_access_token, columns = new_access_token(
-        refresh_token, session_expires_at=idle_expires_at, now=now
+        refresh_token, session_expires_at=idle_ends_at, now=now
     )
+    columns |= {"id": session_id, "refresh_digest": digest_of(raw_refresh_token)}
+    columns |= {"idle_expires_at": idle_ends_at, "absolute_expires_at": ends_at}
+    session = _insert(user, device, now, columns)
+    return TokenPair(session, raw_access_token, raw_refresh_token, session.expiry, now)
+
+
+def insert_browser_session(*, user: "User", device: Device, now: datetime) -> DeviceSession:
+    """Write a session that has no tokens, so that nothing but its cookie can use it."""
+    idle_ttl, ttl = browser_lifetimes(user)
+    ends = {"idle_expires_at": now + idle_ttl, "absolute_expires_at": now + ttl}
+    return _insert(user, device, now, {**NO_TOKENS, **ends, "access_nonce": b"", "expiry": now})
+
+
+def _insert(user: "User", device: Device, now: datetime, columns: dict[str, Any]) -> DeviceSession:
+    context = current_context()
     session = DeviceSession.objects.create(
-        **columns,
-        id=session_id,
         user=user,
-        refresh_digest=digest_of(raw_refresh_token),
         auth_hash=user.get_session_auth_hash(),
         created_at=now,
         authenticated_at=now,
         rotated_at=now,
         # The first pair has no predecessor that could be retried.
         confirmed_at=now,
-        idle_expires_at=idle_expires_at,
-        absolute_expires_at=absolute_expires_at,
         last_used_at=now,
         last_ip=context.ip,
         last_user_agent=context.user_agent,
@@ -145,7 +180,8 @@ def insert_session(*, user: "User", device: Device, now: datetime) -> TokenPair:
         name=device.name,
         platform=device.platform,
         app_version=device.app_version,
+        **columns,
     )
     send_after_commit(session_opened, sender=DeviceSession, session=session)
     log_event_after_commit(SESSION_CREATED, user_id=user.pk, session_id=session.pk)
-    return TokenPair(session, raw_access_token, raw_refresh_token, session.expiry, now)
+    return session
