@@ -82,6 +82,16 @@ DEFAULTS: Final[dict[str, Any]] = {
     "SERVICE_RATES": ["6000/minute"],
     # Forged tokens and service credentials, from one network.
     "FORGED_TOKEN_RATES": ["60/minute"],
+    # Mails with a link to a new password, to one account; more are silently not sent.
+    "RECOVERY_RATES": ["3/hour", "10/day"],
+    # Where the pages of authx.contrib.account are, as mails link to them, such as
+    # "https://example.com/account/"; "" without them.
+    "ACCOUNT_URL": "",
+    # The link in the mail about a new password, with "{token}" in it, such as one to an app,
+    # or "" for the page.
+    "RECOVERY_LINK": "",
+    # The endpoints that ask for a recent sign-in, by the names of their URLs, and how recent it is.
+    "RECENT_SIGN_IN": {},
     # Security events are kept this long, with their addresses.
     "EVENT_RETENTION": timedelta(days=180),
     # The dotted path of a function that returns the language of a user's mail, such as "de", or ""

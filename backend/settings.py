@@ -7,6 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv, validate
 
 from backend import headers
+from backend.account_url import account_url
 from backend.redis_databases import other_database
 from backend.redis_url import clients_of
 from backend.secret_file import get_or_create_secret
@@ -87,6 +88,7 @@ INSTALLED_APPS = [
     "csp",
     "authx",
     "authx.contrib.introspection",
+    "authx.contrib.account",
     "authx.contrib.openapi",
     "authx.contrib.metrics",
     # Each does nothing unless its package is installed.
@@ -240,6 +242,8 @@ AUTHX = {
     "BROWSER_SESSION_TTL": env.timedelta("BROWSER_SESSION_TTL", timedelta(days=14)),
     "STAFF_BROWSER_IDLE_TTL": env.timedelta("STAFF_BROWSER_IDLE_TTL", timedelta(minutes=30)),
     "STAFF_BROWSER_SESSION_TTL": env.timedelta("STAFF_BROWSER_SESSION_TTL", timedelta(hours=12)),
+    "ACCOUNT_URL": env.str("ACCOUNT_URL", account_url(ALLOWED_HOSTS, https=HTTPS_ONLY)),
+    "RECOVERY_LINK": env.str("RECOVERY_LINK", ""),
     "SESSION_LIMIT_PER_USER": env.int("SESSION_LIMIT_PER_USER", 10),
     "ISSUER": env.str("ISSUER", ""),
     "SWEEP_RETENTION": env.timedelta("SWEEP_RETENTION", timedelta(days=7)),

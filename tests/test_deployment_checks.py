@@ -2,6 +2,7 @@
 
 import inspect
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -155,6 +156,11 @@ OWN = [
     ("authx.E041", {"API_PATHS": "("}),
     ("authx.E041", {"API_PATHS": None}),
     ("authx.E041", {"API_PATHS": "^/api/"}),
+    ("authx.E081", {"RECENT_SIGN_IN": None}),
+    ("authx.E081", {"RECENT_SIGN_IN": ["logout"]}),
+    ("authx.E081", {"RECENT_SIGN_IN": {"logout": 600}}),
+    ("authx.E081", {"RECENT_SIGN_IN": {"logout": timedelta(0)}}),
+    ("authx.E081", {"RECENT_SIGN_IN": {"sign-out": timedelta(minutes=10)}}),
 ]
 DATABASE = [
     ("backend.W002", {"HOST": "db.example.com"}),

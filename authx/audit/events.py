@@ -27,8 +27,13 @@ NOTIFIED: Final = frozenset(
         EventKind.REUSE_DETECTED,
         EventKind.TWO_PLACES,
         EventKind.PASSWORD_CHANGED,
+        EventKind.RECOVERY_REQUESTED,
+        # At most once a day (`record_daily`).
+        EventKind.SIGN_IN_LIMITED,
+        EventKind.PASSWORD_LOCKED,
     }
 )
+DAILY: Final = timedelta(days=1)
 MAX_REASON_LENGTH: Final = 64
 # A primary key that no event has.
 BEYOND_ALL: Final = BigAutoField.MAX_BIGINT
@@ -65,16 +70,28 @@ def build_event(
     return event
 
 
-def record_event(
+def record_event(  # noqa: PLR0913 -- each is one word of what happened
     *,
     kind: EventKind,
     user_id: Any = None,
     session: DeviceSession | None = None,
     reason: str = "",
     name_hash: str = "",
+    is_mailed: bool = True,
 ) -> None:
-    """Write one event; see `build_event`."""
+    """Write one event; see `build_event`. It is mailed if its kind is, unless told otherwise."""
     event = build_event(kind, user_id=user_id, session=session, reason=reason, name_hash=name_hash)
+    event.sends_notification = is_mailed
+    record_events([event])
+
+
+def record_daily(*, kind: EventKind, user_id: Any, reason: str = "") -> None:
+    """Write an event that is mailed unless the same one, with its reason, was within a day."""
+    event = build_event(kind, user_id=user_id, reason=reason)
+    earlier = SecurityEvent.objects.filter(
+        user_id=user_id, kind=kind, reason=reason, created_at__gt=clock.database_now() - DAILY
+    )
+    event.sends_notification = not earlier.exists()
     record_events([event])
 
 

@@ -23,6 +23,7 @@ RATES: Final = (
     "SESSION_RATES",
     "SERVICE_RATES",
     "FORGED_TOKEN_RATES",
+    "RECOVERY_RATES",
 )
 # NIST SP 800-63B-4 section 3.2.2.
 MAX_FAILURES: Final = 100

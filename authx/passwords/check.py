@@ -12,7 +12,7 @@ from django.utils.functional import LazyObject, empty
 from django.views.decorators.debug import sensitive_variables
 
 from authx import conf
-from authx.audit.events import record_event
+from authx.audit.events import record_daily, record_event
 from authx.errors import ConflictError, CredentialsChangedError
 from authx.models import EventKind, PasswordFailures, auth_hashes, write_alias
 from authx.passwords.bulkhead import place_for_hashing
@@ -204,7 +204,7 @@ def _record_locked(user: "User") -> None:
     with atomic():
         # Locked while it is recorded: a parallel check of the right password may reset the count.
         if _locked(user).update(count=F("count")):
-            record_event(kind=EventKind.PASSWORD_LOCKED, user_id=user.pk)
+            record_daily(kind=EventKind.PASSWORD_LOCKED, user_id=user.pk)
 
 
 def _failures(user: "User") -> QuerySet[PasswordFailures]:

@@ -9,7 +9,7 @@ from django.db import DatabaseError, InterfaceError, InternalError, OperationalE
 from django.utils.module_loading import import_string
 
 from authx import conf
-from authx.audit.events import record_event
+from authx.audit.events import record_daily, record_event
 from authx.devices import is_known_device
 from authx.errors import ConflictError, OverloadedError, RateLimitError
 from authx.models import DeviceSession, EventKind
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 # What the client is answered 503 for.
 OUTAGES: Final = (OperationalError, InterfaceError, InternalError, ConflictError)
+
+# A wait of more than this many seconds is that of the longest window.
+HARD_WAIT: Final = 3600
 
 
 class Attempt:
@@ -68,7 +71,7 @@ def password_attempt(*limits: Limit) -> Iterator[Attempt]:
         for limit in error.exceeded:
             # A database that is unavailable does not lift the limit; it is reported elsewhere.
             with suppress(DatabaseError):
-                _record(limit)
+                _record(limit, is_hard=error.wait > HARD_WAIT)
         raise
     attempt = Attempt(limits[0])
     marker = _attempt.set(attempt)
@@ -135,14 +138,19 @@ def _limits_of(resolved: ResolvedName, installation_id: str) -> tuple[Limit, ...
 
 
 def _network_limits() -> Iterator[Limit]:
+    yield from client_limits("sign-ins")
+
+
+def client_limits(what: str) -> Iterator[Limit]:
+    """Yield the limits of the client's networks, the smallest first."""
     rates = conf.authx_setting("SIGN_IN_RATES_PER_IP")
-    yield from network_limits("sign-ins from a network", rates)
+    yield from network_limits(f"{what} from a network", rates)
     rates = {
         "subnet": conf.authx_setting("SIGN_IN_RATES_PER_SUBNET"),
         "site": conf.authx_setting("SIGN_IN_RATES_PER_SITE"),
     }
     for kind, subnet in client_subnets().items():
-        yield Limit(f"sign-ins from a {kind}", subnet, rates[kind])
+        yield Limit(f"{what} from a {kind}", subnet, rates[kind])
 
 
 def current_password_limits(session: DeviceSession) -> tuple[Limit, ...]:
@@ -186,9 +194,14 @@ def _bucket(kind: str, *subject: str, **named: Any) -> Limit:
     return Limit(kind, "\0".join([scope, *subject]), conf.authx_setting("SIGN_IN_RATES"), **named)
 
 
-def _record(limit: Limit) -> None:
+def _record(limit: Limit, *, is_hard: bool) -> None:
     if limit.user_id is None and limit.username is None:
         record_event(kind=EventKind.RATE_LIMITED, reason=limit.kind)
+        return
+    if is_hard and limit.user_id is not None:
+        # The owner is told, with the way back in; of a minute, they are not.
+        reason = f"{limit.kind}, for hours"
+        record_daily(kind=EventKind.SIGN_IN_LIMITED, user_id=limit.user_id, reason=reason)
         return
     name_hash = "" if limit.username is None else username_hash(limit.username)
     record_event(
@@ -196,4 +209,5 @@ def _record(limit: Limit) -> None:
         user_id=limit.user_id,
         reason=limit.kind,
         name_hash=name_hash,
+        is_mailed=False,
     )

@@ -58,6 +58,13 @@ class InstantField(serializers.DateTimeField):
         super().__init__(format=ISO_8601, default_timezone=UTC, **options)
 
 
+class TimestampField(serializers.IntegerField):
+    """An instant as whole seconds since 1970, rounded down (NumericDate of RFC 7519)."""
+
+    def to_representation(self, value: Any) -> int:
+        return int(value.timestamp())
+
+
 class LabelField(StrictCharField):
     """A label that users read in a list; removes control characters and bidirectional controls."""
 
@@ -155,6 +162,16 @@ class PasswordSerializer(serializers.Serializer[Any]):
     new_password = StrictCharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
 
 
+class ReauthenticateSerializer(serializers.Serializer[Any]):
+    current_password = StrictCharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
+
+
+class AuthenticationTimeSerializer(serializers.Serializer[Any]):
+    """When the user last presented a credential (`auth_time` of RFC 9470)."""
+
+    auth_time = TimestampField(source="authenticated_at")
+
+
 class RenameSerializer(serializers.Serializer[Any]):
     name = LabelField(max_length=100)
 
@@ -223,6 +240,9 @@ class MeSerializer(serializers.Serializer[Any]):
 
     id = serializers.CharField(source="user.pk")
     username = serializers.CharField(source="user.get_username")
+    auth_time = TimestampField(
+        source="authenticated_at", help_text="When the user last presented a credential."
+    )
     device = SessionSerializer(source="*")
 
 

@@ -3,13 +3,28 @@
 from collections.abc import Sequence
 from typing import Any
 
-from authx.models import DeviceSession
+from authx import clock
+from authx.audit.events import record_event
+from authx.models import DeviceSession, EventKind
+from authx.sessions.locking import atomic
 
 
 def rename_session(*, session: DeviceSession, name: str) -> None:
     """Store the name that the user gave a device."""
     DeviceSession.objects.filter(pk=session.pk).update(name=name)
     session.name = name
+
+
+def note_authentication(*, session: DeviceSession) -> None:
+    """Store that the user has just presented a credential on this device again.
+
+    What they have presented is the caller's to check and to limit; RecentSignIn asks when it was.
+    """
+    with atomic():
+        sessions = DeviceSession.objects.unrevoked().filter(pk=session.pk)
+        sessions.update(authenticated_at=clock.database_now())
+        record_event(kind=EventKind.REAUTHENTICATED, session=session)
+    session.refresh_from_db(fields=["authenticated_at"])
 
 
 def update_auth_hash(*, user_id: Any, old: Sequence[str], new: str) -> None:

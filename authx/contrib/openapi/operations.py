@@ -104,6 +104,15 @@ OPERATIONS: Final[dict[type[AuthxView], dict[str, Operation]]] = {
             (*BODY, *BEARER),
         ),
     },
+    account.ReauthenticateView: {
+        "post": Operation(
+            "reauthenticate",
+            "Enter the password again",
+            "Lets this session do what asks for a recent sign-in (RFC 9470). The tokens stay the "
+            "same.",
+            (*BODY, *BEARER),
+        ),
+    },
     account.ActivityView: {
         "get": Operation(
             "activity",
