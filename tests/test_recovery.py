@@ -193,6 +193,26 @@ def test_a_link_can_open_the_app(alice: User, settings: Any) -> None:
     assert "https://app.example.com/r?token=" in mails()[0].body
 
 
+def test_a_user_model_without_addresses_knows_names_only(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(User, "EMAIL_FIELD", "no_such_field")
+    assert [ask(name).status_code for name in ("alice", "alice@example.com")] == [202, 202]
+    known = SecurityEvent.objects.filter(kind=EventKind.RECOVERY_REQUESTED)
+    assert list(known.order_by("pk").values_list("user_id", flat=True)) == [alice.pk, None]
+
+
+@pytest.mark.usefixtures("everybody")
+def test_too_many_mails_cost_the_same_statements(statements: Any) -> None:
+    def cost(name: str) -> list[str]:
+        with statements() as sql:
+            ask(name)
+        return [one.split(" ")[0] for one in sql.sql]
+
+    first = cost("alice")
+    assert all(cost(name) == first for name in ["alice", "alice@example.com"] * 3)
+
+
 def test_accounts_that_share_an_address_get_a_mail_each(alice: User, bob: User) -> None:
     User.objects.update(email="both@example.com")
     ask("both@example.com")
@@ -250,7 +270,8 @@ def test_too_many_mails_to_an_account_are_not_sent_and_nobody_is_told() -> None:
         assert answers == {HTTPStatus.ACCEPTED}
     assert len(mails()) == 3
     assert {one.to[0] for one in mail.outbox} == {"alice@example.com"}
-    assert SecurityEvent.objects.filter(reason="too many").count() == 4
+    assert not Notification.objects.exists()
+    assert SecurityEvent.objects.filter(reason="too many mails").count() == 4
 
 
 def test_a_network_that_asks_too_often_is_refused(alice: User, settings: Any) -> None:

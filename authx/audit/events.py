@@ -33,6 +33,8 @@ NOTIFIED: Final = frozenset(
         EventKind.PASSWORD_LOCKED,
     }
 )
+# The reason of an event whose mail is not sent, although its kind is.
+NOT_SENT: Final = "too many mails"
 DAILY: Final = timedelta(days=1)
 MAX_REASON_LENGTH: Final = 64
 # A primary key that no event has.

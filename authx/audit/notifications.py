@@ -19,6 +19,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import override, pgettext
 
 from authx import clock
+from authx.audit.events import NOT_SENT
 from authx.audit.languages import format_instant, mail_language
 from authx.audit.links import not_me_link, recovery_link, recovery_page
 from authx.audit.logs import (
@@ -131,7 +132,7 @@ def _send(notification: Notification) -> None:
     user = (
         get_user_model()._base_manager.using(write_alias()).filter(pk__in=[event.user_id]).first()
     )
-    if user is None or not email_address(user):
+    if user is None or not email_address(user) or event.reason == NOT_SENT:
         notification.delete()
         return
     try:

@@ -188,10 +188,17 @@ def browser_bucket(user: "User") -> Limit:
     return _bucket("passwords in a browser", str(user.pk), user_id=user.pk)
 
 
-def _bucket(kind: str, *subject: str, **named: Any) -> Limit:
+def recovery_bucket(user: "User | None", name: str) -> Limit:
+    """Return the bucket of mails with a link to a new password, to a user or a name of nobody."""
+    subject = ("name", normalize_username(name)) if user is None else ("user", str(user.pk))
+    return _bucket("mails to an account", *subject, rates=conf.authx_setting("RECOVERY_RATES"))
+
+
+def _bucket(kind: str, *subject: str, rates: Any = None, **named: Any) -> Limit:
     path = conf.authx_setting("ACCOUNT_SCOPE")
     scope = import_string(path)() if path else ""
-    return Limit(kind, "\0".join([scope, *subject]), conf.authx_setting("SIGN_IN_RATES"), **named)
+    allowed = conf.authx_setting("SIGN_IN_RATES") if rates is None else rates
+    return Limit(kind, "\0".join([scope, *subject]), allowed, **named)
 
 
 def _record(limit: Limit, *, is_hard: bool) -> None:

@@ -10,16 +10,15 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.password_validation import validate_password
 from django.views.decorators.debug import sensitive_variables
 
-from authx import conf
-from authx.audit.events import build_event, record_events
+from authx.audit.events import NOT_SENT, build_event, record_events
 from authx.audit.links import read_recovery_token, recovery_tokens
 from authx.errors import InvalidRecoveryTokenError, RateLimitError
 from authx.models import EventKind, user_manager
-from authx.passwords.limits import client_limits, reset_attempts
+from authx.passwords.limits import client_limits, recovery_bucket, reset_attempts
 from authx.passwords.sign_in import set_password_and_revoke
 from authx.sessions.locking import atomic, lock_user, retry_on_conflict
-from authx.throttling.limits import Limit, consume
-from authx.usernames import find_user_by_name, normalize_username
+from authx.throttling.limits import consume
+from authx.usernames import find_user_by_name
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -43,21 +42,23 @@ def request_recovery(name: str) -> None:
 def _addressees(name: str) -> "list[User]":
     """Return the active users with this name or address, by the same two queries for any name."""
     by_name = find_user_by_name(name)
-    field = get_user_model().get_email_field_name()
-    by_address = list(user_manager().filter(**{f"{field}__iexact": name})[:MAX_ACCOUNTS])
+    users = get_user_model()
+    field = users.get_email_field_name()
+    by_address: list[User] = []
+    # A user model may have none.
+    if field in {column.name for column in users._meta.fields}:
+        by_address = [*user_manager().filter(**{f"{field}__iexact": name})[:MAX_ACCOUNTS]]
     found = [by_name] if by_name is not None else by_address
     return [user for user in found if user.is_active]
 
 
 def _event_of(user: "User | None", name: str) -> Any:
-    key = ("name", normalize_username(name)) if user is None else ("user", str(user.pk))
-    rates = conf.authx_setting("RECOVERY_RATES")
     event = build_event(EventKind.RECOVERY_REQUESTED, user_id=user and user.pk)
     try:
-        consume(Limit("mails to an account", "\0".join(key), rates))
+        consume(recovery_bucket(user, name))
     except RateLimitError:
-        event.sends_notification = False
-        event.reason = "too many"
+        # Of the same statements as any other; the mail is dropped where it would be sent.
+        event.reason = NOT_SENT
     return event
 
 
