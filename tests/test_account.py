@@ -34,7 +34,7 @@ def test_me_says_who_and_on_which_device(phone: Phone, tablet: Phone, alice: Use
     body = response.json()
     assert response.status_code == HTTPStatus.OK
     assert response.headers["Cache-Control"] == "no-store"
-    assert set(body) == {"id", "username", "device"}
+    assert set(body) == {"id", "username", "auth_time", "device"}
     assert (body["id"], body["username"]) == (str(alice.pk), "alice")
     assert body["device"] == {
         **phone.pair["device"],

@@ -30,6 +30,15 @@ def test_a_pause_of_a_minute_is_no_mail(alice: User) -> None:
     assert mails() == []
 
 
+def test_a_pause_of_an_hour_is_no_mail(clock: Clock, alice: User) -> None:
+    for _ in range(3):
+        assert statuses(5, REMOTE_ADDR=ELSEWHERE) == [400] * 5
+        clock.forward(minutes=1, seconds=1)
+    refused = guess(REMOTE_ADDR=ELSEWHERE)
+    assert 3000 < int(refused.headers["Retry-After"]) <= 3601
+    assert mails() == []
+
+
 def test_a_pause_of_hours_is_one_mail_with_the_way_back(clock: Clock, alice: User) -> None:
     guess_for_a_day(clock)
     (message,) = mails()

@@ -33,6 +33,7 @@ OF_DJANGO = {"asgiref"}
 # Adds a user and a service, sweeps once, and tells where authx is and what beat would start.
 FRESH = f"""
 import authx
+from accounts.deletion import DeleteAccountView
 from accounts.tasks import sweep
 from authx.contrib.introspection.models import Service
 from authx.contrib.introspection.services import create_service

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 # What the client is answered 503 for.
 OUTAGES: Final = (OperationalError, InterfaceError, InternalError, ConflictError)
 
-# A wait of more than this many seconds is that of the longest window.
-HARD_WAIT: Final = 3600
+# In seconds; the hour that a window of an hour can ask for is not hard.
+HARD_WAIT: Final = 2 * 3600
 
 
 class Attempt:

@@ -36,7 +36,9 @@ def request_recovery(name: str) -> None:
     consume(*client_limits("recoveries"))
     # A name that nobody has is an event too: a write that is missing would be noticed.
     addressees: list[User | None] = [*_addressees(name)] or [None]
-    record_events([_event_of(user, name) for user in addressees])
+    events = [_event_of(user, name) for user in addressees]
+    with atomic():
+        record_events(events)
 
 
 def _addressees(name: str) -> "list[User]":

@@ -11,6 +11,7 @@ from typing import Any, Final
 from asgiref.sync import sync_to_async
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends import db
+from django.db import router
 from django.utils import timezone
 
 from authx.models import EventKind
@@ -28,8 +29,7 @@ class SessionStore(db.SessionStore):
     """Django's store, with rows that are found by a hash of the cookie."""
 
     def load(self) -> dict[str, Any]:
-        rows = self.model.objects.filter(expire_date__gt=timezone.now())
-        row = rows.filter(session_key=stored_key(str(self.session_key))).first()
+        row = self._row(str(self.session_key)).filter(expire_date__gt=timezone.now()).first()
         found: dict[str, Any] = {} if row is None else self.decode(row.session_data)
         data = _of_live_browser(found)
         if row is None or data is None:
@@ -41,10 +41,10 @@ class SessionStore(db.SessionStore):
         return await sync_to_async(self.load)()
 
     def exists(self, session_key: str) -> bool:
-        return super().exists(stored_key(session_key))
+        return bool(self._row(session_key).exists())
 
     async def aexists(self, session_key: str) -> bool:
-        return await super().aexists(stored_key(session_key))
+        return await sync_to_async(self.exists)(session_key)
 
     def create_model_instance(self, data: dict[str, Any]) -> Any:
         row = super().create_model_instance(data)
@@ -59,7 +59,7 @@ class SessionStore(db.SessionStore):
     def delete(self, session_key: str | None = None) -> None:
         key = session_key or self.session_key
         if key is not None:
-            super().delete(stored_key(key))
+            self._row(key).delete()
 
     async def adelete(self, session_key: str | None = None) -> None:
         await sync_to_async(self.delete)(session_key)
@@ -71,6 +71,11 @@ class SessionStore(db.SessionStore):
 
     async def aflush(self) -> None:
         await sync_to_async(self.flush)()
+
+    def _row(self, session_key: str) -> Any:
+        # Where sessions are written: a replica may still have one that was deleted.
+        rows = self.model.objects.using(router.db_for_write(self.model))
+        return rows.filter(session_key=stored_key(session_key))
 
     def _end_browser(self) -> None:
         session_id = self.get(DEVICE_SESSION_KEY)

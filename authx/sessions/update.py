@@ -5,7 +5,7 @@ from typing import Any
 
 from authx import clock
 from authx.audit.events import record_event
-from authx.models import DeviceSession, EventKind
+from authx.models import DeviceSession, EventKind, write_alias
 from authx.sessions.locking import atomic
 
 
@@ -24,7 +24,7 @@ def note_authentication(*, session: DeviceSession) -> None:
         sessions = DeviceSession.objects.unrevoked().filter(pk=session.pk)
         sessions.update(authenticated_at=clock.database_now())
         record_event(kind=EventKind.REAUTHENTICATED, session=session)
-    session.refresh_from_db(fields=["authenticated_at"])
+    session.refresh_from_db(using=write_alias(), fields=["authenticated_at"])
 
 
 def update_auth_hash(*, user_id: Any, old: Sequence[str], new: str) -> None:

@@ -33,7 +33,7 @@ def _check_url() -> Iterator[CheckMessage]:
 def _check_link() -> Iterator[CheckMessage]:
     link = conf.authx_setting("RECOVERY_LINK")
     try:
-        is_usable = link == "" or link.format(token="x") != link.format(token="y")  # noqa: S106
+        is_usable = link == "" or len({link.format(token=sample) for sample in "xy"}) > 1
     except (AttributeError, LookupError, ValueError):
         is_usable = False
     if not is_usable:
