@@ -169,7 +169,7 @@ def test_asynchronous_pages_do_the_same(alice: User) -> None:
 def test_another_engine_is_reported(settings: Any) -> None:
     assert check_session_engine() == []
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
-    assert [message.id for message in check_session_engine()] == ["authx.W021"]
+    assert [message.id for message in check_session_engine()] == ["authx.W023"]
     without = [name for name in settings.MIDDLEWARE if "SessionMiddleware" not in name]
     settings.MIDDLEWARE = without
     assert check_session_engine() == []

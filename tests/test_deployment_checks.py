@@ -137,8 +137,8 @@ DJANGO = [
     ("authx.W004", "AUTHENTICATION_BACKENDS", [f"{__name__}.WithPermissionsOnly"]),
     ("authx.W018", "ROOT_URLCONF", "tests.no_urls"),
     ("authx.W018", "ROOT_URLCONF", None),
-    ("authx.W021", "SESSION_ENGINE", "django.contrib.sessions.backends.cached_db"),
-    ("authx.W021", "SESSION_ENGINE", "django.contrib.sessions.backends.signed_cookies"),
+    ("authx.W023", "SESSION_ENGINE", "django.contrib.sessions.backends.cached_db"),
+    ("authx.W023", "SESSION_ENGINE", "django.contrib.sessions.backends.signed_cookies"),
 ]
 REST_FRAMEWORK = [
     ("backend.E004", {"DEFAULT_PERMISSION_CLASSES": []}),

@@ -67,7 +67,7 @@ def check_session_engine(**_: Any) -> list[CheckMessage]:
             "Browsers that are signed in by a cookie, such as to the admin, stay signed in when "
             "a user ends all sessions, and a database dump opens their sessions.",
             hint="Set SESSION_ENGINE = 'authx.sessions.cookies'.",
-            id="authx.W021",
+            id="authx.W023",
         )
     ]
 
