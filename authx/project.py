@@ -61,7 +61,7 @@ def pair_body(pair: TokenPair) -> dict[str, Any]:
     """Return the JSON object with which the endpoints answer a pair; it contains both tokens."""
     # Not imported above: models of a project import this module, and DRF's views import what the
     # project names in its settings, which may import its models.
-    serializer: Any = import_string("authx.rest.serializers.PairSerializer")
+    serializer: Any = import_string("authx.rest.serializers.SignInPairSerializer")
     return dict(serializer(pair).data)
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from authx.audit.logs import SESSION_RENEWED
 from authx.audit.notifications import send_next_notification
-from authx.devices import is_known_device
+from authx.devices import find_known_device
 from authx.models import DeviceSession, PasswordFailures
 from authx.passwords.check import is_password_locked
 from authx.sessions.open import open_session
@@ -163,8 +163,8 @@ def test_every_command_is_among_them() -> None:
 
 def test_a_user_who_has_just_signed_up_may_open_a_session(replica: list[str]) -> None:
     user = User.objects.create_user("carol", password=PASSWORD)
-    open_session(user=user, device=Device(installation_id="carols"))
-    assert is_known_device(user_id=user.pk, installation_id="carols")
+    pair = open_session(user=user, device=Device(installation_id="carols"))
+    assert find_known_device(user, pair.raw_device_credential)
     assert not is_password_locked(user)
     assert replica == []
 

@@ -60,7 +60,7 @@ def build_event(
     if session is not None:
         event.user_id = session.user_id if user_id is None else user_id
         event.session_id = session.pk
-        event.installation_id = session.installation_id
+        event.installation_id, event.device_id = session.installation_id, session.device_id
         event.device_name, event.platform = session.name, session.platform
     return event
 

@@ -86,6 +86,7 @@ class Migration(migrations.Migration):
                     "installation_id",
                     models.CharField(blank=True, max_length=128, verbose_name="installation ID"),
                 ),
+                ("device_id", models.UUIDField(editable=False, null=True)),
                 (
                     "device_name",
                     models.CharField(blank=True, max_length=100, verbose_name="device name"),
@@ -236,6 +237,7 @@ class Migration(migrations.Migration):
                     "installation_id",
                     models.CharField(blank=True, max_length=128, verbose_name="installation ID"),
                 ),
+                ("device_id", models.UUIDField(default=uuid.uuid4, editable=False)),
                 ("name", models.CharField(blank=True, max_length=100, verbose_name="device name")),
                 ("platform", models.CharField(blank=True, max_length=32, verbose_name="platform")),
                 (
@@ -360,14 +362,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="securityevent",
             index=models.Index(fields=["user", "-created_at"], name="authx_event_user_created"),
-        ),
-        migrations.AddIndex(
-            model_name="securityevent",
-            index=models.Index(
-                condition=models.Q(("kind", "signed_in")),
-                fields=["user", "installation_id"],
-                name="authx_event_installation",
-            ),
         ),
         migrations.RunPython(leave_room_for_updates, migrations.RunPython.noop, elidable=False),
     ]

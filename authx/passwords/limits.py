@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
 from django.utils.module_loading import import_string
 
 from authx import conf
 from authx.audit.events import record_event
-from authx.devices import is_known_device
+from authx.devices import find_known_device
 from authx.errors import ConflictError, OverloadedError, RateLimitError
 from authx.models import DeviceSession, EventKind
 from authx.throttling.limits import (
@@ -88,13 +89,13 @@ def password_attempt(*limits: Limit) -> Iterator[Attempt]:
 
 
 @contextmanager
-def sign_in_attempt(username: str, installation_id: str = "") -> Iterator[Attempt]:
+def sign_in_attempt(username: str, device_credential: str = "") -> Iterator[Attempt]:
     """Count a sign-in; see `password_attempt` and `sign_in_limits`."""
     if _attempt.get() is not None:
         yield Attempt(None)
         return
     resolved = resolve_name(username)
-    with password_attempt(*_limits_of(resolved, installation_id)) as attempt:
+    with password_attempt(*_limits_of(resolved, device_credential)) as attempt:
         attempt.resolved = resolved
         yield attempt
 
@@ -115,21 +116,22 @@ def resolved_in_attempt(username: str, backend: Any) -> ResolvedName | None:
     return resolved if is_own else None
 
 
-def sign_in_limits(username: str, installation_id: str = "") -> tuple[Limit, ...]:
+def sign_in_limits(username: str, device_credential: str = "") -> tuple[Limit, ...]:
     """Return the limits of a sign-in, its bucket first.
 
-    A device that the account knows has a bucket of its own, so that guesses from elsewhere, even
-    from behind the same address, do not lock its owner out. Made-up installation ids gain nothing:
-    an unknown device uses the bucket of the account.
+    A device that proves to be known has a bucket of its own, so that guesses from elsewhere, even
+    from behind the same address, do not lock its owner out (OWASP, "device cookies"). A credential
+    that is forged or of another account gains nothing: it uses the bucket of the account.
     """
-    return _limits_of(resolve_name(username), installation_id)
+    return _limits_of(resolve_name(username), device_credential)
 
 
-def _limits_of(resolved: ResolvedName, installation_id: str) -> tuple[Limit, ...]:
+def _limits_of(resolved: ResolvedName, device_credential: str) -> tuple[Limit, ...]:
     user = resolved.user
-    # A name that does not exist costs the same query.
-    if is_known_device(user_id=user and user.pk, installation_id=installation_id) and user:
-        return (device_bucket(user, installation_id),)
+    # Only who holds a credential of this account learns by a query that the account exists.
+    device_id = find_known_device(user, device_credential) if user else None
+    if user and device_id:
+        return (device_bucket(user, device_id),)
     bucket = account_bucket(user) if user else name_bucket(resolved.name)
     return (bucket, *_network_limits())
 
@@ -147,16 +149,15 @@ def _network_limits() -> Iterator[Limit]:
 
 def current_password_limits(session: DeviceSession) -> tuple[Limit, ...]:
     """Return the limits of entering the current password while signed in."""
-    return (device_bucket(session.user, session.installation_id or str(session.pk)),)
+    return (device_bucket(session.user, session.device_id),)
 
 
 def reset_attempts(user: "User") -> None:
     """Clear the counts of an account's attempts, from all of its devices."""
     clear(account_bucket(user))
-    for session_id, installation_id in DeviceSession.objects.filter(user=user).values_list(
-        "pk", "installation_id"
-    ):
-        clear(device_bucket(user, installation_id or str(session_id)))
+    sessions = DeviceSession.objects.filter(user=user)
+    for device_id in sessions.values_list("device_id", flat=True).distinct():
+        clear(device_bucket(user, device_id))
 
 
 def account_bucket(user: "User") -> Limit:
@@ -170,8 +171,8 @@ def name_bucket(username: str) -> Limit:
     )
 
 
-def device_bucket(user: "User", device: str) -> Limit:
-    return _bucket("sign-ins on a known device", str(user.pk), device, user_id=user.pk)
+def device_bucket(user: "User", device_id: UUID) -> Limit:
+    return _bucket("sign-ins on a known device", str(user.pk), str(device_id), user_id=user.pk)
 
 
 def _bucket(kind: str, *subject: str, **named: Any) -> Limit:

@@ -39,7 +39,7 @@ def sign_in(
     account, RateLimitError, OverloadedError, and what SIGN_IN_POLICY raises.
     """
     try:
-        with sign_in_attempt(username, device.installation_id) as attempt:
+        with sign_in_attempt(username, device.credential) as attempt:
             # Again if the password changed between its check and the opening of the session. If a
             # parallel sign-in merely upgraded the hash, the next check succeeds.
             pair = retry_on_conflict(lambda: _sign_in(request, username, password, device))
@@ -134,7 +134,9 @@ def _change_password(session: DeviceSession, current_password: str, new_password
         )
         # The password was just entered: a new session with new lifetimes (NIST SP 800-63B-4
         # section 5.2).
-        pair = insert_session(user=user, device=device, now=clock.read_at(user))
+        pair = insert_session(
+            user=user, device=device, device_id=session.device_id, now=clock.read_at(user)
+        )
         # For the receiver that records the change (receivers.record_changed_password).
         vars(user)["changed_by_session"] = pair.session
         user.save(update_fields=["password"])

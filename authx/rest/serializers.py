@@ -71,10 +71,19 @@ class LabelField(StrictCharField):
 
 
 class DeviceSerializer(serializers.Serializer[Any]):
+    """What an app says of its device at a sign-in."""
+
     installation_id = LabelField(max_length=128, required=False, allow_blank=True)
     name = LabelField(max_length=100, required=False, allow_blank=True)
     platform = LabelField(max_length=32, required=False, allow_blank=True)
     app_version = LabelField(max_length=32, required=False, allow_blank=True)
+    # One that is no longer accepted is as good as none, so it is no error either.
+    credential = StrictCharField(
+        max_length=MAX_TOKEN_LENGTH,
+        required=False,
+        allow_blank=True,
+        help_text="The `device_credential` that an earlier sign-in on this device has brought.",
+    )
 
 
 class UsernameField(StrictCharField):
@@ -177,7 +186,6 @@ class SessionSerializer(serializers.ModelSerializer[DeviceSession]):
         model = DeviceSession
         fields = (
             "id",
-            "installation_id",
             "name",
             "platform",
             "app_version",
@@ -204,7 +212,7 @@ class PairDeviceSerializer(serializers.Serializer[Any]):
 
 
 class PairSerializer(serializers.Serializer[Any]):
-    """The response to a sign-in and to a refresh (RFC 6749 section 5.1)."""
+    """The response to a refresh (RFC 6749 section 5.1)."""
 
     access_token = serializers.CharField(source="raw_access_token")
     token_type = serializers.ChoiceField(choices=["Bearer"])
@@ -216,6 +224,16 @@ class PairSerializer(serializers.Serializer[Any]):
         source="session.generation", help_text="Of two pairs of a device, keep the higher."
     )
     device = PairDeviceSerializer(source="session")
+
+
+class SignInPairSerializer(PairSerializer):
+    """The response to a sign-in and to a change of the password."""
+
+    device_credential = serializers.CharField(
+        source="raw_device_credential",
+        help_text="Store it beside the pair, keep it at a sign-out, and send it with the next "
+        "sign-in on this device.",
+    )
 
 
 class MeSerializer(serializers.Serializer[Any]):
@@ -264,5 +282,6 @@ STATELESS = frozenset(
         LogoutAllSerializer,
         PasswordSerializer,
         PairSerializer,
+        SignInPairSerializer,
     }
 )

@@ -13,7 +13,7 @@ from authx.audit.events import AFTER_FAILURE, build_event, record_events
 from authx.audit.logs import SESSION_CREATED, log_event_after_commit
 from authx.codec import digest_of, token_codec
 from authx.context import current_context
-from authx.devices import SignInAssessment, assess_sign_in
+from authx.devices import SignInAssessment, assess_sign_in, mint_credential
 from authx.errors import ConflictError
 from authx.models import (
     DeviceSession,
@@ -46,12 +46,12 @@ def open_session(*, user: "User", device: Device) -> TokenPair:
         # read under the lock, so that the sessions of a user are as old as their order says.
         assessment = assess_sign_in(
             user,
-            installation_id=device.installation_id,
-            platform=device.platform,
-            user_agent=current_context().user_agent,
+            raw_credential=device.credential,
         )
         events = enforce_session_limit(user, assessment, device)
-        pair = insert_session(user=user, device=device, now=assessment.now)
+        pair = insert_session(
+            user=user, device=device, device_id=assessment.device_id, now=assessment.now
+        )
         reason = AFTER_FAILURE if assessment.failed_before else ""
         events.append(build_event(EventKind.SIGNED_IN, session=pair.session, reason=reason))
         if assessment.is_new_device:
@@ -113,7 +113,9 @@ def _send_revoked(user: "User", session_ids: Iterable[uuid.UUID], reason: EventK
         )
 
 
-def insert_session(*, user: "User", device: Device, now: datetime) -> TokenPair:
+def insert_session(
+    *, user: "User", device: Device, device_id: uuid.UUID, now: datetime
+) -> TokenPair:
     """Write a session with its first pair, whose secret comes from the system's CSPRNG."""
     context = current_context()
     session_id = uuid.uuid4()
@@ -142,10 +144,15 @@ def insert_session(*, user: "User", device: Device, now: datetime) -> TokenPair:
         last_ip=context.ip,
         last_user_agent=context.user_agent,
         installation_id=device.installation_id,
+        device_id=device_id,
         name=device.name,
         platform=device.platform,
         app_version=device.app_version,
     )
     send_after_commit(session_opened, sender=DeviceSession, session=session)
     log_event_after_commit(SESSION_CREATED, user_id=user.pk, session_id=session.pk)
-    return TokenPair(session, raw_access_token, raw_refresh_token, session.expiry, now)
+    raw_device_credential = mint_credential(user, device_id)
+    return TokenPair(
+        *(session, raw_access_token, raw_refresh_token, session.expiry, now),
+        raw_device_credential,
+    )

@@ -15,6 +15,8 @@ class Device:
     name: str = ""
     platform: str = ""
     app_version: str = ""
+    # The exception: what an earlier sign-in on this device brought proves that it is known.
+    credential: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,9 @@ class TokenPair:
     raw_refresh_token: RawToken = field(repr=False)
     access_expires_at: datetime
     now: datetime
+    # Only a sign-in brings one, and a change of the password: whoever copied a refresh token must
+    # not become a known device by it.
+    raw_device_credential: RawToken = field(default=RawToken(""), repr=False)
 
     @property
     def token_type(self) -> str:

@@ -51,7 +51,8 @@ OPERATIONS: Final[dict[type[AuthxView], dict[str, Operation]]] = {
             "login",
             "Sign in on a device",
             "Opens a device session and returns its first pair. It replaces the session of the "
-            "same `installation_id`.",
+            "same `installation_id`. Send the `device_credential` of an earlier sign-in as "
+            "`device.credential`: without it, the device is new.",
             (INVALID_CREDENTIALS, *BODY),
         ),
     },

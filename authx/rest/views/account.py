@@ -20,8 +20,8 @@ from authx.rest.serializers import (
     LogoutAllResponseSerializer,
     LogoutAllSerializer,
     MeSerializer,
-    PairSerializer,
     PasswordSerializer,
+    SignInPairSerializer,
 )
 from authx.rest.views.base import (
     AuthxView,
@@ -63,7 +63,7 @@ class LogoutAllView(AuthxView):
 
 class PasswordView(AuthxView):
     serializer_class = PasswordSerializer
-    response_serializer_class = PairSerializer
+    response_serializer_class = SignInPairSerializer
 
     def post(self, request: Request, **_: Any) -> Response:
         passwords = self.validate()

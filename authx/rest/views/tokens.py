@@ -15,6 +15,7 @@ from authx.rest.serializers import (
     ForeignTokenSerializer,
     LoginSerializer,
     PairSerializer,
+    SignInPairSerializer,
     TokenSerializer,
     unquoted,
 )
@@ -33,7 +34,7 @@ class LoginView(PublicView):
     """
 
     serializer_class: type[BaseSerializer[Any]] = LoginSerializer
-    response_serializer_class = PairSerializer
+    response_serializer_class = SignInPairSerializer
 
     def post(self, request: Request, **_: Any) -> Response:
         return self.respond(self.sign_in(self.validate()))
