@@ -121,7 +121,7 @@ def test_a_setting_of_django_is_refused(
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("vendor", ["mysql", "oracle"])
+@pytest.mark.parametrize("vendor", ["mysql", "oracle", "microsoft"])
 def test_a_database_without_what_the_tables_need_is_refused_before_they_are_made(
     monkeypatch: pytest.MonkeyPatch, vendor: str
 ) -> None:

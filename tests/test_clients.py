@@ -20,7 +20,7 @@ from tests.ports import HOST
 from tests.web_server import of_this_run, web_server
 
 # How long a response may take, in seconds; apps wait for 20.
-TIMEOUT = chosen(1, 20)
+TIMEOUT = chosen(4, 20)
 SIGN_IN = ("sign-in", "alice", PASSWORD)
 
 pytestmark = [

@@ -157,6 +157,8 @@ OWN = [
 DATABASE = [
     ("backend.W002", {"HOST": "db.example.com"}),
     ("backend.W002", {"HOST": "10.0.0.7", "OPTIONS": {"sslmode": "prefer"}}),
+    # Its host is in a file that is not read here.
+    ("backend.W002", {"HOST": "", "OPTIONS": {"service": "shop"}}),
 ]
 
 
