@@ -12,6 +12,7 @@ from authx.errors import (
     CredentialsChangedError,
     InvalidAccessTokenError,
     InvalidCredentialsError,
+    InvalidRecoveryTokenError,
     OverloadedError,
     RateLimitError,
     WrongPasswordError,
@@ -24,7 +25,8 @@ from authx.passwords.limits import (
     reset_attempts,
     sign_in_limits,
 )
-from authx.passwords.sign_in import change_password, sign_in
+from authx.passwords.recovery import recover, request_recovery
+from authx.passwords.sign_in import change_password, reauthenticate, sign_in
 from authx.project import (
     aauthenticate_token,
     aopen_session,
@@ -38,7 +40,7 @@ from authx.project import (
 )
 from authx.sessions.revoke import revoke_all, revoke_session
 from authx.sessions.sweep import sweep
-from authx.sessions.update import update_device
+from authx.sessions.update import note_authentication, update_device
 from authx.sessions.values import Device, EndedSession, Lifetimes, TokenPair
 from authx.signals import session_opened, sessions_revoked, token_reused
 
@@ -52,6 +54,7 @@ __all__ = [
     "EventKind",
     "InvalidAccessTokenError",
     "InvalidCredentialsError",
+    "InvalidRecoveryTokenError",
     "Lifetimes",
     "OverloadedError",
     "RateLimitError",
@@ -68,10 +71,14 @@ __all__ = [
     "check_password",
     "current_context",
     "current_password_limits",
+    "note_authentication",
     "open_session",
     "pair_body",
     "pair_response",
     "password_attempt",
+    "reauthenticate",
+    "recover",
+    "request_recovery",
     "reset_attempts",
     "revoke_all",
     "revoke_session",

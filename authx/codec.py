@@ -8,6 +8,7 @@ from authx import conf
 from authx.tokens import RawToken, TokenCodec, TokenDigest, make_codec
 
 SERVICE_PREFIX: Final = "axs_"
+DEVICE_PREFIX: Final = "axd_"
 
 
 def token_codec() -> TokenCodec:
@@ -16,6 +17,7 @@ def token_codec() -> TokenCodec:
         conf.knox_setting("TOKEN_PREFIX"),
         conf.authx_setting("REFRESH_TOKEN_PREFIX"),
         SERVICE_PREFIX,
+        DEVICE_PREFIX,
         tuple(conf.secret_keys()),
     )
 

@@ -25,6 +25,12 @@ DEFAULTS: Final[dict[str, Any]] = {
     # A function of a user and a Device that returns the authx.api.Lifetimes of a new session; as a
     # dotted path.
     "LIFETIMES": None,
+    # The same for browsers that are signed in by a cookie, and for those of staff, who have the
+    # admin.
+    "BROWSER_IDLE_TTL": timedelta(days=1),
+    "BROWSER_SESSION_TTL": timedelta(days=14),
+    "STAFF_BROWSER_IDLE_TTL": timedelta(minutes=30),
+    "STAFF_BROWSER_SESSION_TTL": timedelta(hours=12),
     # How long a superseded generation is still answered after its successor was first used.
     "REFRESH_TOKEN_GRACE_PERIOD": timedelta(seconds=10),
     "RETRY": RetryPolicy.UNTIL_CONFIRMED.value,
@@ -84,6 +90,16 @@ DEFAULTS: Final[dict[str, Any]] = {
     "SERVICE_RATES": ["6000/minute"],
     # Forged tokens and service credentials, from one network.
     "FORGED_TOKEN_RATES": ["60/minute"],
+    # Mails with a link to a new password, to one account; more are silently not sent.
+    "RECOVERY_RATES": ["3/hour", "10/day"],
+    # Where the pages of authx.contrib.account are, as mails link to them, such as
+    # "https://example.com/account/"; "" without them.
+    "ACCOUNT_URL": "",
+    # The link in the mail about a new password, with "{token}" in it, such as one to an app,
+    # or "" for the page.
+    "RECOVERY_LINK": "",
+    # The endpoints that ask for a recent sign-in, by the names of their URLs, and how recent it is.
+    "RECENT_SIGN_IN": {},
     # Security events are kept this long, with their addresses.
     "EVENT_RETENTION": timedelta(days=180),
     # The dotted path of a function that returns the language of a user's mail, such as "de", or ""
@@ -143,6 +159,13 @@ def refresh_token_ttl() -> timedelta:
 def session_ttl() -> timedelta:
     ttl: timedelta = authx_setting("SESSION_TTL")
     return ttl
+
+
+def browser_ttls(*, is_staff: bool) -> tuple[timedelta, timedelta]:
+    """Return how long a browser stays signed in without use, and at most."""
+    if is_staff:
+        return authx_setting("STAFF_BROWSER_IDLE_TTL"), authx_setting("STAFF_BROWSER_SESSION_TTL")
+    return authx_setting("BROWSER_IDLE_TTL"), authx_setting("BROWSER_SESSION_TTL")
 
 
 def refresh_token_grace_period() -> timedelta:

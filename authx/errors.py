@@ -48,6 +48,10 @@ class WrongPasswordError(AuthxError):
     """Raised when the current password of a signed-in user is wrong."""
 
 
+class InvalidRecoveryTokenError(AuthxError):
+    """Raised for the token of a mailed link that is wrong, used, or older than half an hour."""
+
+
 class InvalidServiceError(AuthxError):
     """Raised when the credential of a service is missing, unknown or revoked."""
 

@@ -1,5 +1,6 @@
 """What a project decides about a person whose credentials were right."""
 
+from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 # What says nothing about the user; OSError is that of every network connection.
 OUTAGES: Final = (DatabaseError, OSError, ConflictError, OverloadedError)
+
+
+def browser_lifetimes(user: "User") -> tuple[timedelta, timedelta]:
+    """Return how long a browser stays signed in without use, and at most."""
+    # A user model need not know staff.
+    return conf.browser_ttls(is_staff=getattr(user, "is_staff", False))
 
 
 def require_may_sign_in(user: "User", request: HttpRequest | None) -> None:

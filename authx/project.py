@@ -15,9 +15,10 @@ from rest_framework.response import Response
 
 from authx.context import RequestContext, use_context
 from authx.errors import InvalidAccessTokenError, InvalidCredentialsError
-from authx.models import DeviceSession, DeviceSessionQuerySet
+from authx.models import DeviceSession, DeviceSessionQuerySet, EventKind
 from authx.policy import require_may_sign_in
 from authx.sessions import open as opening
+from authx.sessions.cookies import OPENED_BROWSER
 from authx.sessions.locking import retry_on_conflict
 from authx.sessions.revoke import revoke_all, revoke_session
 from authx.sessions.use import use_access_token
@@ -37,12 +38,13 @@ def open_session(
 ) -> TokenPair:
     """Open a session for a person whom the project has signed in by any means.
 
-    Does what a sign-in does: asks SIGN_IN_POLICY, replaces the session of the same installation,
-    keeps to SESSION_LIMIT_PER_USER, records the event, mails about a new device, and sends
-    `session_opened` and Django's `user_logged_in`. It counts against no rate limit: what the person
-    has shown is the project's to limit. Raises InvalidCredentialsError if the user is gone or
-    inactive, CredentialsChangedError if the password has changed since `user` was read, ValueError
-    for `data` that cannot be stored, ImproperlyConfigured for a wrong answer of LIFETIMES, and what
+    Does what a sign-in does: asks SIGN_IN_POLICY, replaces the session of the same installation and
+    that of the browser for which this request has called login(), keeps to SESSION_LIMIT_PER_USER,
+    records the event, mails about a new device, and sends `session_opened` and Django's
+    `user_logged_in`. It counts against no rate limit: what the person has shown is the project's to
+    limit. Raises InvalidCredentialsError if the user is gone or inactive, CredentialsChangedError
+    if the password has changed since `user` was read, ValueError for `data` that cannot be stored,
+    ImproperlyConfigured for a wrong answer of LIFETIMES, and what
     SIGN_IN_POLICY raises.
     """
     plain = _django_request(request)
@@ -52,6 +54,10 @@ def open_session(
     # A password that has changed is found changed again: the last attempt says so.
     open_one = partial(opening.open_session, user=user, device=device or Device())
     pair = retry_on_conflict(open_one)
+    # Of the same sign-in, if the project signs in by login() first, as allauth does.
+    browser = vars(plain).pop(OPENED_BROWSER, None) if plain is not None else None
+    if browser is not None:
+        revoke_session(session=browser, reason=EventKind.REPLACED)
     user_logged_in.send_robust(
         sender=user.__class__, request=plain, user=user, device_session=pair.session
     )
@@ -62,7 +68,7 @@ def pair_body(pair: TokenPair) -> dict[str, Any]:
     """Return the JSON object with which the endpoints answer a pair; it contains both tokens."""
     # Not imported above: models of a project import this module, and DRF's views import what the
     # project names in its settings, which may import its models.
-    serializer: Any = import_string("authx.rest.serializers.PairSerializer")
+    serializer: Any = import_string("authx.rest.serializers.SignInPairSerializer")
     return dict(serializer(pair).data)
 
 

@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
-from django.contrib.auth import get_user_model
+from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db import connections, transaction
@@ -14,10 +14,19 @@ from django.db.models.signals import class_prepared, post_save, pre_delete, pre_
 from authx.audit.erasure import detach_events
 from authx.audit.events import record_event
 from authx.audit.logs import LOG_EVENTS, log_event
+from authx.devices import mint_credential
 from authx.models import DeviceSession, EventKind, SecurityEvent, write_alias
 from authx.passwords.admission import note_admitted
 from authx.passwords.check import is_password_locked
 from authx.passwords.limits import account_buckets
+from authx.sessions.browsers import sign_browser_in
+from authx.sessions.cookies import (
+    DEVICE_COOKIE,
+    DEVICE_SESSION_KEY,
+    NEW_DEVICE_COOKIE,
+    OPENED_BROWSER,
+    SessionStore,
+)
 from authx.sessions.revoke import revoke_all
 from authx.throttling.limits import clear
 from authx.usernames import find_user_by_name
@@ -36,7 +45,7 @@ def connect() -> None:
     Django names the class of the saved instance as the sender: a proxy model sends for itself.
     """
     user_login_failed.connect(record_failed_sign_in, dispatch_uid="authx")
-    user_logged_in.connect(record_other_sign_in, dispatch_uid="authx")
+    user_logged_in.connect(open_browser_session, dispatch_uid="authx")
     pre_migrate.connect(note_migration, dispatch_uid="authx")
     for model in apps.get_models():
         connect_model(model)
@@ -94,13 +103,29 @@ def _failure_reason(user: "User") -> str:
     return "password_locked" if is_password_locked(user) else "wrong_password"
 
 
-def record_other_sign_in(user: "User", device_session: Any = None, **_: Any) -> None:
-    """Record a sign-in without a device session (user_logged_in), such as one to the admin.
+def open_browser_session(
+    user: "User", request: Any = None, device_session: Any = None, **_: Any
+) -> None:
+    """Open a device session for a sign-in by cookie (user_logged_in), such as one to the admin.
 
-    `open_session` records those with one.
+    Django's session refers to it. Without a session of ours, the sign-in is only recorded.
     """
     note_admitted(user)
-    if device_session is None:
+    if device_session is not None:
+        return
+    cookie = getattr(request, "session", None)
+    # Views of other packages send the signal without login(), such as those of Knox.
+    if isinstance(cookie, SessionStore) and SESSION_KEY in cookie:
+        opened = sign_browser_in(
+            user=user,
+            raw_credential=request.COOKIES.get(DEVICE_COOKIE, ""),
+            replaced=cookie.get(DEVICE_SESSION_KEY),
+        )
+        cookie[DEVICE_SESSION_KEY] = str(opened.pk)
+        vars(request)[OPENED_BROWSER] = opened
+        # RequestContextMiddleware sends it.
+        vars(request)[NEW_DEVICE_COOKIE] = mint_credential(user, opened.device_id)
+    else:
         record_event(kind=EventKind.SIGNED_IN, user_id=user.pk, reason="without_device_session")
 
 

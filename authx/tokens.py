@@ -12,7 +12,7 @@ can derive the newest pair. The database stores only digests and nonces, from wh
 import hmac
 import struct
 from base64 import b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -46,6 +46,8 @@ class TokenKind(Enum):
     REFRESH = "refresh"
     # The secret of a service; its id is in place of a session's, and its generation is 0.
     SERVICE = "service"
+    # What a device shows at its next sign-in; its id is in place of a session's.
+    DEVICE = "device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class SigningKey:
     tags: Mapping[TokenKind, bytes]
     ratchets: Mapping[TokenKind, bytes]
     idempotency: bytes
+    devices: bytes
 
     @classmethod
     def derive(cls, secret_key: str | bytes) -> "SigningKey":
@@ -86,10 +89,16 @@ class SigningKey:
             {kind: derived(f"tag.{kind.value}") for kind in TokenKind},
             {kind: derived(f"ratchet.{kind.value}") for kind in TokenKind},
             derived("idempotency"),
+            derived("devices"),
         )
 
     def tag(self, kind: TokenKind, body: bytes) -> bytes:
         return hmac.digest(self.tags[kind], body, "sha256")[:TAG_SIZE]
+
+    def bind(self, device_id: UUID, subject: str) -> bytes:
+        """Return half of the secret of a device credential."""
+        message = device_id.bytes + subject.encode()
+        return hmac.digest(self.devices, message, "sha256")[: SECRET_SIZE // 2]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -142,6 +151,25 @@ class TokenCodec:
             digest = hmac.digest(key.idempotency, message, "sha256")
             yield digest[:IDEMPOTENCY_DIGEST_SIZE]
 
+    def mint_device(self, device_id: UUID, *, user: str, password: str) -> RawToken:
+        """Return the credential of a device for one user, under the password of today."""
+        key = self.keys[0]
+        secret = key.bind(device_id, user) + key.bind(device_id, password)
+        return self._mint(Token(TokenKind.DEVICE, device_id, 0, secret), key)
+
+    def is_device_of(self, credential: Token, *, user: str) -> bool:
+        """Return whether a device credential was minted for this user."""
+        half = credential.secret[: SECRET_SIZE // 2]
+        return self._is_bound(half, credential.session_id, user)
+
+    def is_device_under(self, credential: Token, *, passwords: Iterable[str]) -> bool:
+        """Return whether a device credential was minted under one of these password digests."""
+        half = credential.secret[SECRET_SIZE // 2 :]
+        return any(self._is_bound(half, credential.session_id, one) for one in passwords)
+
+    def _is_bound(self, half: bytes, device_id: UUID, subject: str) -> bool:
+        return any(hmac.compare_digest(key.bind(device_id, subject), half) for key in self.keys)
+
     def _derive(
         self, parent: Token, kind: TokenKind, generation: int, nonce: bytes
     ) -> Iterator[MintedToken]:
@@ -164,6 +192,7 @@ def make_codec(
     access_prefix: str,
     refresh_prefix: str,
     service_prefix: str,
+    device_prefix: str,
     secret_keys: tuple[str | bytes, ...],
 ) -> TokenCodec:
     """Return the codec of these prefixes and keys; cached, because deriving keys is slow."""
@@ -171,6 +200,7 @@ def make_codec(
         TokenKind.ACCESS: access_prefix,
         TokenKind.REFRESH: refresh_prefix,
         TokenKind.SERVICE: service_prefix,
+        TokenKind.DEVICE: device_prefix,
     }
     return TokenCodec(prefixes, [SigningKey.derive(key) for key in secret_keys])
 

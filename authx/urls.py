@@ -8,6 +8,7 @@ from authx.rest.views.account import (
     LogoutView,
     MeView,
     PasswordView,
+    ReauthenticateView,
 )
 from authx.rest.views.devices import DevicesView, DeviceView
 from authx.rest.views.tokens import LoginView, RevokeView, TokenView
@@ -23,6 +24,7 @@ urlpatterns = [
     re_path(r"^logout/?$", LogoutView.as_view(), name="logout"),
     re_path(r"^logout-all/?$", LogoutAllView.as_view(), name="logout-all"),
     re_path(r"^password/?$", PasswordView.as_view(), name="password"),
+    re_path(r"^reauthenticate/?$", ReauthenticateView.as_view(), name="reauthenticate"),
     re_path(r"^activity/?$", ActivityView.as_view(), name="activity"),
     re_path(r"^devices/?$", DevicesView.as_view(), name="devices"),
     re_path(r"^devices/(?P<id>[^/]+)/?$", DeviceView.as_view(), name="device"),

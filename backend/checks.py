@@ -118,8 +118,10 @@ def _check_hashing() -> Iterator[CheckMessage]:
 
 def _check_database_links() -> Iterator[CheckMessage]:
     for alias, database in settings.DATABASES.items():
-        is_encrypted = database.get("OPTIONS", {}).get("sslmode") in SAFE_SSL_MODES
-        is_far = not is_loopback(str(database.get("HOST", "")))
+        options = database.get("OPTIONS", {})
+        is_encrypted = options.get("sslmode") in SAFE_SSL_MODES
+        # The file of a service may name any host, which is not known here.
+        is_far = not is_loopback(str(database.get("HOST", ""))) or "service" in options
         if database["ENGINE"].endswith("postgresql") and is_far and not is_encrypted:
             yield CheckWarning(
                 f"DATABASES[{alias!r}] may be reached over a network without TLS.",

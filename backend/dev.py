@@ -35,6 +35,7 @@ LINES_TO_TRY = Template(r"""
 $ready on $url. Press Ctrl-C to stop it.
 The demo account: user name "demo", password "$password"
 The API description: $url/api/docs
+Pages for users: $url/account/
 The admin: $url/admin/ (create an operator first: make manage ARGS=createsuperuser)
 Metrics: $metrics
 The life of a session, step by step: make demo URL=$url PASSWORD=$password

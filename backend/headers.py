@@ -6,7 +6,7 @@ from csp.constants import NONE, SELF, UNSAFE_INLINE
 
 # Every path that is not a page belongs to the API, unknown paths too. Health probes come from the
 # internal network, without TLS.
-PAGES: Final = "admin/|static/|api/docs"
+PAGES: Final = "account/|admin/|static/|api/docs"
 PROBES: Final = "health/"
 API_PATHS: Final = rf"^/(?!{PAGES}|{PROBES})"
 REDIRECT_EXEMPT: Final = [rf"^(?:{PROBES})"]

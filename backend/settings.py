@@ -7,6 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv, validate
 
 from backend import headers
+from backend.account_url import account_url
 from backend.redis_databases import other_database
 from backend.redis_url import clients_of
 from backend.secret_file import get_or_create_secret
@@ -87,6 +88,7 @@ INSTALLED_APPS = [
     "csp",
     "authx",
     "authx.contrib.introspection",
+    "authx.contrib.account",
     "authx.contrib.openapi",
     "authx.contrib.metrics",
     # Each does nothing unless its package is installed.
@@ -138,6 +140,8 @@ STATIC_URL = "static/"
 # The admin's files are served from the packages, so collectstatic is not needed.
 WHITENOISE_USE_FINDERS = True
 
+# A browser is a device session like any other; its cookie is not in the database.
+SESSION_ENGINE = "authx.sessions.cookies"
 AUTHENTICATION_BACKENDS = ["authx.passwords.backends.ModelBackend"]
 # Argon2id with Django's parameters (100 MiB, 2 passes), above the minimum of OWASP. A check uses
 # that memory while it runs. Hashes of the others are upgraded at the next sign-in.
@@ -234,6 +238,12 @@ AUTHX = {
         "REFRESH_TOKEN_GRACE_PERIOD", timedelta(seconds=10)
     ),
     "RETRY": env.str("RETRY", "until_confirmed"),
+    "BROWSER_IDLE_TTL": env.timedelta("BROWSER_IDLE_TTL", timedelta(days=1)),
+    "BROWSER_SESSION_TTL": env.timedelta("BROWSER_SESSION_TTL", timedelta(days=14)),
+    "STAFF_BROWSER_IDLE_TTL": env.timedelta("STAFF_BROWSER_IDLE_TTL", timedelta(minutes=30)),
+    "STAFF_BROWSER_SESSION_TTL": env.timedelta("STAFF_BROWSER_SESSION_TTL", timedelta(hours=12)),
+    "ACCOUNT_URL": env.str("ACCOUNT_URL", account_url(ALLOWED_HOSTS, https=HTTPS_ONLY)),
+    "RECOVERY_LINK": env.str("RECOVERY_LINK", ""),
     "SESSION_LIMIT_PER_USER": env.int("SESSION_LIMIT_PER_USER", 10),
     "ISSUER": env.str("ISSUER", ""),
     "SWEEP_RETENTION": env.timedelta("SWEEP_RETENTION", timedelta(days=7)),

@@ -12,6 +12,8 @@ handler500 = "authx.rest.error_views.server_error"
 urlpatterns = [
     path("users/", include("authx.urls")),
     path("users/", include("authx.contrib.introspection.urls")),
+    path("users/", include("authx.contrib.account.api_urls")),
+    path("account/", include("authx.contrib.account.urls")),
     path(".well-known/", include("authx.well_known")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerSplitView.as_view(template_name_js="docs.js"), name="docs"),

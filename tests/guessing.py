@@ -12,8 +12,8 @@ ELSEWHERE = "203.0.113.9"
 
 
 def guess(username: str = "alice", password: str = WRONG, **options: Any) -> "ErrorResponse":
-    """Try a password at the sign-in endpoint; `installation` names the device."""
-    device = {"installation_id": options.pop("installation", "")}
+    """Try a password at the sign-in endpoint; `credential` is that of a device."""
+    device = {"credential": options.pop("credential", "")}
     body = {"username": username, "password": password, "device": device}
     return Phone().client.post("/users/login", body, content_type="application/json", **options)
 

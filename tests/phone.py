@@ -24,6 +24,8 @@ class Phone:
     username: str = "alice"
     device: dict[str, Any] = field(default_factory=lambda: {"name": "phone"})
     pair: dict[str, Any] = field(default_factory=dict)
+    # What the last sign-in brought; it stays when the pair goes.
+    credential: str = field(default="", repr=False)
     client: Client = field(default=CLIENT, repr=False)
 
     @property
@@ -50,12 +52,14 @@ class Phone:
         )
 
     def try_sign_in(self, password: str = PASSWORD, **options: Any) -> "ErrorResponse":
-        body = {"username": self.username, "password": password, "device": self.device}
+        shown = {"credential": self.credential} if self.credential else {}
+        body = {"username": self.username, "password": password, "device": self.device | shown}
         return self.client.post("/users/login", body, content_type="application/json", **options)
 
     def sign_in(self, password: str = PASSWORD) -> "Phone":
         """Sign in and store the pair."""
         self.pair = _ok(self.try_sign_in(password))
+        self.credential = self.pair.pop("device_credential")
         return self
 
     def try_refresh(

@@ -38,6 +38,7 @@ TEMPLATES = [{
     ]},
 }]
 AUTHENTICATION_BACKENDS = ["authx.passwords.backends.ModelBackend"]
+SESSION_ENGINE = "authx.sessions.cookies"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ROOT_URLCONF = "shop.urls"
 USE_TZ = True

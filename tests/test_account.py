@@ -35,11 +35,10 @@ def test_me_says_who_and_on_which_device(phone: Phone, tablet: Phone, alice: Use
     body = response.json()
     assert response.status_code == HTTPStatus.OK
     assert response.headers["Cache-Control"] == "no-store"
-    assert set(body) == {"id", "username", "device"}
+    assert set(body) == {"id", "username", "auth_time", "device"}
     assert (body["id"], body["username"]) == (str(alice.pk), "alice")
     assert body["device"] == {
         **phone.pair["device"],
-        "installation_id": "phone",
         "platform": "",
         "app_version": "",
         "created_at": mock.ANY,
@@ -105,8 +104,8 @@ def test_a_password_change_ends_every_session_and_opens_one_here(
     response = phone.send("POST", "password", CHANGE)
     renewed = Phone(pair=response.json())
     assert response.status_code == HTTPStatus.OK
-    assert set(renewed.pair) == set(phone.pair)
-    assert renewed.call().json()["device"]["installation_id"] == "phone"
+    assert set(renewed.pair) == {*phone.pair, "device_credential"}
+    assert renewed.call().json()["device"]["name"] == "phone"
     assert is_ended(phone)
     assert is_ended(tablet)
     assert renewed.refresh().is_signed_in

@@ -75,7 +75,7 @@ def test_a_known_device_gets_in_however_its_owner_writes_the_name(
 ) -> None:
     settings.AUTHENTICATION_BACKENDS = [IN_ANY_CASE]
     assert statuses(6)[-1] == FULL
-    assert guess("ALICE", PASSWORD, installation="phone").status_code == HTTPStatus.OK
+    assert guess("ALICE", PASSWORD, credential=phone.credential).status_code == HTTPStatus.OK
 
 
 def test_a_name_of_several_accounts_signs_nobody_in(
@@ -107,9 +107,9 @@ def test_tenants_whose_users_have_the_same_key_have_a_count_each(
 
 
 def test_unlocking_clears_every_count_of_the_account(clock: Clock, phone: Phone) -> None:
-    assert statuses(6)[-1] == statuses(6, installation="phone")[-1] == FULL
+    assert statuses(6)[-1] == statuses(6, credential=phone.credential)[-1] == FULL
     call_command("unlock_password", "--user", "alice")
-    assert statuses(1) + statuses(1, installation="phone") == [400] * 2
+    assert statuses(1) + statuses(1, credential=phone.credential) == [400] * 2
 
 
 def test_a_crossed_limit_is_recorded_for_the_account(clock: Clock, alice: User) -> None:

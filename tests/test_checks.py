@@ -41,6 +41,10 @@ OWN = [
     ("authx.E076", {"REQUEST_START_HEADER": True}),
     ("authx.E005", {"SESSION_TTL": timedelta(days=29)}),
     ("authx.E005", {"REFRESH_TOKEN_TTL": timedelta(minutes=59)}),
+    ("authx.E002", {"STAFF_BROWSER_IDLE_TTL": 1800}),
+    ("authx.E002", {"BROWSER_SESSION_TTL": None}),
+    ("authx.E080", {"BROWSER_IDLE_TTL": timedelta(days=15)}),
+    ("authx.E080", {"STAFF_BROWSER_SESSION_TTL": timedelta(minutes=29)}),
     ("authx.E007", {"REFRESH_TOKEN_GRACE_PERIOD": timedelta(minutes=15)}),
     ("authx.E008", {"RETRY": "always"}),
     ("authx.E008", {"RETRY": None}),
@@ -127,7 +131,7 @@ def test_a_setting_of_django_is_refused(
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("vendor", ["mysql", "oracle"])
+@pytest.mark.parametrize("vendor", ["mysql", "oracle", "microsoft"])
 def test_a_database_without_what_the_tables_need_is_refused_before_they_are_made(
     monkeypatch: pytest.MonkeyPatch, vendor: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from rest_framework.authentication import BaseAuthentication
 
 from authx.checks import DEPLOYED, endpoints, middleware, project
 from authx.checks.endpoints import check_endpoints
-from authx.checks.middleware import check_middleware
+from authx.checks.middleware import check_middleware, check_session_engine
 from authx.checks.project import is_loopback
 from authx.rest.middleware import APIMiddleware, RequestContextMiddleware
 from backend import checks as policy
@@ -79,7 +80,7 @@ class WithOwnCheck(ModelBackend):
 
 
 def ids() -> list[str | None]:
-    checks = (check_middleware, check_endpoints, *DEPLOYED, check_deployment)
+    checks = (check_middleware, check_session_engine, check_endpoints, *DEPLOYED, check_deployment)
     return [message.id for check in checks for message in check()]
 
 
@@ -144,13 +145,12 @@ DJANGO = [
     ("authx.W004", "AUTHENTICATION_BACKENDS", [f"{__name__}.WithPermissionsOnly"]),
     ("authx.W018", "ROOT_URLCONF", "tests.no_urls"),
     ("authx.W018", "ROOT_URLCONF", None),
+    ("authx.W023", "SESSION_ENGINE", "django.contrib.sessions.backends.cached_db"),
+    ("authx.W023", "SESSION_ENGINE", "django.contrib.sessions.backends.signed_cookies"),
 ]
 REST_FRAMEWORK = [
     ("backend.E004", {"DEFAULT_PERMISSION_CLASSES": []}),
     ("backend.E004", {"DEFAULT_PERMISSION_CLASSES": [f"{DRF}.permissions.AllowAny"]}),
-    # A project whose pages call its API, as that of cookiecutter-django.
-    ("authx.W021", {"DEFAULT_AUTHENTICATION_CLASSES": [TOKENS, WITH_COOKIE]}),
-    ("authx.W021", {"DEFAULT_AUTHENTICATION_CLASSES": [WITH_COOKIE, TOKENS]}),
     ("authx.E035", {"DEFAULT_AUTHENTICATION_CLASSES": [TOKENS, WITH_PASSWORD]}),
     (
         "authx.W022",
@@ -162,6 +162,8 @@ REST_FRAMEWORK = [
 ]
 CLEAN_SCHEMES = [
     [TOKENS, f"{__name__}.OwnScheme"],
+    # As in a project whose pages call its API: the cookie ends with the device session.
+    [TOKENS, WITH_COOKIE],
     [f"{DRF}.authentication.TokenAuthentication", TOKENS],
     [f"{__name__}.OwnScheme"],
     [],
@@ -170,10 +172,17 @@ OWN = [
     ("authx.E041", {"API_PATHS": "("}),
     ("authx.E041", {"API_PATHS": None}),
     ("authx.E041", {"API_PATHS": "^/api/"}),
+    ("authx.E081", {"RECENT_SIGN_IN": None}),
+    ("authx.E081", {"RECENT_SIGN_IN": ["logout"]}),
+    ("authx.E081", {"RECENT_SIGN_IN": {"logout": 600}}),
+    ("authx.E081", {"RECENT_SIGN_IN": {"logout": timedelta(0)}}),
+    ("authx.E081", {"RECENT_SIGN_IN": {"sign-out": timedelta(minutes=10)}}),
 ]
 DATABASE = [
     ("backend.W002", {"HOST": "db.example.com"}),
     ("backend.W002", {"HOST": "10.0.0.7", "OPTIONS": {"sslmode": "prefer"}}),
+    # Its host is in a file that is not read here.
+    ("backend.W002", {"HOST": "", "OPTIONS": {"service": "shop"}}),
 ]
 
 

@@ -14,7 +14,6 @@ from tests.phone import Phone, error_of
 NOT_FOUND = b'{"error":"not_found","error_description":"The resource does not exist."}'
 FIELDS = {
     "id",
-    "installation_id",
     "name",
     "platform",
     "app_version",

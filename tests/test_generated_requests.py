@@ -19,8 +19,10 @@ from schemathesis import BaseSchema, Case
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.parameters import ParameterLocation
 
+from authx.audit.links import new_recovery_token
 from authx.models import DeviceSession
 from authx.sessions.open import open_session
+from authx.sessions.own_data import storable
 from authx.sessions.values import Device, TokenPair
 from tests.effort import SOAK, rounds
 from tests.phone import PASSWORD
@@ -46,7 +48,10 @@ REFUSED_FOR_WHAT_IT_SAYS = {
     # tried below.
     "include-operation-id": [
         f"authx_{name}"
-        for name in ("login", "refresh", "change_password", "introspect", "activity")
+        for name in (
+            *("login", "refresh", "change_password", "introspect", "activity"),
+            *("reauthenticate", "recover_confirm"),
+        )
     ],
     "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "404"]}},
 }
@@ -61,15 +66,30 @@ bounded = hypothesis.settings(
 
 
 def is_sendable(_: object, case: Case[Any]) -> bool:
-    """Leave out forms whose values are lists or objects: sent, these are repeated names.
+    """Leave out what the description cannot exclude.
 
-    RFC 6749 section 3.2 forbids those, and test_errors.py shows that they are refused.
+    Forms whose values are lists or objects: sent, these are repeated names, which RFC 6749 section
+    3.2 forbids; test_errors.py shows that they are refused. Data of a project with long numbers or
+    many levels: test_session_data.py shows that it is refused.
     """
     nested = isinstance(case.body, dict) and any(
         isinstance(value, list | dict) for value in case.body.values()
     )
     is_good = case.meta is not None and case.meta.generation.mode.is_positive
-    return not (nested and is_good and case.media_type == FORM)
+    if not is_good or not isinstance(case.body, dict):
+        return True
+    return not (nested and case.media_type == FORM) and has_storable_data(case.body)
+
+
+def has_storable_data(body: dict[str, Any]) -> bool:
+    device = body.get("device")
+    found = [body.get("data"), device.get("data") if isinstance(device, dict) else None]
+    try:
+        for data in found:
+            storable(data)
+    except ValueError:
+        return False
+    return True
 
 
 def description(**config: Any) -> BaseSchema:
@@ -136,6 +156,8 @@ def make_genuine(case: Case[Any], pair: TokenPair) -> None:
         "current_password": PASSWORD,
         "new_password": NEW_PASSWORD,
     }
+    if case.path == "/users/recover/confirm":
+        genuine["token"] = new_recovery_token(pair.session.user)
     if isinstance(case.body, dict):
         case.body |= {name: value for name, value in genuine.items() if name in case.body}
     if case.path_parameters:
@@ -173,4 +195,4 @@ def test_a_request_as_described_succeeds_whatever_else_it_carries(
     pair = live_pair()
     make_genuine(case, pair)
     response = case.call_and_validate(headers=credentials_for(case, pair))
-    assert response.status_code in {200, 204}
+    assert response.status_code in {200, 202, 204}

@@ -175,9 +175,19 @@ def test_a_known_device_gets_in_whatever_others_guess_from_the_same_address(
 
 
 def test_a_known_device_has_a_limit_of_its_own(clock: Clock, phone: Phone) -> None:
-    assert statuses(6, installation="phone") == FIVE_THEN_NO
+    assert statuses(6, credential=phone.credential) == FIVE_THEN_NO
     assert guess(password=PASSWORD).status_code == HTTPStatus.OK
-    assert guess(installation="phone").status_code == HTTPStatus.TOO_MANY_REQUESTS
+    assert guess(credential=phone.credential).status_code == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def test_whoever_knows_only_the_installation_id_guesses_like_any_stranger(
+    clock: Clock, phone: Phone
+) -> None:
+    copy = Phone(device=phone.device)
+    answers = [copy.try_sign_in(WRONG).status_code for _ in range(6)]
+    assert answers == FIVE_THEN_NO
+    assert statuses(1) == [429]
+    assert phone.sign_in().is_signed_in
 
 
 def test_a_device_stays_known_when_its_session_has_ended(clock: Clock, phone: Phone) -> None:
@@ -187,10 +197,11 @@ def test_a_device_stays_known_when_its_session_has_ended(clock: Clock, phone: Ph
 
 
 @pytest.mark.parametrize("username", ["alice", "nobody"])
-def test_invented_devices_get_no_limit_of_their_own(
+def test_forged_credentials_get_no_limit_of_their_own(
     clock: Clock, phone: Phone, username: str
 ) -> None:
-    answers = [guess(username, installation=str(number)).status_code for number in range(6)]
+    forged = [phone.credential[:-number] + "A" * number for number in range(2, 8)]
+    answers = [guess(username, credential=one).status_code for one in forged]
     assert answers == FIVE_THEN_NO
 
 
@@ -198,7 +209,8 @@ def test_a_device_of_another_user_gets_no_limit_of_its_own(
     clock: Clock, phone: Phone, bob: User
 ) -> None:
     assert statuses(5, "bob") == [400] * 5
-    assert guess("bob", installation="phone").status_code == HTTPStatus.TOO_MANY_REQUESTS
+    refused = guess("bob", credential=phone.credential)
+    assert refused.status_code == HTTPStatus.TOO_MANY_REQUESTS
 
 
 def test_the_admin_is_limited_like_the_api(clock: Clock, admin_user: User) -> None:
@@ -246,7 +258,7 @@ def test_redis_holds_no_name_no_device_and_no_address(
     clock: Clock, settings: Any, phone: Phone
 ) -> None:
     statuses(6, REMOTE_ADDR=ELSEWHERE)
-    guess(installation="phone")
+    guess(credential=phone.credential)
     phone.refresh().call()
     with Redis.from_url(settings.AUTHX["THROTTLE_STORAGE_URL"]) as redis:
         keys = list(redis.scan_iter("authx:*"))

@@ -148,6 +148,30 @@ def test_asking_confirms_a_pair_as_any_use_does(
     assert not phone.is_signed_in
 
 
+def test_of_the_access_tokens_of_one_generation_only_the_last_is_live(
+    clock: Clock, phone: Phone, service: Service
+) -> None:
+    first, issued = phone.refresh_token, []
+    for _ in range(4):
+        issued.append(phone.try_refresh(first).json()["access_token"])
+        clock.forward(minutes=15)
+    issued.append(phone.try_refresh(first).json()["access_token"])
+    assert len(set(issued)) == 5
+    live = [introspect(service, token)["active"] for token in issued]
+    assert live == [False, False, False, False, True]
+
+
+def test_a_refresh_token_whose_successor_a_service_asked_about_is_not_answered_again(
+    clock: Clock, phone: Phone, service: Service
+) -> None:
+    first = phone.refresh_token
+    lost = phone.try_refresh(first).json()["access_token"]
+    assert introspect(service, lost)["active"]
+    clock.forward(minutes=15)
+    assert error_of(phone.try_refresh(first)) == (400, "invalid_grant")
+    assert introspect(service, lost) == INACTIVE
+
+
 def test_asking_does_not_renew(
     clock: Clock, phone: Phone, service: Service, statements: Callable[[], Statements]
 ) -> None:

@@ -45,10 +45,12 @@ def test_answer_is_the_pair_of_the_contract_and_nothing_else(clock: Clock, alice
         "session_expires_in": timedelta(days=180) // timedelta(seconds=1),
         "generation": 0,
         "device": {"id": str(DeviceSession.objects.get(user=alice).pk), "name": "phone"},
+        "device_credential": mock.ANY,
     }
     assert {type(value) for name, value in pair.items() if name.endswith("_in")} == {int}
     assert pair["access_token"].startswith("axa_")
     assert pair["refresh_token"].startswith("axr_")
+    assert pair["device_credential"].startswith("axd_")
 
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/"])

@@ -203,7 +203,7 @@ def test_an_old_token_works_until_the_date_and_can_be_exchanged_for_a_pair(
     pair = http.post("/users/exchange", json=PHONE, headers=old).json()
     assert http.get("/name", headers=bearer(pair["access_token"])).json() == "alice"
     devices = http.get("/users/devices", headers=bearer(pair["access_token"])).json()
-    assert [device["installation_id"] for device in devices] == ["phone"]
+    assert [device["current"] for device in devices] == [True]
     later = moved.shop.copy(tmp_path)
     later.announce_sunset(year=2020)
     with later.serving() as http:

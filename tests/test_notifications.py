@@ -93,7 +93,7 @@ def test_each_occasion_is_one_mail_that_says_what_where_when_and_what_to_do(
 
 def test_nothing_else_is_mailed(phone: Phone) -> None:
     phone.try_sign_in("wrong password")
-    Phone(device=phone.device).sign_in().refresh().send("POST", "logout")
+    phone.sign_in().refresh().send("POST", "logout")
     assert sent() == []
 
 

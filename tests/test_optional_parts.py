@@ -18,7 +18,7 @@ from tests.phone import CLIENT, PASSWORD
 pytestmark = pytest.mark.waits
 
 ROOT = Path(__file__).resolve().parent.parent
-CONTRIB = ("introspection", "metrics", "openapi", "sentry", "sunset", "tracing")
+CONTRIB = ("account", "introspection", "metrics", "openapi", "sentry", "sunset", "tracing")
 
 # A project with the apps and modules named on its command line missing, that signs a user in.
 PROJECT = f"""
@@ -62,6 +62,9 @@ urlpatterns = [
     path("users/", include("authx.urls")),
     path(".well-known/", include("authx.well_known")),
 ]
+if "authx.contrib.account" in settings.INSTALLED_APPS:
+    urlpatterns.append(path("users/", include("authx.contrib.account.api_urls")))
+    urlpatterns.append(path("account/", include("authx.contrib.account.urls")))
 if "authx.contrib.introspection" in settings.INSTALLED_APPS:
     urlpatterns.append(path("users/", include("authx.contrib.introspection.urls")))
 
@@ -83,6 +86,10 @@ if "drf_spectacular" not in blocked:
 
     paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
     assert ("/users/introspect" in {{path.rstrip("/") for path in paths}}) == has_introspection
+    has_account = "authx.contrib.account" in settings.INSTALLED_APPS
+    assert ("/users/recover" in {{path.rstrip("/") for path in paths}}) == has_account
+page = client.get("/account/sign-in/").status_code
+assert page == (200 if "authx.contrib.account" in settings.INSTALLED_APPS else 404)
 import authx
 
 loaded = [name for name in sys.modules if name.startswith("authx.contrib.")]
@@ -106,7 +113,9 @@ def run_project(missing: list[str], blocked: str = "") -> str:
     return ran.stdout.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("missing", ["introspection", "metrics", "sentry", "sunset", "tracing"])
+@pytest.mark.parametrize(
+    "missing", ["account", "introspection", "metrics", "sentry", "sunset", "tracing"]
+)
 def test_the_rest_works_without_one_optional_app(missing: str) -> None:
     loaded = run_project([missing])
     assert loaded == str([name for name in CONTRIB if name != missing])
@@ -143,10 +152,10 @@ def test_the_description_loads_nothing_of_an_app_that_is_not_installed(
     config.ready()
     monkeypatch.setattr("authx.contrib.openapi.apps.apps.is_installed", lambda _: False)
     config.ready()
-    extensions, introspection = (
-        f"authx.contrib.openapi.{name}" for name in ("extensions", "introspection")
+    extensions, introspection, account = (
+        f"authx.contrib.openapi.{name}" for name in ("extensions", "introspection", "account")
     )
-    assert loaded == [extensions, introspection, extensions]
+    assert loaded == [extensions, introspection, account, extensions]
 
 
 def test_the_app_of_an_older_scheme_checks_its_dates(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db
 HERE = __name__
 KEYS = {
     *("access_token", "token_type", "expires_in", "refresh_token", "refresh_token_expires_in"),
-    *("session_expires_in", "generation", "device"),
+    *("session_expires_in", "generation", "device", "device_credential"),
 }
 
 

@@ -129,7 +129,7 @@ def test_what_is_stable_beside_it_is_there(module: str) -> None:
 def test_every_view_of_an_endpoint_is_stable() -> None:
     views = {view.view_class.__name__ for view in (pattern.callback for pattern in urlpatterns)}
     assert views == {name for names in STABLE.values() for name in names if name in views}
-    assert len(views) == 10
+    assert len(views) == 11
 
 
 @pytest.mark.django_db

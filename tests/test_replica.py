@@ -15,14 +15,16 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from authx.api import EventKind, change_password, revoke_session, sessions_of
+from authx.audit.links import new_recovery_token, not_me_token
 from authx.audit.logs import SESSION_RENEWED
 from authx.audit.notifications import send_next_notification
-from authx.devices import is_known_device
-from authx.models import DeviceSession, PasswordFailures
+from authx.devices import find_known_device
+from authx.models import DeviceSession, PasswordFailures, SecurityEvent, user_manager
 from authx.passwords.check import check_password, is_password_locked
 from authx.sessions.open import open_session
 from authx.sessions.restore import ENDINGS
 from authx.sessions.values import Device
+from tests.account import BASE, browser, signed_in
 from tests.databases import ReplicaManager, replica_asked, use_manager
 from tests.phone import CLIENT, PASSWORD, Phone
 from tests.services import basic, introspect, new_service, post_introspection
@@ -62,6 +64,18 @@ def sign_in_too_often() -> None:
         assert answers[-1].status_code == 429
 
 
+def recovered() -> dict[str, str]:
+    """Return what the form of a mailed link sends."""
+    return {"token": new_recovery_token(user_manager().get()), "new_password": NEW}
+
+
+def not_me(phone: Phone) -> None:
+    token = not_me_token(SecurityEvent.objects.filter(session_id=phone.session_id)[0])
+    assert browser().post(f"{BASE}not-me/", {"token": token}).status_code == 200
+    everything = {"token": token, "everything": "yes"}
+    assert browser().post(f"{BASE}not-me/", everything).status_code == 200
+
+
 # By the name of its URL; the number of its methods is that of the API.
 ENDPOINTS: dict[str, list[Callable[[Phone], Any]]] = {
     "login": [
@@ -81,15 +95,40 @@ ENDPOINTS: dict[str, list[Callable[[Phone], Any]]] = {
         lambda phone: phone.send(
             "POST", "password", {"current_password": NEW, "new_password": NEW}
         ),
+        lambda _: signed_in().post(
+            f"{BASE}password/", {"current_password": PASSWORD, "new_password": NEW}
+        ),
     ],
-    "activity": [lambda phone: phone.send("GET", "activity")],
-    "devices": [lambda phone: phone.send("GET", "devices")],
+    "activity": [
+        lambda phone: phone.send("GET", "activity"),
+        lambda _: signed_in().get(f"{BASE}activity/"),
+    ],
+    "devices": [lambda phone: phone.send("GET", "devices"), lambda _: signed_in().get(BASE)],
     "device": [
         lambda phone: phone.send("GET", f"devices/{phone.session_id}"),
         lambda phone: phone.send("PATCH", f"devices/{phone.session_id}", {"name": "new"}),
         lambda phone: phone.send("DELETE", f"devices/{phone.session_id}"),
     ],
     "introspect": [introspect_once],
+    "reauthenticate": [
+        lambda phone: phone.send("POST", "reauthenticate", {"current_password": PASSWORD}),
+        lambda phone: phone.send("POST", "reauthenticate", {"current_password": NEW}),
+    ],
+    "recover": [
+        lambda phone: phone.send("POST", "recover", {"username": "alice"}),
+        lambda _: browser().post(f"{BASE}recover/", {"username": "nobody"}),
+    ],
+    "recover-confirm": [lambda phone: phone.send("POST", "recover/confirm", recovered())],
+    "recover-password": [lambda _: browser().post(f"{BASE}recover/password/", recovered())],
+    "not-me": [not_me],
+    "sign-in": [lambda _: signed_in()],
+    "sign-out": [lambda _: signed_in().post(f"{BASE}sign-out/")],
+    "end-device": [lambda phone: signed_in().post(f"{BASE}devices/{phone.session_id}/end/")],
+    "rename-device": [
+        lambda phone: signed_in().post(f"{BASE}devices/{phone.session_id}/rename/", {"name": "x"})
+    ],
+    "end-others": [lambda _: signed_in().post(f"{BASE}devices/end-others/")],
+    "end-all": [lambda _: signed_in().post(f"{BASE}devices/end-all/")],
     "metadata": [lambda _: CLIENT.get("/.well-known/oauth-authorization-server")],
 }
 ACTS = {
@@ -171,8 +210,8 @@ def test_every_command_is_among_them() -> None:
 
 def test_a_user_who_has_just_signed_up_may_open_a_session(replica: list[str]) -> None:
     user = User.objects.create_user("carol", password=PASSWORD)
-    open_session(user=user, device=Device(installation_id="carols"))
-    assert is_known_device(user_id=user.pk, installation_id="carols")
+    pair = open_session(user=user, device=Device(installation_id="carols"))
+    assert find_known_device(user, pair.raw_device_credential)
     assert not is_password_locked(user)
     assert replica == []
 
@@ -195,7 +234,10 @@ def operator(phone: Phone) -> Client:
 
 
 def admin_pages() -> dict[str, Any]:
-    session, failures = DeviceSession.objects.get(), PasswordFailures.objects.latest("count")
+    session, failures = (
+        DeviceSession.objects.earliest("created_at"),
+        PasswordFailures.objects.latest("count"),
+    )
     chosen = {"_selected_action": [str(session.pk)]}
     sessions, of_failures = "/admin/authx/devicesession/", "/admin/authx/passwordfailures/"
     return {

@@ -10,6 +10,7 @@ import yaml
 from django.core.management import call_command
 
 from authx import urls, well_known
+from authx.contrib.account import api_urls as account_urls
 from authx.contrib.introspection import urls as introspection_urls
 from authx.rest.exceptions import ERROR_CODES, ERROR_RESPONSES
 from tests.phone import CLIENT
@@ -49,8 +50,13 @@ def test_it_is_openapi_3_1_and_served_to_anyone_whatever_they_carry() -> None:
 def test_every_endpoint_is_in_it() -> None:
     described = {path.removeprefix("/users/").partition("/{")[0] for path in SCHEMA["paths"]}
     metadata = f"/.well-known/{well_known.PATH}"
-    patterns = [*urls.urlpatterns, *introspection_urls.urlpatterns]
-    named = {str(pattern.name) for pattern in patterns} - {"device"}
+    patterns = [
+        *urls.urlpatterns,
+        *introspection_urls.urlpatterns,
+        *account_urls.urlpatterns,
+    ]
+    named = {str(pattern.name) for pattern in patterns} - {"device", "recover-confirm"}
+    named.add("recover/confirm")
     assert described == named | {metadata}
 
 

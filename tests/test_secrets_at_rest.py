@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.db import connection
+from django.test import Client
 from redis import Redis
 
 from authx import tokens
@@ -29,6 +30,8 @@ pytestmark = pytest.mark.no_cover
 
 INVALID_GRANT = (HTTPStatus.BAD_REQUEST, "invalid_grant")
 INVALID_TOKEN = (HTTPStatus.UNAUTHORIZED, "invalid_token")
+# What Django puts into a cookie is shorter, and a token longer.
+KEY_LENGTH = 40
 NEW_PASSWORD = "another horse, another battery"
 KINDS = {"axa_": TokenKind.ACCESS, "axr_": TokenKind.REFRESH}
 BEARER_REQUESTS = ["GET me", "POST logout", "POST logout-all", "POST password", "GET devices"]
@@ -47,8 +50,9 @@ def spellings(raw_token: str) -> Iterator[bytes]:
 
 
 def found_in(dump: bytes, issued: Issued) -> list[bytes]:
-    """Return the secrets that occur; a password is one in itself."""
-    needles = [form for raw_token in issued for form in spellings(raw_token)]
+    """Return the secrets that occur; a password and the cookie of a browser are one in itself."""
+    needles = [form for raw in issued if len(raw) > KEY_LENGTH for form in spellings(raw)]
+    needles += [cookie.encode() for cookie in issued if len(cookie) <= KEY_LENGTH]
     return [
         needle for needle in (*needles, PASSWORD.encode(), NEW_PASSWORD.encode()) if needle in dump
     ]
@@ -152,9 +156,19 @@ def busy_day(clock: Clock, alice: User, bob: User, committed: Any) -> Issued:
         bob.is_active = False
         bob.save()
         cleanup.sweep()
+        cookie = cookie_of_the_admin()
     service = new_service()
     assert introspect(service, tablet.access_token) == {"active": False}
-    return [*Notebook.issued, str(service.raw_secret)]
+    return [*Notebook.issued, cookie, str(service.raw_secret)]
+
+
+def cookie_of_the_admin() -> str:
+    """Sign an operator in to the admin, and return what the browser then holds."""
+    User.objects.create_superuser("operator", password=PASSWORD)
+    browser, form = Client(), {"username": "operator", "password": PASSWORD}
+    browser.post("/admin/login/?next=/admin/", form)
+    assert browser.get("/admin/").status_code == HTTPStatus.OK
+    return browser.cookies["sessionid"].value
 
 
 def test_after_a_busy_day_no_table_holds_a_secret(busy_day: Issued) -> None:

@@ -32,7 +32,7 @@ def test_sign_ins_by_the_admin_are_recorded_once_each(operator: User) -> None:
     by_the_admin("nobody", PASSWORD)
     assert told() == [
         ("sign_in_failed", "wrong_password", operator.pk),
-        ("signed_in", "without_device_session", operator.pk),
+        ("signed_in", "after_failure", operator.pk),
     ]
 
 

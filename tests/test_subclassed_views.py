@@ -19,7 +19,7 @@ from authx.contrib.openapi.hooks import (
     with_headers,
     without_trailing_slash,
 )
-from authx.rest.serializers import LoginSerializer, PairSerializer
+from authx.rest.serializers import LoginSerializer, SignInPairSerializer
 from authx.rest.views.account import ActivityView
 from authx.rest.views.base import AuthxView, shared
 from authx.rest.views.tokens import LoginView
@@ -30,7 +30,7 @@ class AcceptsTerms(LoginSerializer):
     terms_accepted = serializers.BooleanField()
 
 
-class PairWithGreeting(PairSerializer):
+class PairWithGreeting(SignInPairSerializer):
     greeting = serializers.CharField(source="session.user.get_username")
 
 
@@ -84,7 +84,7 @@ def test_a_serializer_that_a_view_prepares_itself_validates(alice: User) -> None
     assert accepted.status_code == 200
 
 
-class PairWithAddress(PairSerializer):
+class PairWithAddress(SignInPairSerializer):
     address = serializers.SerializerMethodField()
 
     def get_address(self, _: Any) -> str:

@@ -301,14 +301,14 @@ def test_a_batch_waits_for_no_disk_and_nothing_else_commits_like_that(
 
 MANY = """
 INSERT INTO authx_devicesession (id, user_id, token_key, created_at, authenticated_at,
-  absolute_expires_at, revoked_at, revoked_reason, installation_id, name, platform, app_version,
-  last_user_agent, auth_hash, digest, created, expiry, access_nonce, fresh_access_count, generation,
-  refresh_digest, refresh_nonce, idempotency_digests, rotated_at, recent, idle_expires_at,
-  last_used_at, data)
+  absolute_expires_at, revoked_at, revoked_reason, installation_id, device_id, name, platform,
+  app_version, last_user_agent, auth_hash, digest, created, expiry, access_nonce,
+  fresh_access_count, generation, refresh_digest, refresh_nonce, idempotency_digests, rotated_at,
+  recent, idle_expires_at, last_used_at, data)
 SELECT gen_random_uuid(), %(user)s, '', now(), now(),
   now() + n * interval '2 days' + interval '1 year',
   CASE WHEN n %% 200 = 0 THEN now() - interval '1 day' * (n / 1000) END,
-  CASE WHEN n %% 200 = 0 THEN 'signed_out' ELSE '' END, '', '', '', '', '', '',
+  CASE WHEN n %% 200 = 0 THEN 'signed_out' ELSE '' END, '', gen_random_uuid(), '', '', '', '', '',
   'a' || n, now(), now(), '\\x00', 0, 0, 'r' || n, '', '', now(), '',
   now() + (n - 50) * interval '1 day', now(), '{}'
 FROM generate_series(1, 20000) n;

@@ -10,6 +10,7 @@ from django.core.management.base import SystemCheckError
 
 from authx.checks import throttling
 from authx.checks.throttling import check_sharing, check_throttling
+from authx.passwords.bulkhead import UNLIMITED
 from tests.settings_page import unlisted_keys
 from tests.source_code import check_ids_in
 
@@ -103,6 +104,13 @@ def test_more_memory_for_passwords_than_there_is_gets_a_warning(
     assert ids() == ["authx.W020"]
 
 
+def test_a_machine_that_does_not_say_how_much_memory_it_has_gets_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(throttling, "available_memory", lambda: UNLIMITED)
+    assert ids() == ["authx.W021"]
+
+
 def test_a_machine_on_loopback_may_count_in_memory(settings: Any) -> None:
     settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": "memory://"}
     settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
@@ -118,7 +126,10 @@ def test_the_message_shows_no_password_of_the_store(settings: Any) -> None:
 def test_every_id_is_used_once_and_has_a_test_here() -> None:
     found = check_ids_in(inspect.getsource(throttling))
     assert set(found.values()) == {1}
-    assert set(found) == {case[0] for case in [*OWN, *PROXIES, *DEPLOYMENT]} | {"authx.W020"}
+    assert set(found) == {case[0] for case in [*OWN, *PROXIES, *DEPLOYMENT]} | {
+        "authx.W020",
+        "authx.W021",
+    }
 
 
 def test_manage_py_check_runs_them(settings: Any) -> None:

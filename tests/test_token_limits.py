@@ -23,6 +23,7 @@ pytestmark = pytest.mark.django_db
 LIMITED = (429, "rate_limited")
 ONCE = ["1/minute"]
 BEARER = ["GET me", "POST logout-all", "POST password", "GET devices", "GET activity"]
+BEARER += ["POST reauthenticate"]
 BEARER += ["GET devices/{id}", "PATCH devices/{id}", "DELETE devices/{id}", "POST logout"]
 
 

@@ -22,8 +22,8 @@ SESSION_ID = UUID("01234567-89ab-cdef-0123-456789abcdef")
 SECRET, NONCE = bytes(range(32)), bytes(range(16))
 TOKEN68 = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
-ACCESS, REFRESH, SERVICE = TokenKind.ACCESS, TokenKind.REFRESH, TokenKind.SERVICE
-OTHERS = {ACCESS: [REFRESH, SERVICE], REFRESH: [ACCESS, SERVICE], SERVICE: [ACCESS, REFRESH]}
+ACCESS, REFRESH, SERVICE, DEVICE = TokenKind
+OTHERS = {kind: [other for other in TokenKind if other is not kind] for kind in TokenKind}
 KINDS = pytest.mark.parametrize("kind", TokenKind)
 
 # Version 1, computed apart from this code from the description of the format, under the key
@@ -35,6 +35,8 @@ FROZEN = {
     "8cUvqwAq9t4YCqsdKYDykY",
     SERVICE: "axs_AXP_pwEjRWeJq83vASNFZ4mrze8AAAAHAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh"
     "_shoVuvvx2UKjHJO6dvrML",
+    DEVICE: "axd_AXP_pwEjRWeJq83vASNFZ4mrze8AAAAHAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh96VCq"
+    "w4T8iK_UUgZ9qmHGK",
 }
 FROZEN_SUCCESSOR = (
     "axr_AXP_pwEjRWeJq83vASNFZ4mrze8AAAAIbQHaE2-We_0mMErzNSPD1DTdc7Z3npeQu6Jf60Ee2L"
@@ -44,11 +46,16 @@ FROZEN_ACCESS = (
     "axa_AXP_pwEjRWeJq83vASNFZ4mrze8AAAAH5EZi9P2jhQCrwM1XimFED3BMGX4jsoWd7MwTKtjHEd"
     "h1Iz8h4t4zcaW9UC1E0VRB"
 )
+# Of the user "7" under the password hash "the hash".
+FROZEN_CREDENTIAL = (
+    "axd_AXP_pwEjRWeJq83vASNFZ4mrze8AAAAApNKEn8_k63nx2OEyc7iVtYEP3ow49o6FaBEKkCXyIOmukPM"
+    "Pef--8qPlYmEMS95o"
+)
 FROZEN_IDEMPOTENCY_DIGEST = "63b6e87ec5222f066f16ef09b4fd1bb1"
 
 
 def codec_of(*secret_keys: str | bytes) -> TokenCodec:
-    return make_codec("axa_", "axr_", "axs_", secret_keys)
+    return make_codec("axa_", "axr_", "axs_", "axd_", secret_keys)
 
 
 CODEC, FOREIGN = codec_of(KEY, OLD_KEY), codec_of(FOREIGN_KEY)
@@ -89,7 +96,10 @@ def test_a_token_is_one_hundred_characters_that_any_header_carries(kind: TokenKi
     raw_token = CODEC.mint(a_token(kind))
     assert len(raw_token) == 100
     assert TOKEN68.fullmatch(raw_token)
-    assert raw_token[:4] == {ACCESS: "axa_", REFRESH: "axr_", SERVICE: "axs_"}[kind]
+    assert (
+        raw_token[:4]
+        == {"access": "axa_", "refresh": "axr_", "service": "axs_", "device": "axd_"}[kind.value]
+    )
 
 
 @KINDS
@@ -148,7 +158,7 @@ def test_one_kind_never_passes_for_the_other(kind: TokenKind) -> None:
 
 
 def test_one_kind_never_passes_for_the_other_even_where_prefixes_are_the_same() -> None:
-    codec = make_codec("ax_", "ax_", "ax_", (KEY,))
+    codec = make_codec("ax_", "ax_", "ax_", "ax_", (KEY,))
     assert_forged(codec.mint(a_token(REFRESH)), ACCESS, codec)
     assert_forged(codec.mint(a_token(ACCESS)), REFRESH, codec)
 
@@ -222,6 +232,26 @@ def test_the_ratchet_follows_the_order_of_keys() -> None:
     in_use, older = CODEC.successors(a_token(), NONCE)
     turned = codec_of(OLD_KEY, KEY)
     assert list(turned.successors(a_token(), NONCE)) == [older, in_use]
+
+
+def test_version_one_proves_a_device_by_what_it_already_holds() -> None:
+    codec = codec_of("known-answer")
+    assert codec.mint_device(SESSION_ID, user="7", password="the hash") == FROZEN_CREDENTIAL
+
+
+def test_a_device_credential_is_bound_to_its_user_and_apart_to_the_password() -> None:
+    raw_credential = CODEC.mint_device(SESSION_ID, user="7", password="one")
+    credential = CODEC.parse(raw_credential, DEVICE)
+    assert CODEC.is_device_of(credential, user="7")
+    assert not CODEC.is_device_of(credential, user="8")
+    # One half never passes for the other.
+    assert not CODEC.is_device_of(credential, user="one")
+    assert CODEC.is_device_under(credential, passwords=["two", "one"])
+    assert not CODEC.is_device_under(credential, passwords=["two", "7"])
+    assert not codec_of(OLD_KEY).is_device_of(credential, user="7")
+    rotated = codec_of("a newer key", KEY)
+    assert rotated.is_device_of(credential, user="7")
+    assert rotated.is_device_under(credential, passwords=["one"])
 
 
 def test_an_idempotency_digest_differs_in_each_of_its_inputs() -> None:

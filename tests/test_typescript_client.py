@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -14,23 +13,17 @@ from django.contrib.auth.models import User
 
 from authx.models import DeviceSession, EventKind
 from authx.sessions.revoke import revoke_all
+from tests.app_process import compile_program
 from tests.expiry import expire_access_tokens
 from tests.lossy_network import Network, running
-from tests.node_driver import CLIENTS, needs_node, run_driver
+from tests.node_driver import needs_node, run_driver
 from tests.phone import PASSWORD
 from tests.ports import HOST
-from tests.web_server import ROOT, of_this_run, web_server
+from tests.web_server import of_this_run, web_server
 
 GRACE_PERIOD = {"REFRESH_TOKEN_GRACE_PERIOD": "1s"}
 # The other process of the app has refreshed twice: its pair stays, and the call gets through.
 OVERTAKEN = {"status": 200, "kept": True, "refreshes": 3, "keys": 2}
-# Types are all that a runtime without a compiler has to strip.
-STRICT = (
-    *("--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes"),
-    *("--erasableSyntaxOnly", "--verbatimModuleSyntax", "--skipLibCheck"),
-    *("--target", "es2022", "--module", "es2022", "--moduleResolution", "bundler"),
-    *("--lib", "es2022,dom", "--types", "node", "--rootDir", str(ROOT)),
-)
 
 pytestmark = [
     pytest.mark.waits,
@@ -74,12 +67,7 @@ def keys_of_refreshes(network: Network) -> dict[str, set[str | None]]:
 def test_the_client_stays_signed_in_until_the_session_ends(
     network: Network, user: User, tmp_path: Path
 ) -> None:
-    compiler = CLIENTS / "node_modules" / "typescript" / "bin" / "tsc"
-    program = CLIENTS / "drive_session.ts"
-    compile_it = ("node", compiler, *STRICT, "--outDir", tmp_path, program)
-    subprocess.run(compile_it, cwd=CLIENTS, check=True)
-    (tmp_path / "package.json").write_text('{"type": "module"}')
-    driver = tmp_path / "tests" / "clients" / "drive_session.js"
+    driver = compile_program("drive_session", tmp_path)
     deeds = {"expire": expire_access_tokens, "revoke": revoke}
     report = run_driver(driver, network.url, user.username, PASSWORD, **deeds)
     assert report == {

@@ -30,11 +30,10 @@ def test_a_name_is_normalized_as_when_it_was_stored(new_user: Any, typed: str) -
 
 @pytest.mark.usefixtures("without_case")
 def test_a_device_is_known_in_whatever_case_its_user_writes_the_name(alice: User) -> None:
-    device = {"installation_id": "phone"}
-    Phone("alice", device).sign_in()
+    credential = Phone("alice").sign_in().credential
     guesses = [Phone(name, {}).try_sign_in("wrong") for name in ["Alice", "ALICE"] * 3]
     assert [guess.status_code for guess in guesses] == [400] * 5 + [429]
-    assert Phone("aLICE", device).sign_in().is_signed_in
+    assert Phone("aLICE", credential=credential).sign_in().is_signed_in
 
 
 @pytest.mark.usefixtures("without_case")
@@ -55,7 +54,7 @@ def test_a_text_where_names_are_numbers_is_unknown(
     monkeypatch.setattr(User, "USERNAME_FIELD", "id")
     assert find_user_by_name(name) is None
     assert find_user_by_name(str(alice.pk)) == alice
-    assert len(sign_in_limits(name, "phone")) == 1
+    assert len(sign_in_limits(name)) == 1
     assert sign_in_limits(f"00{alice.pk}")[0] == account_bucket(alice.pk)
     # A name that is no text is counted as one.
     assert sign_in_limits(alice.get_username())

@@ -33,6 +33,7 @@ OF_DJANGO = {"asgiref"}
 # Adds a user and a service, sweeps once, and tells where authx is and what beat would start.
 FRESH = f"""
 import authx
+from accounts.deletion import DeleteAccountView
 from accounts.tasks import sweep
 from authx.contrib.introspection.models import Service
 from authx.contrib.introspection.services import create_service
@@ -98,11 +99,14 @@ def test_a_fresh_project_that_follows_the_guide_signs_users_in(tmp_path: Path) -
     shop = Shop(tmp_path)
     optional = (
         "Introspection for other services",
+        "Account pages",
         "API description",
         "Metrics",
         "Extend an endpoint",
     )
     shop.follow("Install", "One error format", *optional)
+    account = ROOT / "docs" / "account.md"
+    shop.follow("In your app", "A recent sign-in", guide=account)
     shop.manage("migrate")
     shop.manage("check", "--fail-level", "WARNING")
     where, entry, task, client_id, raw_secret = shop.shell(FRESH)
@@ -118,6 +122,10 @@ def test_a_fresh_project_that_follows_the_guide_signs_users_in(tmp_path: Path) -
         told = http.post("/users/introspect", data=token, auth=(client_id, raw_secret)).json()
         assert (told["username"], told["device_id"]) == ("alice", pair["device"]["id"])
         assert "/users/login" in http.get("/api/schema").text
+        page = http.get("/account/", follow_redirects=True)
+        assert (page.status_code, str(page.url.path)) == (HTTPStatus.OK, "/account/sign-in/")
+        asked = http.post("/users/recover", json={"username": "alice"})
+        assert asked.status_code == HTTPStatus.ACCEPTED
         grant = {"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]}
         assert http.post("/users/token", data=grant).status_code == HTTPStatus.OK
 

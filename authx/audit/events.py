@@ -27,8 +27,15 @@ NOTIFIED: Final = frozenset(
         EventKind.REUSE_DETECTED,
         EventKind.TWO_PLACES,
         EventKind.PASSWORD_CHANGED,
+        EventKind.RECOVERY_REQUESTED,
+        # At most once a day (`record_daily`).
+        EventKind.SIGN_IN_LIMITED,
+        EventKind.PASSWORD_LOCKED,
     }
 )
+# The reason of an event whose mail is not sent, although its kind is.
+NOT_SENT: Final = "too many mails"
+DAILY: Final = timedelta(days=1)
 MAX_REASON_LENGTH: Final = 64
 # A primary key that no event has.
 BEYOND_ALL: Final = BigAutoField.MAX_BIGINT
@@ -58,7 +65,7 @@ def build_event(
     if session is not None:
         event.user_id = session.user_id if user_id is None else user_id
         event.session_id = session.pk
-        event.installation_id = session.installation_id
+        event.installation_id, event.device_id = session.installation_id, session.device_id
         event.device_name, event.platform = session.name, session.platform
     return event
 
@@ -69,9 +76,21 @@ def record_event(
     user_id: Any = None,
     session: DeviceSession | None = None,
     reason: str = "",
+    is_mailed: bool = True,
 ) -> None:
-    """Write one event; see `build_event`."""
+    """Write one event; see `build_event`. It is mailed if its kind is, unless told otherwise."""
     event = build_event(kind, user_id=user_id, session=session, reason=reason)
+    event.sends_notification = is_mailed
+    record_events([event])
+
+
+def record_daily(*, kind: EventKind, user_id: Any, reason: str = "") -> None:
+    """Write an event that is mailed unless the same one, with its reason, was within a day."""
+    event = build_event(kind, user_id=user_id, reason=reason)
+    earlier = SecurityEvent.objects.filter(
+        user_id=user_id, kind=kind, reason=reason, created_at__gt=clock.database_now() - DAILY
+    )
+    event.sends_notification = not earlier.exists()
     record_events([event])
 
 

@@ -51,6 +51,9 @@ LOG_EVENTS: Final[dict[str, LogEvent]] = {
     EventKind.PASSWORD_CHANGE_FAILED: LogEvent(
         "authn_password_change_fail", WARNING, succeeded=False
     ),
+    EventKind.RECOVERY_REQUESTED: LogEvent("authn_recovery_request", INFO, succeeded=True),
+    EventKind.REAUTHENTICATED: LogEvent("authn_again_success", INFO, succeeded=True),
+    EventKind.REAUTHENTICATION_FAILED: LogEvent("authn_again_fail", WARNING, succeeded=False),
     EventKind.DEACTIVATED: LogEvent("authn_token_revoked", WARNING, succeeded=True),
     EventKind.DELETED: LogEvent("authn_token_revoked", WARNING, succeeded=True),
     EventKind.SIGN_IN_LIMITED: LogEvent("authn_login_fail_max", WARNING, succeeded=False),

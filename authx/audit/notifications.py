@@ -18,7 +18,9 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import override, pgettext
 
 from authx import clock
+from authx.audit.events import NOT_SENT
 from authx.audit.languages import format_instant, mail_language
+from authx.audit.links import not_me_link, recovery_link, recovery_page
 from authx.audit.logs import (
     NOTIFICATION_DROPPED,
     NOTIFICATION_POSTPONED,
@@ -26,7 +28,7 @@ from authx.audit.logs import (
     LogEvent,
     log_event,
 )
-from authx.models import Notification, SecurityEvent, all_users, write_alias
+from authx.models import EventKind, Notification, SecurityEvent, all_users, write_alias
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -75,7 +77,11 @@ def build_message(event: SecurityEvent, user: "User", language: str) -> EmailMul
             "device": event.device_name or event.platform or event.user_agent or unknown,
             "ip": event.ip or unknown,
             "time": format_instant(event.created_at),
+            "not_me_link": not_me_link(event),
+            "recovery_page": recovery_page(),
         }
+        if event.kind == EventKind.RECOVERY_REQUESTED and user.has_usable_password():
+            context["recovery_link"] = recovery_link(user)
         # A subject is one line, whatever a template and a device name contain.
         subject = " ".join(render_to_string(f"{stem}_subject.txt", context).split())
         text = render_to_string(f"{stem}.txt", context)
@@ -123,7 +129,7 @@ def _claim() -> Notification | None:
 def _send(notification: Notification) -> None:
     event = notification.event
     user = all_users().filter(pk__in=[event.user_id]).first()
-    if user is None or not email_address(user):
+    if user is None or not email_address(user) or event.reason == NOT_SENT:
         notification.delete()
         return
     try:

@@ -6,7 +6,7 @@ from django.core.checks import Tags, register
 
 from authx.checks.endpoints import check_endpoints
 from authx.checks.functions import check_functions
-from authx.checks.middleware import check_api_middleware, check_middleware
+from authx.checks.middleware import check_api_middleware, check_middleware, check_session_engine
 from authx.checks.project import check_deployment
 from authx.checks.settings import check_settings
 from authx.checks.throttling import check_sharing, check_throttling
@@ -14,6 +14,7 @@ from authx.checks.throttling import check_sharing, check_throttling
 ALWAYS: Final = (
     check_settings,
     check_middleware,
+    check_session_engine,
     check_endpoints,
     check_throttling,
     check_functions,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from django.apps import apps
@@ -16,7 +17,7 @@ from authx import conf
 
 def check_endpoints(**_: Any) -> list[CheckMessage]:
     """Check what a project and authx share: paths of the API, and names of commands."""
-    return [*_check_api_paths(), *_check_commands()]
+    return [*_check_api_paths(), *_check_commands(), *_check_recent_sign_in()]
 
 
 def _check_api_paths() -> Iterator[CheckMessage]:
@@ -54,6 +55,23 @@ def _token_paths() -> Iterator[str]:
         for endpoint in find_endpoints():
             if endpoint.takes_tokens:
                 yield endpoint.path
+
+
+def _check_recent_sign_in() -> Iterator[CheckMessage]:
+    asked = conf.authx_setting("RECENT_SIGN_IN")
+    # Not imported before, like the endpoints.
+    known = {pattern.name for pattern in import_string("authx.urls.urlpatterns")}
+    is_dict = isinstance(asked, dict)
+    if not is_dict or not all(
+        name in known and isinstance(age, timedelta) and age > timedelta(0)
+        for name, age in asked.items()
+    ):
+        yield Error(
+            f"AUTHX['RECENT_SIGN_IN'] is {asked!r}.",
+            hint="Set a dict from names of endpoints to positive timedeltas, such as "
+            f"{{'logout-all': timedelta(minutes=10)}}; the names are {', '.join(sorted(known))}.",
+            id="authx.E081",
+        )
 
 
 def _check_commands() -> Iterator[CheckMessage]:

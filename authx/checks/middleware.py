@@ -1,5 +1,6 @@
-"""System checks of the order of MIDDLEWARE: accepted is whatever order works."""
+"""System checks of MIDDLEWARE, accepted is whatever order works; and of the session engine."""
 
+from importlib import import_module
 from itertools import takewhile
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ from django.utils.module_loading import import_string
 # By name: their module would import DRF's views when Django starts, which is too early.
 CONTEXT: Final = "authx.rest.middleware.RequestContextMiddleware"
 API: Final = "authx.rest.middleware.APIMiddleware"
+SESSIONS: Final = "django.contrib.sessions.middleware.SessionMiddleware"
+STORE: Final = "authx.sessions.cookies.SessionStore"
 # Where Django has its middleware; `django.utils` has a base class of those of other packages.
 DJANGO: Final = ("django.middleware.", "django.contrib.")
 # These only add to a response.
@@ -47,6 +50,24 @@ def check_api_middleware(**_: Any) -> list[CheckMessage]:
             hint="Put it there: SecurityMiddleware redirects an app to https that has sent its "
             "token unencrypted, and SessionMiddleware reads the cookies that it would remove.",
             id="authx.W016",
+        )
+    ]
+
+
+def check_session_engine(**_: Any) -> list[CheckMessage]:
+    """Check that a browser's session ends with its device session, if there are sessions."""
+    if not any(SESSIONS in _names_of(name) for name in settings.MIDDLEWARE):
+        return []
+    # Not imported above: it imports models, as any engine may.
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    if issubclass(store, import_string(STORE)):
+        return []
+    return [
+        CheckWarning(
+            "Browsers that are signed in by a cookie, such as to the admin, stay signed in when "
+            "a user ends all sessions, and a database dump opens their sessions.",
+            hint="Set SESSION_ENGINE = 'authx.sessions.cookies'.",
+            id="authx.W023",
         )
     ]
 

@@ -15,7 +15,6 @@ from django.utils.module_loading import import_string
 from rest_framework.authentication import (
     BaseAuthentication,
     BasicAuthentication,
-    SessionAuthentication,
 )
 from rest_framework.settings import api_settings
 
@@ -98,14 +97,6 @@ def _check_schemes() -> Iterator[CheckMessage]:
                 hint="Remove it from REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'], and name it "
                 "in the views that need it.",
                 id="authx.E035",
-            )
-        elif issubclass(scheme, SessionAuthentication):
-            yield CheckWarning(
-                f"{scheme.__name__} accepts the cookie of a website in every view: signing out all "
-                "devices does not end it.",
-                hint="If pages of your website call all of your API, silence this; if not, remove "
-                "it from REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'].",
-                id="authx.W021",
             )
     yield from _check_first_scheme(schemes)
 

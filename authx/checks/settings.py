@@ -18,14 +18,20 @@ from authx import conf
 from authx.conf import MAX_LIFETIME, RetryPolicy
 from authx.models import write_alias
 
+BROWSER_LIFETIMES: Final = (
+    "BROWSER_IDLE_TTL",
+    "BROWSER_SESSION_TTL",
+    "STAFF_BROWSER_IDLE_TTL",
+    "STAFF_BROWSER_SESSION_TTL",
+)
 MAX_ACCESS_TTL: Final = timedelta(hours=1)
 # An empty object; and a body of a request has at most 64 KiB.
 MIN_DATA_BYTES: Final = 2
 MAX_DATA_BYTES: Final = 32 * 1024
 MAX_GRACE_PERIOD: Final = timedelta(seconds=60)
 WEAK_HASHES: Final = frozenset({"md5", "sha1"})
-# Without partial indexes or stored text of any length in an index, half of the tables are made.
-UNSUPPORTED_DATABASES: Final = frozenset({"mysql", "oracle"})
+# Elsewhere, half of the tables may be made: for MySQL and Oracle an index is missing or too long.
+SUPPORTED_DATABASES: Final = frozenset({"postgresql", "sqlite"})
 REALM: Final = re.compile(r"[ !#-\[\]-~]+")
 # RFC 8414 section 2; plain http only on loopback.
 ISSUER: Final = re.compile(
@@ -73,6 +79,7 @@ def _check_lifetimes() -> Iterator[CheckMessage]:
         "REST_KNOX['AUTO_REFRESH_MAX_TTL']": conf.knox_setting("AUTO_REFRESH_MAX_TTL"),
         "AUTHX['REFRESH_TOKEN_TTL']": conf.authx_setting("REFRESH_TOKEN_TTL"),
         "AUTHX['SESSION_TTL']": conf.authx_setting("SESSION_TTL"),
+        **{f"AUTHX[{name!r}]": conf.authx_setting(name) for name in BROWSER_LIFETIMES},
     }
     for name, value in lifetimes.items():
         if not isinstance(value, timedelta) or not timedelta(0) < value <= MAX_LIFETIME:
@@ -101,6 +108,14 @@ def _check_relations() -> Iterator[CheckMessage]:
             5,
             "The lifetimes contradict each other.",
             "Keep TOKEN_TTL <= AUTO_REFRESH_MAX_TTL <= REFRESH_TOKEN_TTL <= SESSION_TTL.",
+        )
+    if any(
+        idle > total for idle, total in (conf.browser_ttls(is_staff=one) for one in (False, True))
+    ):
+        yield _error(
+            80,
+            "The lifetimes of browsers contradict each other.",
+            "Keep BROWSER_IDLE_TTL <= BROWSER_SESSION_TTL, and those of staff likewise.",
         )
     if conf.knox_setting("AUTO_REFRESH") and conf.min_renewal_interval() >= ttl:
         yield _error(
@@ -251,7 +266,7 @@ def _check_clock() -> Iterator[CheckMessage]:
 
 def _check_database() -> Iterator[CheckMessage]:
     vendor = connections[write_alias()].vendor
-    if vendor in UNSUPPORTED_DATABASES:
+    if vendor not in SUPPORTED_DATABASES:
         yield _error(
             70,
             f"The database of the sessions is {vendor}, which authx does not support.",

@@ -11,7 +11,7 @@ from rest_framework.settings import api_settings
 
 from authx import conf
 from authx.checks.project import is_public
-from authx.passwords.bulkhead import available_memory, memory_for_hashing
+from authx.passwords.bulkhead import UNLIMITED, available_memory, memory_for_hashing
 from authx.throttling.store import PER_PROCESS, SHARED, store_at
 
 RATES: Final = (
@@ -23,6 +23,7 @@ RATES: Final = (
     "SESSION_RATES",
     "SERVICE_RATES",
     "FORGED_TOKEN_RATES",
+    "RECOVERY_RATES",
 )
 # NIST SP 800-63B-4 section 3.2.2.
 MAX_FAILURES: Final = 100
@@ -136,7 +137,14 @@ def _check_memory() -> Iterator[CheckMessage]:
     if any(_check_bulkhead()):
         return
     needed, memory = memory_for_hashing(), available_memory()
-    if needed > memory * MEMORY_SHARE:
+    if memory == UNLIMITED:
+        yield CheckWarning(
+            "How much memory this machine has could not be found out, so it cannot be compared "
+            f"with the {needed >> 20} MiB that password checks may take in each process.",
+            hint="Compare it yourself, and silence this check.",
+            id="authx.W021",
+        )
+    elif needed > memory * MEMORY_SHARE:
         yield CheckWarning(
             f"Password checks may take {needed >> 20} MiB in each process, and this machine has "
             f"{int(memory) >> 20} MiB.",

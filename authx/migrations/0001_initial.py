@@ -49,6 +49,9 @@ class Migration(migrations.Migration):
                             ("password_change_failed", "failed password change"),
                             ("password_locked", "sign-in by password locked"),
                             ("password_unlocked", "sign-in by password unlocked"),
+                            ("recovery_requested", "asked for a new password"),
+                            ("reauthenticated", "entered the password again"),
+                            ("reauthentication_failed", "failed to enter the password again"),
                             ("signed_out", "signed out"),
                             ("signed_out_everywhere", "signed out everywhere"),
                             ("token_revoked", "ended by the app that holds its tokens"),
@@ -89,6 +92,7 @@ class Migration(migrations.Migration):
                     "installation_id",
                     models.CharField(blank=True, max_length=128, verbose_name="installation ID"),
                 ),
+                ("device_id", models.UUIDField(editable=False, null=True)),
                 (
                     "device_name",
                     models.CharField(blank=True, max_length=100, verbose_name="device name"),
@@ -240,6 +244,7 @@ class Migration(migrations.Migration):
                     "installation_id",
                     models.CharField(blank=True, max_length=128, verbose_name="installation ID"),
                 ),
+                ("device_id", models.UUIDField(default=uuid.uuid4, editable=False)),
                 ("name", models.CharField(blank=True, max_length=100, verbose_name="device name")),
                 ("platform", models.CharField(blank=True, max_length=32, verbose_name="platform")),
                 (
@@ -367,14 +372,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="securityevent",
             index=models.Index(fields=["user", "-created_at"], name="authx_event_user_created"),
-        ),
-        migrations.AddIndex(
-            model_name="securityevent",
-            index=models.Index(
-                condition=models.Q(("kind", "signed_in")),
-                fields=["user", "installation_id"],
-                name="authx_event_installation",
-            ),
         ),
         migrations.RunPython(leave_room_for_updates, migrations.RunPython.noop, elidable=False),
     ]

@@ -18,6 +18,9 @@ class EventKind(models.TextChoices):
     PASSWORD_CHANGE_FAILED = "password_change_failed", _("failed password change")
     PASSWORD_LOCKED = "password_locked", _("sign-in by password locked")
     PASSWORD_UNLOCKED = "password_unlocked", _("sign-in by password unlocked")
+    RECOVERY_REQUESTED = "recovery_requested", _("asked for a new password")
+    REAUTHENTICATED = "reauthenticated", _("entered the password again")
+    REAUTHENTICATION_FAILED = "reauthentication_failed", _("failed to enter the password again")
     # These end sessions.
     SIGNED_OUT = "signed_out", _("signed out")
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere", _("signed out everywhere")

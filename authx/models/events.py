@@ -5,7 +5,6 @@ from typing import Any, ClassVar, Never
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
@@ -75,6 +74,8 @@ class SecurityEvent(models.Model):
     user_agent = models.CharField(_("user agent"), max_length=256, blank=True)
     request_id = models.CharField(_("request ID"), max_length=64, blank=True)
     installation_id = models.CharField(_("installation ID"), max_length=128, blank=True)
+    # That of the session; a sign-in makes a device known (devices.py).
+    device_id = models.UUIDField(null=True, editable=False)
     device_name = models.CharField(_("device name"), max_length=100, blank=True)
     platform = models.CharField(_("platform"), max_length=32, blank=True)
 
@@ -90,11 +91,6 @@ class SecurityEvent(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["created_at"], name="authx_event_created"),
             models.Index(fields=["user", "-created_at"], name="authx_event_user_created"),
-            models.Index(
-                fields=["user", "installation_id"],
-                condition=Q(kind=EventKind.SIGNED_IN),
-                name="authx_event_installation",
-            ),
         ]
 
     def __str__(self) -> str:

@@ -157,7 +157,10 @@ class DeviceSession(AbstractAuthToken):
         db_persist=True,
     )
 
+    # Chosen by the app: it names what a new sign-in replaces, and proves nothing.
     installation_id = models.CharField(_("installation ID"), max_length=128, blank=True)
+    # Inside the device credential, which proves it (devices.py).
+    device_id = models.UUIDField(default=uuid.uuid4, editable=False)
     name = models.CharField(_("device name"), max_length=100, blank=True)
     platform = models.CharField(_("platform"), max_length=32, blank=True)
     app_version = models.CharField(_("app version"), max_length=32, blank=True)

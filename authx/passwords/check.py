@@ -12,7 +12,7 @@ from django.utils.functional import LazyObject, empty
 from django.views.decorators.debug import sensitive_variables
 
 from authx import conf
-from authx.audit.events import record_event
+from authx.audit.events import record_daily, record_event
 from authx.errors import ConflictError, CredentialsChangedError
 from authx.models import EventKind, PasswordFailures, all_users, auth_hashes
 from authx.passwords.bulkhead import place_for_hashing
@@ -89,7 +89,8 @@ def _matches(user: "User", password: str) -> bool:
     # The method of the user decides. Django's, which it may call, upgrades a hash in the setter
     # that it gives to `hashers.check_password`: set_password(), then save().
     with _upgrades_stored_safely(user):
-        return bool(user.check_password(password))
+        # That of its class: the user of a cookie counts attempts in its own (backends.py).
+        return bool(type(user).check_password(user, password))
 
 
 def upgrade_outdated_hash(user: "User", password: str) -> None:
@@ -202,7 +203,7 @@ def _record_locked(user: "User") -> None:
     with atomic():
         # Locked while it is recorded: a parallel check of the right password may reset the count.
         if _locked(user).update(count=F("count")):
-            record_event(kind=EventKind.PASSWORD_LOCKED, user_id=user.pk)
+            record_daily(kind=EventKind.PASSWORD_LOCKED, user_id=user.pk)
 
 
 def _failures(user: "User") -> QuerySet[PasswordFailures]:

@@ -4,14 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
 from django.utils.module_loading import import_string
 
 from authx import conf
-from authx.audit.events import record_event
+from authx.audit.events import record_daily, record_event
 from authx.audit.logs import LOG_EVENTS, log_event
-from authx.devices import is_known_device, known_devices
+from authx.devices import find_known_device, known_devices
 from authx.errors import ConflictError, OverloadedError, RateLimitError
 from authx.models import DeviceSession, EventKind
 from authx.throttling.limits import (
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 # What the client is answered 503 for.
 OUTAGES: Final = (OperationalError, InterfaceError, InternalError, ConflictError)
+
+# In seconds; the hour that a window of an hour can ask for is not hard.
+HARD_WAIT: Final = 2 * 3600
 
 
 class Attempt:
@@ -69,7 +73,7 @@ def password_attempt(*limits: Limit) -> Iterator[Attempt]:
         for limit in error.exceeded:
             # A database that is unavailable does not lift the limit; it is reported elsewhere.
             with suppress(DatabaseError):
-                _record(limit)
+                _record(limit, is_hard=error.wait > HARD_WAIT)
         raise
     attempt = Attempt(limits[0])
     marker = _attempt.set(attempt)
@@ -89,13 +93,13 @@ def password_attempt(*limits: Limit) -> Iterator[Attempt]:
 
 
 @contextmanager
-def sign_in_attempt(username: str, installation_id: str = "") -> Iterator[Attempt]:
+def sign_in_attempt(username: str, device_credential: str = "") -> Iterator[Attempt]:
     """Count a sign-in; see `password_attempt` and `sign_in_limits`."""
     if _attempt.get() is not None:
         yield Attempt(None)
         return
     resolved = resolve_name(username)
-    with password_attempt(*_limits_of(resolved, installation_id)) as attempt:
+    with password_attempt(*_limits_of(resolved, device_credential)) as attempt:
         attempt.resolved = resolved
         yield attempt
 
@@ -116,39 +120,45 @@ def resolved_in_attempt(username: str, backend: Any) -> ResolvedName | None:
     return resolved if is_own else None
 
 
-def sign_in_limits(username: str, installation_id: str = "") -> tuple[Limit, ...]:
+def sign_in_limits(username: str, device_credential: str = "") -> tuple[Limit, ...]:
     """Return the limits of a sign-in, its bucket first.
 
-    A device that the account knows has a bucket of its own, so that guesses from elsewhere, even
-    from behind the same address, do not lock its owner out. Made-up installation ids gain nothing:
-    an unknown device uses the bucket of the account.
+    A device that proves to be known has a bucket of its own, so that guesses from elsewhere, even
+    from behind the same address, do not lock its owner out (OWASP, "device cookies"). A credential
+    that is forged or of another account gains nothing: it uses the bucket of the account.
     """
-    return _limits_of(resolve_name(username), installation_id)
+    return _limits_of(resolve_name(username), device_credential)
 
 
-def _limits_of(resolved: ResolvedName, installation_id: str) -> tuple[Limit, ...]:
+def _limits_of(resolved: ResolvedName, device_credential: str) -> tuple[Limit, ...]:
     user = resolved.user
-    # A name that does not exist costs the same query.
-    if is_known_device(user_id=user and user.pk, installation_id=installation_id) and user:
-        return (device_bucket(user.pk, installation_id),)
+    # Only who holds a credential of this account learns by a query that the account exists.
+    device_id = find_known_device(user, device_credential) if user else None
+    if user and device_id:
+        return (device_bucket(user.pk, device_id),)
     bucket = account_bucket(user.pk) if user else name_bucket(resolved.name)
     return (bucket, *_network_limits())
 
 
 def _network_limits() -> Iterator[Limit]:
+    yield from client_limits("sign-ins")
+
+
+def client_limits(what: str) -> Iterator[Limit]:
+    """Yield the limits of the client's networks, the smallest first."""
     rates = conf.authx_setting("SIGN_IN_RATES_PER_IP")
-    yield from network_limits("sign-ins from a network", rates)
+    yield from network_limits(f"{what} from a network", rates)
     rates = {
         "subnet": conf.authx_setting("SIGN_IN_RATES_PER_SUBNET"),
         "site": conf.authx_setting("SIGN_IN_RATES_PER_SITE"),
     }
     for kind, subnet in client_subnets().items():
-        yield Limit(f"sign-ins from a {kind}", subnet, rates[kind])
+        yield Limit(f"{what} from a {kind}", subnet, rates[kind])
 
 
 def current_password_limits(session: DeviceSession) -> tuple[Limit, ...]:
     """Return the limits of entering the current password while signed in."""
-    return (device_bucket(session.user_id, session.installation_id or str(session.pk)),)
+    return (device_bucket(session.user_id, session.device_id),)
 
 
 def reset_attempts(user: "User") -> None:
@@ -158,9 +168,10 @@ def reset_attempts(user: "User") -> None:
 
 
 def account_buckets(user_id: Any) -> list[Limit]:
-    """Return what counts attempts at an account: its own bucket, and that of each device."""
+    """Return what counts attempts at an account: its bucket, of browsers, and of each device."""
     devices = known_devices(user_id=user_id)
-    return [account_bucket(user_id), *(device_bucket(user_id, device) for device in devices)]
+    of_devices = (device_bucket(user_id, device) for device in devices)
+    return [account_bucket(user_id), browser_bucket(user_id), *of_devices]
 
 
 def account_bucket(user_id: Any) -> Limit:
@@ -174,21 +185,42 @@ def name_bucket(username: str) -> Limit:
     )
 
 
-def device_bucket(user_id: Any, device: str) -> Limit:
-    return _bucket("sign-ins on a known device", str(user_id), device, user_id=user_id)
+def device_bucket(user_id: Any, device_id: UUID) -> Limit:
+    return _bucket("sign-ins on a known device", str(user_id), str(device_id), user_id=user_id)
 
 
-def _bucket(kind: str, *subject: str, **named: Any) -> Limit:
+def browser_bucket(user_id: Any) -> Limit:
+    """Return the bucket of a user who is signed in by a cookie and enters the password again."""
+    return _bucket("passwords in a browser", str(user_id), user_id=user_id)
+
+
+def recovery_bucket(user: "User | None", name: str) -> Limit:
+    """Return the bucket of mails with a link to a new password, to a user or a name of nobody."""
+    subject = ("name", normalize_username(name)) if user is None else ("user", str(user.pk))
+    return _bucket("mails to an account", *subject, rates=conf.authx_setting("RECOVERY_RATES"))
+
+
+def _bucket(kind: str, *subject: str, rates: Any = None, **named: Any) -> Limit:
     path = conf.authx_setting("ACCOUNT_SCOPE")
     scope = import_string(path)() if path else ""
-    return Limit(kind, "\0".join([scope, *subject]), conf.authx_setting("SIGN_IN_RATES"), **named)
+    allowed = conf.authx_setting("SIGN_IN_RATES") if rates is None else rates
+    return Limit(kind, "\0".join([scope, *subject]), allowed, **named)
 
 
-def _record(limit: Limit) -> None:
+def _record(limit: Limit, *, is_hard: bool) -> None:
     if limit.user_id is None and limit.username is None:
         record_event(kind=EventKind.RATE_LIMITED, reason=limit.kind)
         return
     if limit.user_id is None:
         log_event(LOG_EVENTS[EventKind.SIGN_IN_LIMITED], reason=limit.kind)
+    elif is_hard:
+        # The owner is told, with the way back in; of a minute, they are not.
+        reason = f"{limit.kind}, for hours"
+        record_daily(kind=EventKind.SIGN_IN_LIMITED, user_id=limit.user_id, reason=reason)
     else:
-        record_event(kind=EventKind.SIGN_IN_LIMITED, user_id=limit.user_id, reason=limit.kind)
+        record_event(
+            kind=EventKind.SIGN_IN_LIMITED,
+            user_id=limit.user_id,
+            reason=limit.kind,
+            is_mailed=False,
+        )

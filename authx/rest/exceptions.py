@@ -32,6 +32,7 @@ from authx.errors import (
     ConflictError,
     InvalidAccessTokenError,
     InvalidCredentialsError,
+    InvalidRecoveryTokenError,
     InvalidRefreshTokenError,
     InvalidServiceError,
     LateDuplicateError,
@@ -42,6 +43,7 @@ from authx.errors import (
 from authx.rest.authentication import challenge
 from authx.rest.error_details import fields_of
 from authx.rest.own_errors import as_drf_error, detail_of, own_extra_data, own_headers, own_response
+from authx.rest.permissions import RecentSignInRequired
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +118,17 @@ ERROR_RESPONSES: Final[dict[type[Exception], ErrorResponse]] = {
     InvalidServiceError: ErrorResponse(
         HTTPStatus.UNAUTHORIZED, "invalid_client", "The credential of a service is required."
     ),
+    InvalidRecoveryTokenError: ErrorResponse(
+        HTTPStatus.BAD_REQUEST,
+        "invalid_grant",
+        "The recovery token is not valid any more. Ask for a new one.",
+    ),
     WrongPasswordError: INVALID_REQUEST,
+    RecentSignInRequired: ErrorResponse(
+        HTTPStatus.UNAUTHORIZED,
+        "insufficient_user_authentication",
+        "Authenticate again: the last time is too long ago.",
+    ),
     exceptions.ValidationError: INVALID_REQUEST,
     exceptions.ParseError: INVALID_REQUEST,
     exceptions.NotAuthenticated: ErrorResponse(

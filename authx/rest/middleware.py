@@ -18,11 +18,12 @@ from rest_framework.settings import api_settings
 
 from authx import conf
 from authx.context import CONTEXT_KEY, RequestContext, use_context
-from authx.errors import OverloadedError, RateLimitError
+from authx.errors import ConflictError, OverloadedError, RateLimitError
 from authx.passwords.admission import end_request, is_undecided
 from authx.rest.authentication import AUTHENTICATION_INFO
 from authx.rest.error_views import json_error, rate_limited
 from authx.rest.exceptions import FORBIDDEN, INVALID_REQUEST, UNAVAILABLE, ErrorResponse
+from authx.sessions.cookies import DEVICE_COOKIE, DEVICE_COOKIE_AGE, NEW_DEVICE_COOKIE
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class RequestContextMiddleware(Middleware):
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Respond to what is refused outside of DRF, such as in the admin."""
-        if isinstance(error, OverloadedError):
+        if isinstance(error, OverloadedError | ConflictError):
             return json_error(UNAVAILABLE)
         if isinstance(error, RateLimitError | Throttled):
             return rate_limited(cast("Any", error).wait)
@@ -106,6 +107,17 @@ def _with_request_headers(
     # Tells the app that its access token was renewed (RFC 7615 section 3.1).
     if info := request.META.get(AUTHENTICATION_INFO):
         response["Authentication-Info"] = info
+    if raw_credential := vars(request).get(NEW_DEVICE_COOKIE):
+        response.set_cookie(
+            DEVICE_COOKIE,
+            raw_credential,
+            max_age=DEVICE_COOKIE_AGE,
+            path=settings.SESSION_COOKIE_PATH,
+            domain=settings.SESSION_COOKIE_DOMAIN,
+            secure=bool(settings.SESSION_COOKIE_SECURE),
+            httponly=True,
+            samesite="Lax",
+        )
     return response
 
 

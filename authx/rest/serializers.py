@@ -59,6 +59,13 @@ class InstantField(serializers.DateTimeField):
         super().__init__(format=ISO_8601, default_timezone=UTC, **options)
 
 
+class TimestampField(serializers.IntegerField):
+    """An instant as whole seconds since 1970, rounded down (NumericDate of RFC 7519)."""
+
+    def to_representation(self, value: Any) -> int:
+        return int(value.timestamp())
+
+
 class LabelField(StrictCharField):
     """A label that users read in a list; removes control characters and bidirectional controls."""
 
@@ -88,11 +95,20 @@ class SessionDataField(serializers.DictField):
 
 
 class DeviceSerializer(serializers.Serializer[Any]):
+    """What an app says of its device at a sign-in."""
+
     installation_id = LabelField(max_length=128, required=False, allow_blank=True)
     name = LabelField(max_length=100, required=False, allow_blank=True)
     platform = LabelField(max_length=32, required=False, allow_blank=True)
     app_version = LabelField(max_length=32, required=False, allow_blank=True)
     data = SessionDataField(required=False)  # type: ignore[assignment]  # the contract's name
+    # One that is no longer accepted is as good as none, so it is no error either.
+    credential = StrictCharField(
+        max_length=MAX_TOKEN_LENGTH,
+        required=False,
+        allow_blank=True,
+        help_text="The `device_credential` that an earlier sign-in on this device has brought.",
+    )
 
 
 class UsernameField(StrictCharField):
@@ -180,6 +196,16 @@ class DeviceChangeSerializer(serializers.Serializer[Any]):
     data = SessionDataField(required=False)  # type: ignore[assignment]  # the contract's name
 
 
+class ReauthenticateSerializer(serializers.Serializer[Any]):
+    current_password = StrictCharField(max_length=MAX_PASSWORD_LENGTH, trim_whitespace=False)
+
+
+class AuthenticationTimeSerializer(serializers.Serializer[Any]):
+    """When the user last presented a credential (`auth_time` of RFC 9470)."""
+
+    auth_time = TimestampField(source="authenticated_at")
+
+
 def without_labels(fields: Iterable[str]) -> dict[str, Any]:
     """Return the `extra_kwargs` that keep the labels of the admin out of the API description."""
     return {name: {"label": ""} for name in fields}
@@ -202,7 +228,6 @@ class SessionSerializer(serializers.ModelSerializer[DeviceSession]):
         model = DeviceSession
         fields = (
             "id",
-            "installation_id",
             "name",
             "platform",
             "app_version",
@@ -234,7 +259,7 @@ class PairDeviceSerializer(serializers.Serializer[Any]):
 
 
 class PairSerializer(serializers.Serializer[Any]):
-    """The response to a sign-in and to a refresh (RFC 6749 section 5.1)."""
+    """The response to a refresh (RFC 6749 section 5.1)."""
 
     access_token = serializers.CharField(source="raw_access_token")
     token_type = serializers.ChoiceField(choices=["Bearer"])
@@ -248,11 +273,24 @@ class PairSerializer(serializers.Serializer[Any]):
     device = PairDeviceSerializer(source="session")
 
 
+class SignInPairSerializer(PairSerializer):
+    """The response to a sign-in and to a change of the password."""
+
+    device_credential = serializers.CharField(
+        source="raw_device_credential",
+        help_text="Store it beside the pair, keep it at a sign-out, and send it with the next "
+        "sign-in on this device.",
+    )
+
+
 class MeSerializer(serializers.Serializer[Any]):
     """The current user and device, rendered from the session."""
 
     id = serializers.CharField(source="user.pk")
     username = serializers.CharField(source="user.get_username")
+    auth_time = TimestampField(
+        source="authenticated_at", help_text="When the user last presented a credential."
+    )
     device = SessionSerializer(source="*")
 
 
@@ -294,5 +332,6 @@ STATELESS = frozenset(
         LogoutAllSerializer,
         PasswordSerializer,
         PairSerializer,
+        SignInPairSerializer,
     }
 )

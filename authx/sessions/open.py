@@ -1,9 +1,11 @@
 """Opens a session: one sign-in on one device."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.db.models import Case, Value, When
 from django.views.decorators.debug import sensitive_variables
@@ -13,7 +15,7 @@ from authx.audit.events import AFTER_FAILURE, build_event, record_events
 from authx.audit.logs import SESSION_CREATED, log_event_after_commit
 from authx.codec import digest_of, token_codec
 from authx.context import current_context
-from authx.devices import SignInAssessment, assess_sign_in
+from authx.devices import SignInAssessment, assess_sign_in, mint_credential
 from authx.errors import ConflictError
 from authx.models import (
     DeviceSession,
@@ -21,6 +23,7 @@ from authx.models import (
     SecurityEvent,
     auth_hashes,
 )
+from authx.policy import browser_lifetimes
 from authx.sessions.derivation import new_access_token
 from authx.sessions.ends import tell_ended
 from authx.sessions.lifetimes import lifetimes_of
@@ -33,6 +36,11 @@ from authx.tokens import Token, TokenKind
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+
+Opened = TypeVar("Opened", TokenPair, DeviceSession)
+
+# What stands in the columns of a browser's tokens, which do not exist: no hash has this form.
+NO_TOKENS: Final = {"digest": "no access token", "refresh_digest": "no refresh token"}
 
 
 @sensitive_variables()
@@ -47,26 +55,54 @@ def open_session(*, user: "User", device: Device) -> TokenPair:
     device = replace(device, data=storable(device.data))
     # Before the lock: it is a function of the project, which may take long.
     lifetimes = lifetimes_of(user, device)
+    insert = partial(insert_session, lifetimes=lifetimes)
+    limit = lifetimes.session_limit
+    return _open(user, device, insert, limit=limit, is_noted=False)
+
+
+def open_browser_session(*, user: "User", device: Device) -> DeviceSession:
+    """Open a session for a browser that is signed in by a cookie; as open_session, without tokens.
+
+    Its lifetimes are those of browsers, and its end moves with its use (browsers.py).
+    """
+    return _open(user, device, insert_browser_session, limit=None, is_noted=True)
+
+
+def session_of(opened: TokenPair | DeviceSession) -> DeviceSession:
+    """Return what was opened, without its tokens."""
+    return opened.session if isinstance(opened, TokenPair) else opened
+
+
+def _open(
+    user: "User",
+    device: Device,
+    insert: Callable[..., Opened],
+    *,
+    limit: int | None,
+    is_noted: bool,
+) -> Opened:
     with atomic():
         user = lock_unchanged(user)
         # Before the new session exists, which would make its own device a known one. The clock is
         # read under the lock, so that the sessions of a user are as old as their order says.
         assessment = assess_sign_in(
             user,
-            installation_id=device.installation_id,
-            platform=device.platform,
-            user_agent=current_context().user_agent,
+            raw_credential=device.credential,
+            is_noted=is_noted,
         )
         events = enforce_session_limit(
-            user, assessment, installation_id=device.installation_id, limit=lifetimes.session_limit
+            user, assessment, installation_id=device.installation_id, limit=limit
         )
-        pair = insert_session(user=user, device=device, lifetimes=lifetimes, now=assessment.now)
+        opened = insert(
+            user=user, device=device, device_id=assessment.device_id, now=assessment.now
+        )
+        session = session_of(opened)
         reason = AFTER_FAILURE if assessment.failed_before else ""
-        events.append(build_event(EventKind.SIGNED_IN, session=pair.session, reason=reason))
+        events.append(build_event(EventKind.SIGNED_IN, session=session, reason=reason))
         if assessment.is_new_device:
-            events.append(build_event(EventKind.NEW_DEVICE, session=pair.session))
+            events.append(build_event(EventKind.NEW_DEVICE, session=session))
         record_events(events)
-        return pair
+        return opened
 
 
 def enforce_session_limit(
@@ -112,37 +148,60 @@ def enforce_session_limit(
 
 
 def insert_session(
-    *, user: "User", device: Device, lifetimes: Lifetimes, now: datetime
+    *,
+    user: "User",
+    device: Device,
+    device_id: uuid.UUID,
+    lifetimes: Lifetimes,
+    now: datetime,
 ) -> TokenPair:
     """Write a session with its first pair, whose secret comes from the system's CSPRNG."""
-    context = current_context()
     session_id = uuid.uuid4()
     refresh_token = Token(TokenKind.REFRESH, session_id, 0, tokens.new_secret())
     raw_refresh_token = token_codec().mint(refresh_token)
-    absolute_expires_at = now + (lifetimes.session_ttl or conf.session_ttl())
+    ends_at = now + (lifetimes.session_ttl or conf.session_ttl())
     refresh_ttl = lifetimes.refresh_token_ttl or conf.refresh_token_ttl()
-    idle_expires_at = min(now + refresh_ttl, absolute_expires_at)
+    idle_ends_at = min(now + refresh_ttl, ends_at)
     raw_access_token, columns = new_access_token(
         refresh_token,
-        session_expires_at=idle_expires_at,
+        session_expires_at=idle_ends_at,
         now=now,
         ttl=lifetimes.access_token_ttl or conf.access_token_ttl(),
     )
+    columns |= {"id": session_id, "device_id": device_id}
+    columns |= {"refresh_digest": digest_of(raw_refresh_token)}
+    columns |= {"idle_expires_at": idle_ends_at, "absolute_expires_at": ends_at}
+    columns |= {
+        "access_token_ttl": lifetimes.access_token_ttl,
+        "refresh_token_ttl": lifetimes.refresh_token_ttl,
+    }
+    session = _insert(user, device, now, columns)
+    return TokenPair(
+        *(session, raw_access_token, raw_refresh_token, session.expiry, now),
+        mint_credential(user, device_id),
+    )
+
+
+def insert_browser_session(
+    *, user: "User", device: Device, device_id: uuid.UUID, now: datetime
+) -> DeviceSession:
+    """Write a session that has no tokens, so that nothing but its cookie can use it."""
+    idle_ttl, ttl = browser_lifetimes(user)
+    ends = {"idle_expires_at": now + idle_ttl, "absolute_expires_at": now + ttl}
+    none = {**NO_TOKENS, "access_nonce": b"", "expiry": now}
+    return _insert(user, device, now, {**none, **ends, "device_id": device_id})
+
+
+def _insert(user: "User", device: Device, now: datetime, columns: dict[str, Any]) -> DeviceSession:
+    context = current_context()
     session = DeviceSession.objects.create(
-        **columns,
-        access_token_ttl=lifetimes.access_token_ttl,
-        refresh_token_ttl=lifetimes.refresh_token_ttl,
-        id=session_id,
         user=user,
-        refresh_digest=digest_of(raw_refresh_token),
         auth_hash=user.get_session_auth_hash(),
         created_at=now,
         authenticated_at=now,
         rotated_at=now,
         # The first pair has no predecessor that could be retried.
         confirmed_at=now,
-        idle_expires_at=idle_expires_at,
-        absolute_expires_at=absolute_expires_at,
         last_used_at=now,
         last_ip=context.ip,
         last_user_agent=context.user_agent,
@@ -151,7 +210,8 @@ def insert_session(
         platform=device.platform,
         app_version=device.app_version,
         data=device.data or {},
+        **columns,
     )
     send_after_commit(session_opened, sender=DeviceSession, session=session)
     log_event_after_commit(SESSION_CREATED, user_id=user.pk, session_id=session.pk)
-    return TokenPair(session, raw_access_token, raw_refresh_token, session.expiry, now)
+    return session

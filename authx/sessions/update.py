@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from authx.models import DeviceSession
+from authx import clock
+from authx.audit.events import record_event
+from authx.models import DeviceSession, EventKind
+from authx.sessions.locking import atomic
 from authx.sessions.own_data import storable
 
 
@@ -21,6 +24,19 @@ def update_device(
         DeviceSession.objects.filter(pk=session.pk).update(**changes)
     for field, value in changes.items():
         setattr(session, field, value)
+
+
+def note_authentication(*, session: DeviceSession) -> None:
+    """Store that the user has just presented a credential on this device again.
+
+    What they have presented is the caller's to check and to limit; RecentSignIn asks when it was.
+    """
+    with atomic():
+        sessions = DeviceSession.objects.unrevoked().filter(pk=session.pk)
+        sessions.update(authenticated_at=clock.database_now())
+        record_event(kind=EventKind.REAUTHENTICATED, session=session)
+        times = DeviceSession.objects.values_list("authenticated_at", flat=True)
+        session.authenticated_at = times.get(pk=session.pk)
 
 
 def update_auth_hash(*, user_id: Any, old: Sequence[str], new: str) -> None:

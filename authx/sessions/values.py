@@ -20,6 +20,8 @@ class Device:
     app_version: str = ""
     # What the project keeps with the session; no secret of authx, but often one of the project.
     data: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
+    # What an earlier sign-in on this device brought proves that it is known.
+    credential: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,9 @@ class TokenPair:
     raw_refresh_token: RawToken = field(repr=False)
     access_expires_at: datetime
     now: datetime
+    # Only a sign-in brings one, and a change of the password: whoever copied a refresh token must
+    # not become a known device by it.
+    raw_device_credential: RawToken = field(default=RawToken(""), repr=False)
 
     @property
     def token_type(self) -> str:

@@ -33,15 +33,18 @@ class SignedInDevice:
 
     lost_answer_error: ClassVar[type[Exception]] = LostAnswerError
     pair: dict[str, Any] | None = None
+    # What the last sign-in brought, which makes this device a known one at the next.
+    device_credential: str = ""
     _loses = False
 
     def sign_in(self, user: "User", **device: Any) -> None:
         """Open a session for a user, without a password, and store its pair."""
-        self.store(new_pair(user, **device))
+        self.store(new_pair(user, **{"credential": self.device_credential} | device))
 
     def store(self, pair: dict[str, Any]) -> None:
         """Store a pair, for example the body of a response; later requests use it."""
         self.pair = pair
+        self.device_credential = pair.get("device_credential", self.device_credential)
         prefix = conf.knox_setting("AUTH_HEADER_PREFIX")
         self._set_authorization(f"{prefix} {pair['access_token']}")
 

@@ -2,10 +2,12 @@
 // `Session.client` is an OkHttpClient; the store is an encrypted file under a Keystore key.
 
 import java.io.IOException
+import java.util.Date
 import java.util.UUID
 import java.util.concurrent.ExecutionException
 import java.util.concurrent.FutureTask
 import java.util.concurrent.TimeUnit
+import kotlin.concurrent.thread
 import kotlin.random.Random
 import okhttp3.Authenticator
 import okhttp3.HttpUrl
@@ -25,20 +27,38 @@ data class Pair(
     val refreshToken: String,
     // Grows with every refresh of the same device session.
     val generation: Int,
-    val deviceId: String,
-    // Once a refresh with this pair has begun: the key of that refresh.
-    val idempotencyKey: String? = null
+    val deviceId: String
 ) {
     // OkHttp prints the tags of a request, and this is one: no token may be in it.
     override fun toString(): String = "Pair(deviceId=$deviceId, generation=$generation)"
 }
 
+// What the store holds, as one value.
+data class Stored(
+    // null: nobody is signed in.
+    val pair: Pair? = null,
+    // Once a refresh with this pair has begun: the key of that refresh.
+    val idempotencyKey: String? = null,
+    // Proves at the next sign-in that this device is known; a sign-out keeps it.
+    val deviceCredential: String = "",
+    // The refresh tokens of sign-outs that the server may not know of yet.
+    val signOuts: List<String> = emptyList()
+) {
+    override fun toString(): String = "Stored(pair=$pair)"
+
+    // A new pair comes without a key: the next refresh gets a key of its own.
+    fun with(pair: Pair?): Stored = copy(pair = pair, idempotencyKey = null)
+
+    // The same write queues the sign-out, in case the app ends before the server knows.
+    fun signedOut(): Stored = with(null).copy(signOuts = signOuts + listOfNotNull(pair?.refreshToken))
+}
+
 interface Store {
-    // Throws if the store cannot be read now: null means that nobody is signed in.
-    fun read(): Pair?
+    // Throws if the store cannot be read now: an empty Stored means that nothing was ever stored.
+    fun read(): Stored
     // Replaces what is stored with what `change` returns, in one write, and returns it. Nothing else
     // in the app, in any thread or process, may write between its read and its write.
-    fun update(change: (Pair?) -> Pair?): Pair?
+    fun update(change: (Stored) -> Stored): Stored
 }
 
 // The user has to sign in again.
@@ -48,7 +68,12 @@ class Unavailable : IOException("unavailable")
 // The server refused: trying again does not help.
 class Refused(code: String) : IOException(code)
 
-private class Answer(val status: Int, val retryAfter: Long, val body: JSONObject)
+private class Answer(
+    val status: Int,
+    val retryAfter: Long,
+    val body: JSONObject,
+    val isJSON: Boolean
+)
 
 private const val ATTEMPTS = 6
 private const val LONGEST_WAIT = 60_000L
@@ -57,10 +82,11 @@ private const val LONGEST_WAIT = 60_000L
 class Session(
     private val base: HttpUrl,
     private val store: Store,
-    private val onSignedOut: () -> Unit
+    private val onSignedOut: () -> Unit,
+    timeoutMillis: Long = 20_000
 ) : Interceptor, Authenticator {
     // A refresh must not go through the interceptor that waits for it.
-    private val plain = OkHttpClient.Builder().callTimeout(20, TimeUnit.SECONDS).build()
+    private val plain = OkHttpClient.Builder().callTimeout(timeoutMillis, TimeUnit.MILLISECONDS).build()
     private var refreshing: FutureTask<Pair>? = null
 
     val client: OkHttpClient =
@@ -68,26 +94,34 @@ class Session(
 
     fun signIn(username: String, password: String, device: JSONObject) {
         val body = JSONObject().put("username", username).put("password", password)
+        device.put("credential", store.read().deviceCredential)
         val answer = post("users/login", body.put("device", device))
         if (answer.status != 200) throw Refused(codeOf(answer))
         val pair = pairIn(answer) ?: throw Unavailable()
-        store.update { pair }
+        val credential = answer.body.optString("device_credential")
+        store.update { now -> now.signedOut().copy(pair = pair, deviceCredential = credential) }
     }
 
-    // Deletes the tokens first, so that signing out works without a network.
+    // Deletes the pair first, so that signing out works without a network.
     fun signOut() {
-        val pair = store.read()
-        store.update { null }
-        try {
-            if (pair != null) post("users/revoke", JSONObject().put("token", pair.refreshToken))
-        } catch (_: IOException) {
+        store.update { now -> now.signedOut() }
+        thread(isDaemon = true) {
+            try { finishSignOuts() } catch (_: Exception) { }
+        }
+    }
+
+    // Tells the server of sign-outs that it may not know of. Call it when the app starts, too.
+    fun finishSignOuts() {
+        for (token in store.read().signOuts) {
+            repeat { post("users/revoke", JSONObject().put("token", token)) }
+            store.update { now -> now.copy(signOuts = now.signOuts - token) }
         }
     }
 
     override fun intercept(chain: Interceptor.Chain): Response {
         val request = chain.request()
         if (!isOurs(request.url)) return chain.proceed(request)
-        return chain.proceed(signed(request, orIOException { store.read() } ?: throw SignedOut()))
+        return chain.proceed(signed(request, orIOException { store.read() }.pair ?: throw SignedOut()))
     }
 
     // OkHttp calls this after a 401, and sends the request that it returns.
@@ -131,48 +165,61 @@ class Session(
     private fun renew(refused: Pair): Pair {
         var wanted = refused
         for (attempt in 1..ATTEMPTS) {
-            val held = begin(wanted)
+            val stored = begin(wanted)
+            val held = ofSession(wanted, stored.pair)
             // Another request, or another process of this app, has refreshed meanwhile.
             if (held.accessToken != wanted.accessToken) return held
-            val answer = try { ask(held) } catch (_: IOException) { null }
-            if (answer != null && isFinal(answer)) {
+            val answer = try { ask(held, stored.idempotencyKey) } catch (_: IOException) { null }
+            // A truncated pair says nothing about the tokens.
+            if (answer != null && isFinal(answer) && (answer.status != 200 || pairIn(answer) != null)) {
                 wanted = finish(held, answer)
                 if (wanted.expiresIn > 0) return wanted
             }
-            // The random part doubles, so that devices that failed together do not return together.
-            val wait = (answer?.retryAfter ?: 0) + Random.nextLong(250L shl attempt)
-            if (attempt == ATTEMPTS || wait > LONGEST_WAIT) break
-            Thread.sleep(wait)
+            pause(attempt, answer)
         }
         throw Unavailable()
     }
 
-    // Reads the store, and stores a key if this pair has none: before the refresh is sent.
-    private fun begin(refused: Pair): Pair {
-        val stored = store.update { now ->
-            if (now?.accessToken != refused.accessToken || now.idempotencyKey != null) now
-            else now.copy(idempotencyKey = UUID.randomUUID().toString())
+    // Sends a request until there is a usable response to it.
+    private fun repeat(send: () -> Answer) {
+        for (attempt in 1..ATTEMPTS) {
+            val answer = try { send() } catch (_: IOException) { null }
+            if (answer != null && isFinal(answer)) return
+            pause(attempt, answer)
         }
-        return ofSession(refused, stored)
     }
 
-    private fun ask(held: Pair): Answer {
+    // The random part doubles, so that devices that failed together do not return together.
+    private fun pause(attempt: Int, answer: Answer?) {
+        val wait = (answer?.retryAfter ?: 0) + Random.nextLong(250L shl attempt)
+        if (attempt == ATTEMPTS || wait > LONGEST_WAIT) throw Unavailable()
+        Thread.sleep(wait)
+    }
+
+    // Reads the store, and stores a key if this pair has none: before the refresh is sent.
+    private fun begin(refused: Pair): Stored =
+        store.update { now ->
+            if (now.pair?.accessToken != refused.accessToken || now.idempotencyKey != null) now
+            else now.copy(idempotencyKey = UUID.randomUUID().toString())
+        }
+
+    private fun ask(held: Pair, key: String?): Answer {
         val body = JSONObject().put("grant_type", "refresh_token")
-        return post("users/token", body.put("refresh_token", held.refreshToken), held.idempotencyKey)
+        return post("users/token", body.put("refresh_token", held.refreshToken), key)
     }
 
     // Stores the new pair before its first use: that use ends the life of the old refresh token.
     private fun finish(held: Pair, answer: Answer): Pair {
         val next = pairIn(answer)
-        if (next != null) return ofSession(held, store.update { now -> newer(next, now) })
+        if (next != null) return ofSession(held, store.update { now -> newer(next, now) }.pair)
         if (codeOf(answer) != "invalid_grant") throw Refused(codeOf(answer))
         var ended = false
         val stored = store.update { now ->
-            ended = now?.refreshToken == held.refreshToken
-            if (ended) null else now
+            ended = now.pair?.refreshToken == held.refreshToken
+            if (ended) now.with(null) else now
         }
         if (ended) onSignedOut()
-        return ofSession(held, stored)
+        return ofSession(held, stored.pair)
     }
 
     // A request is never repeated with the tokens of another session.
@@ -180,25 +227,35 @@ class Session(
         pair?.takeIf { it.deviceId == asked.deviceId } ?: throw SignedOut()
 
     // Responses may overtake each other: the pair of the higher generation stays.
-    private fun newer(next: Pair, stored: Pair?): Pair? =
-        if (stored?.deviceId == next.deviceId && next.generation > stored.generation) next else stored
+    private fun newer(next: Pair, stored: Stored): Stored {
+        val held = stored.pair
+        val replaces = held?.deviceId == next.deviceId && next.generation > held.generation
+        return if (replaces) stored.with(next) else stored
+    }
 
     private fun post(path: String, body: JSONObject, key: String? = null): Answer {
         val json = body.toString().toRequestBody("application/json".toMediaType())
         val request = Request.Builder().url(base.newBuilder().addPathSegments(path).build()).post(json)
         if (key != null) request.header("Idempotency-Key", key)
         plain.newCall(request.build()).execute().use { response ->
-            val retryAfter = 1000 * (response.header("Retry-After")?.toLongOrNull() ?: 0)
             val text = response.body!!.string()
-            val said = try { JSONObject(text) } catch (_: JSONException) { JSONObject() }
-            return Answer(response.code, retryAfter, said)
+            val said = try { JSONObject(text) } catch (_: JSONException) { null }
+            return Answer(response.code, retryAfterOf(response), said ?: JSONObject(), said != null)
         }
     }
 
-    // A truncated pair, or a network's own page in place of a pair, says nothing about the tokens.
+    // Milliseconds. A date is compared with the server's own: the clock of the device may be wrong.
+    private fun retryAfterOf(response: Response): Long {
+        val seconds = response.header("Retry-After")?.toLongOrNull()
+        if (seconds != null) return 1000 * seconds
+        val until = response.headers.getDate("Retry-After") ?: return 0
+        val now = response.headers.getDate("Date") ?: Date()
+        return maxOf(0, until.time - now.time)
+    }
+
+    // A network's own page in place of a response says nothing.
     private fun isFinal(answer: Answer): Boolean =
-        if (answer.status == 200) pairIn(answer) != null
-        else answer.status != 429 && answer.status < 500
+        if (answer.status == 200) answer.isJSON else answer.status != 429 && answer.status < 500
 
     // Not `getString`, which makes a string of anything.
     private fun pairIn(answer: Answer): Pair? {

@@ -1,13 +1,13 @@
 // A session with the server for Dio 5: sends requests, refreshes, signs out. Copy this file.
 // `session.dio` is a Dio; the store is flutter_secure_storage (docs/clients.md).
 
+import 'dart:io' show HttpDate;
 import 'dart:math';
 
 import 'package:dio/dio.dart';
 
 class Pair {
-  const Pair(this.accessToken, this.expiresIn, this.refreshToken, this.generation, this.deviceId,
-      [this.idempotencyKey]);
+  const Pair(this.accessToken, this.expiresIn, this.refreshToken, this.generation, this.deviceId);
 
   final String accessToken;
   final int expiresIn;
@@ -16,20 +16,58 @@ class Pair {
   /// Grows with every refresh of the same device session.
   final int generation;
   final String deviceId;
+}
+
+/// What the store holds, as one value.
+class Stored {
+  const Stored({
+    this.pair,
+    this.idempotencyKey,
+    this.deviceCredential = '',
+    this.signOuts = const [],
+  });
+
+  /// null: nobody is signed in.
+  final Pair? pair;
 
   /// Once a refresh with this pair has begun: the key of that refresh.
   final String? idempotencyKey;
 
-  Pair withKey(String key) => Pair(accessToken, expiresIn, refreshToken, generation, deviceId, key);
+  /// Proves at the next sign-in that this device is known; a sign-out keeps it.
+  final String deviceCredential;
+
+  /// The refresh tokens of sign-outs that the server may not know of yet.
+  final List<String> signOuts;
+
+  /// A new pair comes without a key: the next refresh gets a key of its own.
+  Stored withPair(Pair? pair, [String? key]) => Stored(
+      pair: pair,
+      idempotencyKey: key,
+      deviceCredential: deviceCredential,
+      signOuts: signOuts);
+
+  Stored signedIn(Pair pair, String credential) =>
+      Stored(pair: pair, deviceCredential: credential, signOuts: signedOut().signOuts);
+
+  /// The same write queues the sign-out, in case the app ends before the server knows.
+  Stored signedOut() => Stored(
+      deviceCredential: deviceCredential,
+      signOuts: [...signOuts, if (pair != null) pair!.refreshToken]);
+
+  Stored without(String token) => Stored(
+      pair: pair,
+      idempotencyKey: idempotencyKey,
+      deviceCredential: deviceCredential,
+      signOuts: [...signOuts.where((other) => other != token)]);
 }
 
 abstract interface class Store {
-  /// Throws if the store cannot be read now: null means that nobody is signed in.
-  Future<Pair?> read();
+  /// Throws if the store cannot be read now: an empty Stored means that nothing was ever stored.
+  Future<Stored> read();
 
   /// Replaces what is stored with what [change] returns, in one write, and returns it. Nothing else
   /// in the app, in any isolate or process, may write between its read and its write.
-  Future<Pair?> update(Pair? Function(Pair? stored) change);
+  Future<Stored> update(Stored Function(Stored stored) change);
 }
 
 /// The user has to sign in again.
@@ -67,22 +105,30 @@ class Session extends Interceptor {
   Future<Pair>? _refreshing;
 
   Future<void> signIn(String username, String password, Map<String, String> device) async {
+    final shown = {...device, 'credential': (await store.read()).deviceCredential};
     final answer = await _plain.post<dynamic>('/users/login',
-        data: {'username': username, 'password': password, 'device': device});
+        data: {'username': username, 'password': password, 'device': shown});
     if (answer.statusCode != 200) throw Refused(_codeOf(answer));
     final pair = _pairIn(answer) ?? (throw Unavailable());
-    await store.update((_) => pair);
+    final credential = (answer.data as Map)['device_credential'] as String? ?? '';
+    await store.update((now) => now.signedIn(pair, credential));
   }
 
-  /// Deletes the tokens first, so that signing out works without a network.
+  /// Deletes the pair first, so that signing out works without a network.
   Future<void> signOut() async {
-    final pair = await store.read();
-    await store.update((_) => null);
-    if (pair == null) return;
-    try {
-      await _plain.post<dynamic>('/users/revoke', data: {'token': pair.refreshToken});
-    } on DioException {
-      return;
+    await store.update((now) => now.signedOut());
+    finishSignOuts().ignore();
+  }
+
+  /// Tells the server of sign-outs that it may not know of. Call it when the app starts, too.
+  Future<void> finishSignOuts() async {
+    for (final token in (await store.read()).signOuts) {
+      for (var attempt = 1;; attempt++) {
+        final answer = await _post('/users/revoke', {'token': token});
+        if (answer != null && _isFinal(answer)) break;
+        await _pause(attempt, answer);
+      }
+      await store.update((now) => now.without(token));
     }
   }
 
@@ -90,7 +136,12 @@ class Session extends Interceptor {
   Future<void> onRequest(RequestOptions options, RequestInterceptorHandler handler) async {
     try {
       if (!_isOurs(options.uri)) return handler.next(options);
-      handler.next(_signed(options, await store.read() ?? (throw SignedOut())));
+      final pair = (await store.read()).pair ?? (throw SignedOut());
+      // Dio reads a form only once: a copy is sent, and the original is there for a second try.
+      final form = options.data;
+      options.extra['form'] = form is FormData ? form : null;
+      if (form is FormData) options.data = form.clone();
+      handler.next(_signed(options, pair));
     } catch (error) {
       // Dio waits for ever for a handler that is never called.
       handler.reject(DioException(requestOptions: options, error: error));
@@ -102,7 +153,10 @@ class Session extends Interceptor {
     final options = err.requestOptions;
     final refused = options.extra['pair'] as Pair?;
     if (err.response?.statusCode != 401 || refused == null) return handler.next(err);
+    // A stream can be read only once.
+    if (options.data is Stream) return handler.next(err);
     try {
+      options.data = options.extra['form'] ?? options.data;
       // Repeated once: this client does not come back here.
       handler.resolve(await _plain.fetch<dynamic>(_signed(options, await _refresh(refused))));
     } on DioException catch (error) {
@@ -131,37 +185,60 @@ class Session extends Interceptor {
   Future<Pair> _renew(Pair refused) async {
     var wanted = refused;
     for (var attempt = 1;; attempt++) {
-      final held = await _begin(wanted);
+      final stored = await _begin(wanted);
+      final held = _ofSession(wanted, stored.pair);
       // Another request, isolate or process of this app has refreshed meanwhile.
       if (held.accessToken != wanted.accessToken) return held;
-      final answer = await _ask(held);
-      if (answer != null && _isFinal(answer)) {
+      final body = {'grant_type': 'refresh_token', 'refresh_token': held.refreshToken};
+      final answer = await _post('/users/token', body, stored.idempotencyKey);
+      // A truncated pair says nothing about the tokens.
+      if (answer != null &&
+          _isFinal(answer) &&
+          (answer.statusCode != 200 || _pairIn(answer) != null)) {
         wanted = await _finish(held, answer);
         if (wanted.expiresIn > 0) return wanted;
       }
-      // The random part doubles, so that devices that failed together do not return together.
-      final wait = Duration(
-          seconds: int.tryParse(answer?.headers.value('retry-after') ?? '') ?? 0,
-          milliseconds: _random.nextInt(250 << attempt));
-      if (attempt == _attempts || wait > _longestWait) throw Unavailable();
-      await Future<void>.delayed(wait);
+      await _pause(attempt, answer);
+    }
+  }
+
+  // The random part doubles, so that devices that failed together do not return together.
+  Future<void> _pause(int attempt, Response<dynamic>? answer) async {
+    final wait = _retryAfter(answer?.headers) +
+        Duration(milliseconds: _random.nextInt(250 << attempt));
+    if (attempt == _attempts || wait > _longestWait) throw Unavailable();
+    await Future<void>.delayed(wait);
+  }
+
+  // A date is compared with the server's own: the clock of the device may be wrong.
+  Duration _retryAfter(Headers? headers) {
+    final text = headers?.value('retry-after') ?? '';
+    final seconds = int.tryParse(text);
+    if (seconds != null) return Duration(seconds: seconds);
+    final until = _dateIn(text);
+    final now = _dateIn(headers?.value('date') ?? '') ?? DateTime.now();
+    return until == null || until.isBefore(now) ? Duration.zero : until.difference(now);
+  }
+
+  DateTime? _dateIn(String text) {
+    try {
+      return HttpDate.parse(text);
+    } on Exception {
+      return null;
     }
   }
 
   // Reads the store, and stores a key if this pair has none: before the refresh is sent.
-  Future<Pair> _begin(Pair refused) async {
-    final stored = await store.update((now) =>
-        now?.accessToken == refused.accessToken && now?.idempotencyKey == null
-            ? now?.withKey(_newKey())
-            : now);
-    return _ofSession(refused, stored);
-  }
+  Future<Stored> _begin(Pair refused) => store.update((now) =>
+      now.pair?.accessToken == refused.accessToken && now.idempotencyKey == null
+          ? now.withPair(now.pair, _newKey())
+          : now);
 
-  Future<Response<dynamic>?> _ask(Pair held) async {
+  Future<Response<dynamic>?> _post(String path, Map<String, String> body, [String? key]) async {
     try {
-      return await _plain.post<dynamic>('/users/token',
-          data: {'grant_type': 'refresh_token', 'refresh_token': held.refreshToken},
-          options: Options(headers: {'Idempotency-Key': held.idempotencyKey}));
+      return await _plain.post<dynamic>(path,
+          data: body,
+          options: Options(headers: {if (key != null) 'Idempotency-Key': key}));
     } on DioException {
       return null;
     }
@@ -170,15 +247,17 @@ class Session extends Interceptor {
   // Stores the new pair before its first use: that use ends the life of the old refresh token.
   Future<Pair> _finish(Pair held, Response<dynamic> answer) async {
     final next = _pairIn(answer);
-    if (next != null) return _ofSession(held, await store.update((now) => _newer(next, now)));
+    if (next != null) {
+      return _ofSession(held, (await store.update((now) => _newer(next, now))).pair);
+    }
     if (_codeOf(answer) != 'invalid_grant') throw Refused(_codeOf(answer));
     var ended = false;
     final stored = await store.update((now) {
-      ended = now?.refreshToken == held.refreshToken;
-      return ended ? null : now;
+      ended = now.pair?.refreshToken == held.refreshToken;
+      return ended ? now.withPair(null) : now;
     });
     if (ended) onSignedOut();
-    return _ofSession(held, stored);
+    return _ofSession(held, stored.pair);
   }
 
   // A request is never repeated with the tokens of another session.
@@ -188,18 +267,19 @@ class Session extends Interceptor {
   }
 
   // Responses may overtake each other: the pair of the higher generation stays.
-  Pair? _newer(Pair next, Pair? stored) {
-    if (stored == null || stored.deviceId != next.deviceId) return stored;
-    return next.generation > stored.generation ? next : stored;
+  Stored _newer(Pair next, Stored stored) {
+    final held = stored.pair;
+    if (held == null || held.deviceId != next.deviceId) return stored;
+    return next.generation > held.generation ? stored.withPair(next) : stored;
   }
 
   String _newKey() =>
       [for (var i = 0; i < 16; i++) _random.nextInt(256).toRadixString(16).padLeft(2, '0')].join();
 
-  // A truncated pair, or a network's own page in place of a pair, says nothing about the tokens.
+  // A network's own page in place of a response says nothing.
   bool _isFinal(Response<dynamic> answer) {
     final status = answer.statusCode ?? 0;
-    if (status == 200) return _pairIn(answer) != null;
+    if (status == 200) return answer.data is Map;
     return status > 0 && status != 429 && status < 500;
   }
 

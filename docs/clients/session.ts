@@ -10,13 +10,20 @@ export interface Pair {
   device: { id: string };
 }
 
-// What the store holds: the pair and, once a refresh with it has begun, the key of that refresh.
-export interface Stored extends Pair {
+// What the store holds, as one value.
+export interface Stored {
+  // null: nobody is signed in.
+  pair: Pair | null;
+  // Once a refresh with this pair has begun: the key of that refresh.
   idempotency_key?: string;
+  // Proves at the next sign-in that this device is known; a sign-out keeps it.
+  device_credential?: string;
+  // The refresh tokens of sign-outs that the server may not know of yet.
+  sign_outs?: string[];
 }
 
 export interface Store {
-  // Fails if the store cannot be read now: null means that nobody is signed in.
+  // Fails if the store cannot be read now: null means that nothing was ever stored.
   read(): Promise<Stored | null>;
   // Replaces what is stored with what `change` returns, in one write, and returns it. Nothing else
   // in the app, in any process, may write between its read and its write.
@@ -37,7 +44,6 @@ interface Answer {
 }
 
 const ATTEMPTS = 6;
-const TIMEOUT = 20_000;
 const LONGEST_WAIT = 60_000;
 
 export class Session {
@@ -46,37 +52,59 @@ export class Session {
   private readonly base: string;
   private readonly store: Store;
   private readonly onSignedOut: () => void;
+  // How long a response may take, in milliseconds.
+  private readonly timeout: number;
 
-  constructor(base: string, store: Store, onSignedOut: () => void = () => {}) {
+  constructor(
+    base: string,
+    store: Store,
+    onSignedOut: () => void = () => {},
+    timeout = 20_000,
+  ) {
     this.base = base;
     this.store = store;
     this.onSignedOut = onSignedOut;
+    this.timeout = timeout;
   }
 
   async signIn(username: string, password: string, device: Record<string, string>): Promise<void> {
-    const answer = await this.post("/users/login", { username, password, device });
+    const credential = (await this.store.read())?.device_credential ?? "";
+    const body = { username, password, device: { ...device, credential } };
+    const answer = await this.post("/users/login", body);
     if (answer.status !== 200) throw new Refused(codeOf(answer));
     const pair = answer.body;
     if (!isPair(pair)) throw new Unavailable();
-    await this.store.update(() => pair);
+    const { device_credential = "" } = pair as Stored & Pair;
+    await this.store.update((now) => ({ ...signedOut(now), pair, device_credential }));
   }
 
   // Sends a request with the access token; if that is refused, refreshes and sends it once more.
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
     // The tokens are for this server only. The URL of an older React Native has no origin.
     if (!/^\/(?![/\\\s])/.test(path)) throw new TypeError("a path begins with one slash");
-    const pair = await this.store.read();
+    const pair = (await this.store.read())?.pair;
     if (!pair) throw new SignedOut();
     const answer = await this.send(path, init, pair);
-    if (answer.status !== 401) return answer;
+    // A stream can be read only once.
+    if (answer.status !== 401 || isStream(init.body)) return answer;
     return this.send(path, init, await this.refresh(pair));
   }
 
-  // Deletes the tokens first, so that signing out works without a network.
+  // Deletes the pair first, so that signing out works without a network.
   async signOut(): Promise<void> {
-    const pair = await this.store.read();
-    await this.store.update(() => null);
-    if (pair) await this.post("/users/revoke", { token: pair.refresh_token }).catch(() => null);
+    await this.store.update(signedOut);
+    this.finishSignOuts().catch(() => null);
+  }
+
+  // Tells the server of sign-outs that it may not know of. Call it when the app starts, too.
+  async finishSignOuts(): Promise<void> {
+    for (const token of (await this.store.read())?.sign_outs ?? []) {
+      await this.repeat(() => this.post("/users/revoke", { token }));
+      await this.store.update((now) => {
+        const waiting = now?.sign_outs?.filter((other) => other !== token) ?? [];
+        return now && { ...now, sign_outs: waiting };
+      });
+    }
   }
 
   private send(path: string, init: RequestInit, pair: Pair): Promise<Response> {
@@ -96,47 +124,56 @@ export class Session {
   private async renew(refused: Pair): Promise<Pair> {
     let wanted = refused;
     for (let attempt = 1; ; attempt++) {
-      const held = await this.begin(wanted);
+      const { pair: held, idempotency_key } = await this.begin(wanted);
       // Another request, or another process of this app, has refreshed meanwhile.
       if (held.access_token !== wanted.access_token) return held;
-      const answer = await this.ask(held).catch(() => null);
-      if (answer && isFinal(answer)) {
+      const answer = await this.ask(held, idempotency_key).catch(() => null);
+      if (answer && isFinal(answer, isPair)) {
         wanted = await this.finish(held, answer);
         if (wanted.expires_in > 0) return wanted;
       }
-      // The random part doubles, so that devices that failed together do not return together.
-      const wait = (answer?.retryAfter ?? 0) + Math.random() * 250 * 2 ** attempt;
-      if (attempt === ATTEMPTS || wait > LONGEST_WAIT) throw new Unavailable();
-      await new Promise((resolve) => setTimeout(resolve, wait));
+      await pause(attempt, answer);
+    }
+  }
+
+  // Sends a request until there is a usable response to it.
+  private async repeat(send: () => Promise<Answer>): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const answer = await send().catch(() => null);
+      if (answer && isFinal(answer, isObject)) return;
+      await pause(attempt, answer);
     }
   }
 
   // Reads the store, and stores a key if this pair has none: before the refresh is sent.
-  private async begin(refused: Pair): Promise<Stored> {
+  private async begin(refused: Pair): Promise<{ pair: Pair; idempotency_key: string }> {
     const stored = await this.store.update((now) => {
-      const isReady = now?.access_token !== refused.access_token || now.idempotency_key;
-      return isReady ? now : { ...now, idempotency_key: newKey() };
+      const isOther = now?.pair?.access_token !== refused.access_token;
+      return isOther || now.idempotency_key ? now : { ...now, idempotency_key: newKey() };
     });
-    return ofSession(refused, stored);
+    const pair = ofSession(refused, stored?.pair);
+    return { pair, idempotency_key: stored?.idempotency_key ?? "" };
   }
 
-  private ask({ refresh_token, idempotency_key }: Stored): Promise<Answer> {
+  private ask({ refresh_token }: Pair, key: string): Promise<Answer> {
     const body = { grant_type: "refresh_token", refresh_token };
-    return this.post("/users/token", body, { "Idempotency-Key": idempotency_key ?? "" });
+    return this.post("/users/token", body, { "Idempotency-Key": key });
   }
 
   // Stores the new pair before its first use: that use ends the life of the old refresh token.
-  private async finish(held: Stored, answer: Answer): Promise<Pair> {
+  private async finish(held: Pair, answer: Answer): Promise<Pair> {
     const next = answer.body;
-    if (isPair(next)) return ofSession(held, await this.store.update((now) => newer(next, now)));
+    if (isPair(next)) {
+      return ofSession(held, (await this.store.update((now) => newer(next, now)))?.pair);
+    }
     if (codeOf(answer) !== "invalid_grant") throw new Refused(codeOf(answer));
     let ended = false;
     const stored = await this.store.update((now) => {
-      ended = now?.refresh_token === held.refresh_token;
-      return ended ? null : now;
+      ended = now?.pair?.refresh_token === held.refresh_token;
+      return ended ? withPair(now, null) : now;
     });
     if (ended) this.onSignedOut();
-    return ofSession(held, stored);
+    return ofSession(held, stored?.pair);
   }
 
   private async post(
@@ -145,7 +182,7 @@ export class Session {
     headers: Record<string, string> = {},
   ): Promise<Answer> {
     const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(), TIMEOUT);
+    const timer = setTimeout(() => abort.abort(), this.timeout);
     try {
       const answer = await fetch(this.base + path, {
         method: "POST",
@@ -153,9 +190,8 @@ export class Session {
         body: JSON.stringify(body),
         signal: abort.signal,
       });
-      const retryAfter = 1000 * (Number(answer.headers.get("Retry-After")) || 0);
       const said: unknown = await answer.json().catch(() => null);
-      return { status: answer.status, retryAfter, body: said };
+      return { status: answer.status, retryAfter: retryAfterOf(answer.headers), body: said };
     } finally {
       clearTimeout(timer);
     }
@@ -163,15 +199,29 @@ export class Session {
 }
 
 // A request is never repeated with the tokens of another session.
-function ofSession<P extends Pair>(asked: Pair, pair: P | null): P {
+function ofSession(asked: Pair, pair: Pair | null | undefined): Pair {
   if (pair?.device.id !== asked.device.id) throw new SignedOut();
   return pair;
 }
 
+// A new pair comes without a key: the next refresh gets a key of its own.
+function withPair(stored: Stored | null, pair: Pair | null): Stored {
+  const { idempotency_key: _, ...rest } = stored ?? {};
+  return { ...rest, pair };
+}
+
 // Responses may overtake each other: the pair of the higher generation stays.
 function newer(next: Pair, stored: Stored | null): Stored | null {
-  const replaces = stored?.device.id === next.device.id && next.generation > stored.generation;
-  return replaces ? next : stored;
+  const held = stored?.pair;
+  const replaces = held?.device.id === next.device.id && next.generation > held.generation;
+  return replaces ? withPair(stored, next) : stored;
+}
+
+// The same write queues the sign-out, in case the app ends before the server knows.
+function signedOut(stored: Stored | null): Stored {
+  const token = stored?.pair?.refresh_token;
+  const sign_outs = [...(stored?.sign_outs ?? []), ...(token ? [token] : [])];
+  return { ...withPair(stored, null), sign_outs };
 }
 
 function newKey(): string {
@@ -179,10 +229,33 @@ function newKey(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// A truncated pair, or a network's own page in place of a pair, says nothing about the tokens.
-function isFinal(answer: Answer): boolean {
-  if (answer.status === 200) return isPair(answer.body);
+// The random part doubles, so that devices that failed together do not return together.
+async function pause(attempt: number, answer: Answer | null): Promise<void> {
+  const wait = (answer?.retryAfter ?? 0) + Math.random() * 250 * 2 ** attempt;
+  if (attempt === ATTEMPTS || wait > LONGEST_WAIT) throw new Unavailable();
+  await new Promise((resolve) => setTimeout(resolve, wait));
+}
+
+// Milliseconds. A date is compared with the server's own: the clock of the device may be wrong.
+function retryAfterOf(headers: Headers): number {
+  const text = headers.get("Retry-After") ?? "";
+  if (/^\d+$/.test(text)) return 1000 * Number(text);
+  const now = Date.parse(headers.get("Date") ?? "") || Date.now();
+  return Math.max(0, (Date.parse(text) || now) - now);
+}
+
+// A truncated pair, or a network's own page in place of a response, says nothing.
+function isFinal(answer: Answer, isExpected: (body: unknown) => boolean): boolean {
+  if (answer.status === 200) return isExpected(answer.body);
   return answer.status !== 429 && answer.status < 500;
+}
+
+function isObject(body: unknown): boolean {
+  return typeof body === "object" && body !== null;
+}
+
+function isStream(body: unknown): boolean {
+  return typeof (body as { getReader?: unknown } | null | undefined)?.getReader === "function";
 }
 
 function isPair(body: unknown): body is Pair {

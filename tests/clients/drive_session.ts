@@ -141,6 +141,7 @@ const had = store.pair !== null;
 await ask("expire");
 const underWay = session.fetch("/users/me").catch((error: unknown) => error instanceof SignedOut);
 await session.signOut();
+await session.finishSignOuts();
 report.signed_out = { under_way: await underWay, stored: store.pair, had };
 report.sent_before_stored = network.unstored;
 report.wrong_writes = store.wrongWrites;

@@ -3,7 +3,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Store, Stored } from "../../docs/clients/session.js";
+import type { Pair, Store, Stored } from "../../docs/clients/session.js";
 
 // What happens to an exchange that would bring a pair: the answer is lost or comes late; the request
 // comes late; the server is away, for a second or for minutes; the pair's access token has expired; a
@@ -21,36 +21,41 @@ const PAIRS = new Set(["/users/login", "/users/token"]);
 
 // A store that takes its time, as a Keychain does, and lets nothing in between read and write.
 export class Memory implements Store {
-  pair: Stored | null = null;
+  stored: Stored | null = null;
   // Each access token, and each refresh token with its key, that was ever stored.
   readonly written = new Set<string>();
   // Writes that are neither a first key for the same pair nor a newer pair without a key.
   readonly wrongWrites: (Stored | null)[] = [];
   private queue: Promise<unknown> = Promise.resolve();
 
+  get pair(): Pair | null {
+    return this.stored?.pair ?? null;
+  }
+
   async read(): Promise<Stored | null> {
-    return this.pair;
+    return this.stored;
   }
 
   update(change: (stored: Stored | null) => Stored | null): Promise<Stored | null> {
     const result = this.queue.then(async () => {
       await sleep(2);
-      const next = change(this.pair);
-      if (next && next !== this.pair) this.watch(next);
-      this.pair = next;
+      const next = change(this.stored);
+      if (next?.pair && next !== this.stored) this.watch(next, next.pair);
+      this.stored = next;
       return next;
     });
     this.queue = result;
     return result;
   }
 
-  private watch(next: Stored): void {
+  private watch(next: Stored, pair: Pair): void {
     const last = this.pair;
     const key = next.idempotency_key;
-    const isFirstKey = key && next.refresh_token === last?.refresh_token && !last.idempotency_key;
-    const isNewer = next.device.id !== last?.device.id || next.generation > last.generation;
+    const isSame = pair.refresh_token === last?.refresh_token;
+    const isFirstKey = key && isSame && !this.stored?.idempotency_key;
+    const isNewer = pair.device.id !== last?.device.id || pair.generation > last.generation;
     if (!isFirstKey && (key || !isNewer)) this.wrongWrites.push(next);
-    this.written.add(`Bearer ${next.access_token}`).add(`${next.refresh_token} ${key}`);
+    this.written.add(`Bearer ${pair.access_token}`).add(`${pair.refresh_token} ${key}`);
   }
 }
 

@@ -9,16 +9,9 @@ from rest_framework.response import Response
 
 from authx.contrib.introspection.authentication import ServiceAuthentication, ServiceThrottle
 from authx.rest.parsers import StrictFormParser, StrictJSONParser
-from authx.rest.serializers import ForeignTokenSerializer
+from authx.rest.serializers import ForeignTokenSerializer, TimestampField
 from authx.rest.views.base import AuthxView
 from authx.sessions.use import introspect_access_token
-
-
-class TimestampField(serializers.IntegerField):
-    """An instant as whole seconds since 1970, rounded down (NumericDate of RFC 7519)."""
-
-    def to_representation(self, value: Any) -> int:
-        return int(value.timestamp())
 
 
 class IntrospectionSerializer(serializers.Serializer[Any]):

@@ -14,3 +14,5 @@ class OpenAPIConfig(AppConfig):
         import_module("authx.contrib.openapi.extensions")
         if apps.is_installed("authx.contrib.introspection"):
             import_module("authx.contrib.openapi.introspection")
+        if apps.is_installed("authx.contrib.account"):
+            import_module("authx.contrib.openapi.account")

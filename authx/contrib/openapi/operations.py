@@ -51,7 +51,8 @@ OPERATIONS: Final[dict[type[AuthxView], dict[str, Operation]]] = {
             "login",
             "Sign in on a device",
             "Opens a device session and returns its first pair. It replaces the session of the "
-            "same `installation_id`.",
+            "same `installation_id`. Send the `device_credential` of an earlier sign-in as "
+            "`device.credential`: without it, the device is new.",
             (INVALID_CREDENTIALS, *BODY),
         ),
     },
@@ -101,6 +102,15 @@ OPERATIONS: Final[dict[type[AuthxView], dict[str, Operation]]] = {
             "change_password",
             "Change the password",
             "Revokes every session of the user and returns the pair of a new one on this device.",
+            (*BODY, *BEARER),
+        ),
+    },
+    account.ReauthenticateView: {
+        "post": Operation(
+            "reauthenticate",
+            "Enter the password again",
+            "Lets this session do what asks for a recent sign-in (RFC 9470). The tokens stay the "
+            "same.",
             (*BODY, *BEARER),
         ),
     },

@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.utils.encoding import force_str
 
 from authx import conf
-from authx.codec import SERVICE_PREFIX
+from authx.codec import DEVICE_PREFIX, SERVICE_PREFIX
 from authx.conf import authx_setting, knox_setting
 
 FILTERED: Final = "[Filtered]"
@@ -69,7 +69,10 @@ def _frames(event: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _tokens() -> re.Pattern[str]:
     """Return a pattern of the tokens of this project, and of its keys."""
-    names = (SERVICE_PREFIX, knox_setting("TOKEN_PREFIX"), authx_setting("REFRESH_TOKEN_PREFIX"))
+    names = (
+        *(SERVICE_PREFIX, DEVICE_PREFIX),
+        *(knox_setting("TOKEN_PREFIX"), authx_setting("REFRESH_TOKEN_PREFIX")),
+    )
     # Without a prefix, a token is found by its length.
     prefixes = "|".join(map(re.escape, filter(None, names)))
     keys = [re.escape(force_str(key)) for key in conf.secret_keys()]

@@ -14,14 +14,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.models import EventKind, SecurityEvent
-from authx.passwords.sign_in import change_password
+from authx.passwords.sign_in import change_password, reauthenticate
 from authx.rest.serializers import (
+    AuthenticationTimeSerializer,
     EventSerializer,
     LogoutAllResponseSerializer,
     LogoutAllSerializer,
     MeSerializer,
-    PairSerializer,
     PasswordSerializer,
+    ReauthenticateSerializer,
+    SignInPairSerializer,
 )
 from authx.rest.views.base import (
     AuthxView,
@@ -63,7 +65,7 @@ class LogoutAllView(AuthxView):
 
 class PasswordView(AuthxView):
     serializer_class = PasswordSerializer
-    response_serializer_class = PairSerializer
+    response_serializer_class = SignInPairSerializer
 
     def post(self, request: Request, **_: Any) -> Response:
         passwords = self.validate()
@@ -73,6 +75,18 @@ class PasswordView(AuthxView):
             raise ValidationError({"new_password": error.messages}) from error
         discard_renewal(request)
         return self.respond(pair)
+
+
+class ReauthenticateView(AuthxView):
+    """Renews the proof that the user is present, which RecentSignIn asks for."""
+
+    serializer_class = ReauthenticateSerializer
+    response_serializer_class = AuthenticationTimeSerializer
+
+    def post(self, request: Request, **_: Any) -> Response:
+        session = current_session(request)
+        reauthenticate(session=session, **self.validate())
+        return self.respond(session)
 
 
 class ActivityPagination(CursorPagination):

@@ -20,10 +20,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer, Serializer
 
+from authx import conf
 from authx.models import DeviceSession
 from authx.rest.authentication import AUTHENTICATION_INFO, TokenAuthentication
 from authx.rest.exceptions import exception_handler
 from authx.rest.parsers import StrictFormParser, StrictJSONParser
+from authx.rest.permissions import RecentSignIn
 from authx.rest.serializers import STATELESS
 from authx.throttling.classes import SessionThrottle
 
@@ -85,6 +87,13 @@ class AuthxView(GenericAPIView[Any]):
         # session. In every database: a router may keep the sessions elsewhere.
         view._non_atomic_requests = set(connections)
         return view
+
+    def get_permissions(self) -> Any:
+        """Ask for a recent sign-in as well, where AUTHX["RECENT_SIGN_IN"] names this endpoint."""
+        match = getattr(self.request, "resolver_match", None)
+        max_age = conf.authx_setting("RECENT_SIGN_IN").get(match.url_name) if match else None
+        asked = [] if max_age is None else [RecentSignIn(max_age)()]
+        return [*super().get_permissions(), *asked]
 
     def get_exception_handler(self) -> Any:
         return exception_handler

@@ -16,6 +16,7 @@ from authx.rest.serializers import (
     ForeignTokenSerializer,
     LoginSerializer,
     PairSerializer,
+    SignInPairSerializer,
     TokenSerializer,
     unquoted,
 )
@@ -35,7 +36,7 @@ class LoginView(PublicView):
     """
 
     serializer_class: type[BaseSerializer[Any]] = LoginSerializer
-    response_serializer_class = PairSerializer
+    response_serializer_class = SignInPairSerializer
 
     def post(self, request: Request, **_: Any) -> Response:
         return self.respond(self.sign_in(self.validate()))

@@ -1,0 +1,286 @@
+"""The way back in: a mailed link sets a new password, once; nothing tells who has an account."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core import mail
+from django.db import connection
+from django.utils import timezone
+
+from authx.audit.links import new_recovery_token
+from authx.errors import InvalidRecoveryTokenError
+from authx.models import DeviceSession, EventKind, Notification, PasswordFailures, SecurityEvent
+from authx.passwords import recovery
+from authx.passwords.recovery import recover
+from tests.account import NEW_PASSWORD, link_in, mails, token_in, with_address
+from tests.conftest import Clock
+from tests.guessing import guess, statuses
+from tests.phone import PASSWORD, Phone, error_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def alice(alice: User) -> User:
+    return with_address(alice)
+
+
+def ask(name: str = "alice", **options: Any) -> Any:
+    body = {"username": name}
+    return Phone().client.post("/users/recover", body, content_type="application/json", **options)
+
+
+def confirm(raw_token: str, password: str = NEW_PASSWORD, **device: str) -> Any:
+    body = {"token": raw_token, "new_password": password, "device": device}
+    return Phone().send("POST", "recover/confirm", body)
+
+
+def mailed_token(name: str = "alice") -> str:
+    assert ask(name).status_code == HTTPStatus.ACCEPTED
+    return token_in(link_in(mails()[-1]))
+
+
+# --- What the link does
+
+
+@pytest.mark.parametrize("name", ["alice", "alice@example.com", "ALICE@EXAMPLE.COM"])
+def test_a_name_or_an_address_gets_a_link(alice: User, name: str) -> None:
+    answer = ask(name)
+    assert (answer.status_code, answer.json()) == (HTTPStatus.ACCEPTED, {})
+    (message,) = mails()
+    assert message.to == ["alice@example.com"]
+    assert link_in(message).startswith("/account/recover/password/?token=")
+
+
+def test_the_app_exchanges_the_token_for_a_pair_and_every_session_ends(
+    alice: User, phone: Phone, tablet: Phone
+) -> None:
+    answer = confirm(mailed_token(), name="new phone")
+    assert answer.status_code == HTTPStatus.OK
+    assert Phone(pair=answer.json()).is_signed_in
+    assert not phone.is_signed_in
+    assert not tablet.is_signed_in
+    assert set(
+        DeviceSession.objects.filter(name__in=["phone", "tablet"]).values_list(
+            "revoked_reason", flat=True
+        )
+    ) == {EventKind.PASSWORD_CHANGED}
+    assert guess(password=PASSWORD).status_code == HTTPStatus.BAD_REQUEST
+    assert guess(password=NEW_PASSWORD).status_code == HTTPStatus.OK
+    changed = next(one for one in mails() if "password was changed" in one.subject)
+    assert "Every other session was ended." in changed.body
+
+
+def test_a_link_works_once(alice: User) -> None:
+    raw_token = mailed_token()
+    assert confirm(raw_token).status_code == HTTPStatus.OK
+    assert error_of(confirm(raw_token, "a third horse, a third battery")) == (400, "invalid_grant")
+    assert guess(password=NEW_PASSWORD).status_code == HTTPStatus.OK
+
+
+def test_a_link_that_a_parallel_request_has_used_is_refused(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw_token = mailed_token()
+
+    def meanwhile(*_: Any) -> None:
+        monkeypatch.undo()
+        recover(raw_token=raw_token, new_password="the first of both requests")
+
+    monkeypatch.setattr(recovery, "validate_password", meanwhile)
+    with pytest.raises(InvalidRecoveryTokenError):
+        recover(raw_token=raw_token, new_password=NEW_PASSWORD)
+    assert guess(password="the first of both requests").status_code == HTTPStatus.OK
+
+
+def test_a_link_ends_after_half_an_hour(clock: Clock, alice: User) -> None:
+    early, late = mailed_token(), mailed_token()
+    clock.forward(minutes=29)
+    assert confirm(early).status_code == HTTPStatus.OK
+    clock.forward(minutes=1)
+    alice.refresh_from_db()
+    assert error_of(confirm(late)) == (400, "invalid_grant")
+
+
+def test_a_link_ends_half_an_hour_after_it_was_mailed(clock: Clock, alice: User) -> None:
+    raw_token = mailed_token()
+    clock.forward(minutes=30)
+    assert error_of(confirm(raw_token)) == (400, "invalid_grant")
+
+
+def test_a_link_ends_with_a_password_change(alice: User, phone: Phone) -> None:
+    raw_token = mailed_token()
+    body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    assert phone.send("POST", "password", body).status_code == HTTPStatus.OK
+    assert error_of(confirm(raw_token)) == (400, "invalid_grant")
+
+
+def test_a_thief_who_signs_in_does_not_end_the_link_of_the_owner(alice: User) -> None:
+    raw_token = mailed_token()
+    User.objects.update(last_login=timezone.now() + timedelta(seconds=5))
+    assert Phone().sign_in().is_signed_in
+    assert confirm(raw_token).status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("forged", ["", "x", ".", "MQ.x-y", "!!.a-b", "_w.a-b", "MQ." + "1" * 300])
+def test_a_forged_token_is_refused(alice: User, forged: str) -> None:
+    answer = confirm(forged)
+    assert answer.status_code == HTTPStatus.BAD_REQUEST
+    assert guess(password=PASSWORD).status_code == HTTPStatus.OK
+
+
+def test_a_token_is_for_one_account(alice: User, bob: User) -> None:
+    _, _, proof = new_recovery_token(alice).partition(".")
+    encoded, _, _ = new_recovery_token(bob).partition(".")
+    assert error_of(confirm(f"{encoded}.{proof}")) == (400, "invalid_grant")
+
+
+def test_forged_tokens_are_limited_per_network(alice: User, settings: Any) -> None:
+    settings.AUTHX = settings.AUTHX | {"FORGED_TOKEN_RATES": ["2/minute"]}
+    found = [confirm("MQ.x-y").status_code for _ in range(3)]
+    assert found == [400, 400, 429]
+
+
+def test_a_weak_password_is_refused_and_the_link_stays(alice: User) -> None:
+    raw_token = mailed_token()
+    refused = confirm(raw_token, "short")
+    assert error_of(refused) == (400, "invalid_request")
+    assert refused.json()["fields"]["new_password"]
+    assert confirm(raw_token).status_code == HTTPStatus.OK
+
+
+# --- Who gets in by it
+
+
+def test_it_is_the_way_back_from_a_password_that_is_switched_off(alice: User) -> None:
+    guess()
+    PasswordFailures.objects.update(count=100)
+    assert guess(password=PASSWORD).status_code == HTTPStatus.BAD_REQUEST
+    assert confirm(mailed_token()).status_code == HTTPStatus.OK
+    assert guess(password=NEW_PASSWORD).status_code == HTTPStatus.OK
+
+
+def test_it_is_the_way_back_from_a_full_bucket(alice: User) -> None:
+    assert statuses(6)[-1] == HTTPStatus.TOO_MANY_REQUESTS
+    assert confirm(mailed_token()).status_code == HTTPStatus.OK
+    assert guess(password=NEW_PASSWORD).status_code == HTTPStatus.OK
+
+
+def test_a_user_without_a_password_is_told_how_to_sign_in(alice: User) -> None:
+    alice.set_unusable_password()
+    alice.save()
+    ask()
+    message = mails()[-1]
+    assert "sign in as you always do" in message.body
+    assert "token=" not in message.body + message.alternatives[0][0]
+
+
+def test_an_inactive_user_gets_no_mail_and_no_session(alice: User) -> None:
+    raw_token = mailed_token()
+    User.objects.update(is_active=False)
+    assert error_of(confirm(raw_token)) == (400, "invalid_grant")
+    ask()
+    assert len(mails()) == 1
+
+
+def test_a_link_can_open_the_app(alice: User, settings: Any) -> None:
+    settings.AUTHX = settings.AUTHX | {"RECOVERY_LINK": "https://app.example.com/r?token={token}"}
+    ask()
+    assert "https://app.example.com/r?token=" in mails()[0].body
+
+
+def test_a_user_model_without_addresses_knows_names_only(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(User, "EMAIL_FIELD", "no_such_field")
+    assert [ask(name).status_code for name in ("alice", "alice@example.com")] == [202, 202]
+    known = SecurityEvent.objects.filter(kind=EventKind.RECOVERY_REQUESTED)
+    assert list(known.order_by("pk").values_list("user_id", flat=True)) == [alice.pk, None]
+
+
+@pytest.mark.usefixtures("everybody")
+def test_too_many_mails_cost_the_same_statements(statements: Any) -> None:
+    def cost(name: str) -> list[str]:
+        with statements() as sql:
+            ask(name)
+        return [one.split(" ")[0] for one in sql.sql]
+
+    first = cost("alice")
+    assert all(cost(name) == first for name in ["alice", "alice@example.com"] * 3)
+
+
+def test_accounts_that_share_an_address_get_a_mail_each(alice: User, bob: User) -> None:
+    User.objects.update(email="both@example.com")
+    ask("both@example.com")
+    assert len(mails()) == 2
+
+
+def nothing_is_stored(raw_token: str) -> bool:
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names():
+            cursor.execute(f'SELECT * FROM "{table}"')
+            if raw_token.partition("-")[2] in str(cursor.fetchall()):
+                return False
+    return True
+
+
+def test_nothing_of_a_link_is_stored_or_logged(alice: User, caplog: Any) -> None:
+    raw_token = mailed_token()
+    assert nothing_is_stored(raw_token)
+    assert confirm(raw_token).status_code == HTTPStatus.OK
+    assert nothing_is_stored(raw_token)
+    assert raw_token.partition("-")[2] not in caplog.text
+
+
+# --- It tells nothing
+
+
+NAMES = ["alice", "alice@example.com", "nobody", "nobody@example.com", "inactive", "social"]
+
+
+@pytest.fixture
+def everybody(alice: User, new_user: Callable[[str], User]) -> None:
+    with_address(new_user("inactive"))
+    User.objects.filter(username="inactive").update(is_active=False)
+    social = new_user("social")
+    social.set_unusable_password()
+    social.save()
+
+
+@pytest.mark.usefixtures("everybody")
+def test_every_name_has_the_same_answer_after_the_same_statements(statements: Any) -> None:
+    found = set()
+    for number, name in enumerate(NAMES):
+        with statements() as cost:
+            answer = ask(name, REMOTE_ADDR=f"192.0.2.{number}")
+        headers = {key: value for key, value in answer.headers.items() if key != "X-Request-ID"}
+        sql = [one.split(" ")[0] for one in cost.sql]
+        found.add((answer.status_code, answer.content, str(headers), str(answer.cookies), str(sql)))
+    assert len(found) == 1
+
+
+@pytest.mark.usefixtures("everybody")
+def test_too_many_mails_to_an_account_are_not_sent_and_nobody_is_told() -> None:
+    for name in ("alice", "nobody"):
+        answers = {ask(name, REMOTE_ADDR=f"192.0.2.{n}").status_code for n in range(5)}
+        assert answers == {HTTPStatus.ACCEPTED}
+    assert len(mails()) == 3
+    assert {one.to[0] for one in mail.outbox} == {"alice@example.com"}
+    assert not Notification.objects.exists()
+    assert SecurityEvent.objects.filter(reason="too many mails").count() == 4
+
+
+def test_a_network_that_asks_too_often_is_refused(alice: User, settings: Any) -> None:
+    settings.AUTHX = settings.AUTHX | {"SIGN_IN_RATES_PER_IP": ["2/minute"]}
+    assert [ask("nobody").status_code for _ in range(3)] == [202, 202, 429]
+    assert ask("alice", REMOTE_ADDR="192.0.2.1").status_code == HTTPStatus.ACCEPTED
+
+
+def test_who_nobody_is_gets_no_mail() -> None:
+    ask("nobody")
+    assert mails() == []
+    assert not Notification.objects.exists()
