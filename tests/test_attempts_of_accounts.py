@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from django.contrib.auth import authenticate
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.management import call_command
 from django.db import OperationalError, connection
@@ -280,7 +281,23 @@ def refuses(request: HttpRequest) -> JsonResponse:
     return JsonResponse({})
 
 
-urlpatterns = [path("basic", Basic.as_view()), path("own", Own.as_view()), path("refuses", refuses)]
+class OldScheme(APIView):
+    """As `obtain_auth_token` of DRF, and the views of SimpleJWT."""
+
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
+
+    def post(self, request: Request) -> Response:
+        assert authenticate(request, username="alice", password=PASSWORD)
+        return Response({}, status=int(request.query_params["status"]))
+
+
+urlpatterns = [
+    path("basic", Basic.as_view()),
+    path("own", Own.as_view()),
+    path("old", OldScheme.as_view()),
+    path("refuses", refuses),
+]
 owned = override_settings(ROOT_URLCONF=__name__)
 
 
@@ -296,6 +313,18 @@ def test_a_password_with_every_request_is_let_in_each_time(clock: Clock, alice: 
 def test_a_view_of_a_project_that_opens_a_session_lets_in(clock: Clock, alice: User) -> None:
     assert [Client().post("/own").status_code for _ in range(8)] == [200] * 8
     assert "not_admitted" not in reasons()
+
+
+@owned
+def test_a_view_of_another_scheme_that_succeeds_lets_in(clock: Clock, alice: User) -> None:
+    assert [Client().post("/old?status=201").status_code for _ in range(8)] == [201] * 8
+    assert "not_admitted" not in reasons()
+
+
+@owned
+def test_a_view_of_another_scheme_that_refuses_is_recorded(clock: Clock, alice: User) -> None:
+    assert [Client().post("/old?status=403").status_code for _ in range(6)] == [403] * 5 + [FULL]
+    assert reasons()[:5] == ["not_admitted"] * 5
 
 
 @owned

@@ -6,9 +6,11 @@ and otherwise, at the end of the request, like a wrong password.
 
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import DatabaseError
+from rest_framework.response import Response
 
 from authx.audit.events import record_event
 from authx.context import CONTEXT_KEY
@@ -17,7 +19,7 @@ from authx.passwords.limits import Attempt
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
 # The attribute of the request, and of the user.
 ACCEPTED: Final = "_authx_accepted"
@@ -60,13 +62,17 @@ def is_undecided(request: "HttpRequest") -> bool:
     return accepted is not None and not accepted.is_admitted
 
 
-def end_request(request: "HttpRequest") -> None:
+def end_request(request: "HttpRequest", response: "HttpResponse") -> None:
     """Record a right password that did not let its owner in; called after the response."""
     accepted = vars(request).pop(ACCEPTED, None)
     if accepted is None or accepted.is_admitted:
         return
+    # A view of DRF that issues tokens of another scheme sends no signal of Django. A form, such as
+    # that of the admin, responds to a refusal with 200.
+    has_succeeded = isinstance(response, Response) and response.status_code < HTTPStatus.BAD_REQUEST
     # DRF sets the user of a request that carries a password instead of a token.
-    if getattr(getattr(request, "user", None), "pk", None) == accepted.user_id:
+    is_signed_in = getattr(getattr(request, "user", None), "pk", None) == accepted.user_id
+    if has_succeeded or is_signed_in:
         accepted.admit()
         return
     # An unavailable database is reported elsewhere.

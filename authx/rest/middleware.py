@@ -62,7 +62,7 @@ class RequestContextMiddleware(Middleware):
         context = _noted_context(request)
         with use_context(context):
             response = self.get_response(request)
-            end_request(request)
+            end_request(request, response)
         return _with_request_headers(response, request, context)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
@@ -70,7 +70,7 @@ class RequestContextMiddleware(Middleware):
         with use_context(context):
             response = await self.get_response(request)
             if is_undecided(request):
-                await sync_to_async(end_request)(request)
+                await sync_to_async(end_request)(request, response)
         return _with_request_headers(response, request, context)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
