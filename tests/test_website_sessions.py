@@ -32,6 +32,11 @@ def operator(alice: User) -> User:
     return alice
 
 
+@pytest.fixture(autouse=True)
+def _djangos_sessions(settings: Any) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+
+
 @pytest.fixture
 def website(settings: Any) -> None:
     place = settings.MIDDLEWARE.index(SESSIONS) + 1

@@ -34,7 +34,7 @@ OF_DJANGO = {"asgiref"}
 FRESH = f"""
 import authx
 from accounts.deletion import DeleteAccountView
-from accounts.tasks import sweep
+from accounts.tasks import send_notifications, sweep
 from authx.contrib.introspection.models import Service
 from authx.contrib.introspection.services import create_service
 from django.conf import settings
@@ -43,9 +43,10 @@ User.objects.create_user("alice", "alice@example.com", {PASSWORD!r})
 service = Service(name="orders")
 create_service(service=service)
 sweep()
+send_notifications()
 print(authx.__file__)
-print(settings.CELERY_BEAT_SCHEDULE["sweep"]["task"])
-print(sweep.name)
+print([entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()])
+print([sweep.name, send_notifications.name])
 print(service.pk)
 print(service.raw_secret)
 """
@@ -98,6 +99,7 @@ def test_the_wheel_asks_for_all_that_authx_imports(site: Path) -> None:
 def test_a_fresh_project_that_follows_the_guide_signs_users_in(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     optional = (
+        "Users of your website",
         "Introspection for other services",
         "Account pages",
         "API description",
@@ -109,9 +111,9 @@ def test_a_fresh_project_that_follows_the_guide_signs_users_in(tmp_path: Path) -
     shop.follow("In your app", "A recent sign-in", guide=account)
     shop.manage("migrate")
     shop.manage("check", "--fail-level", "WARNING")
-    where, entry, task, client_id, raw_secret = shop.shell(FRESH)
+    where, entries, tasks, client_id, raw_secret = shop.shell(FRESH)
     assert Path(where).is_relative_to(shop.site)
-    assert entry == task == "accounts.tasks.sweep"
+    assert entries == tasks == "['accounts.tasks.sweep', 'accounts.tasks.send_notifications']"
     with shop.serving() as http:
         login = {"username": "alice", "password": PASSWORD}
         pair = http.post("/users/login", json=login).json()
@@ -133,7 +135,7 @@ def test_a_fresh_project_that_follows_the_guide_signs_users_in(tmp_path: Path) -
 def test_each_step_of_adding_it_takes_fewer_than_ten_lines() -> None:
     guide = (ROOT / "docs" / "adopt.md").read_text().partition("## Optional applications")[0]
     lengths = [len(block["code"].splitlines()) for block in BLOCK.finditer(guide)]
-    assert len(lengths) == 9
+    assert len(lengths) == 11
     assert [length for length in lengths if length >= 10] == []
 
 
