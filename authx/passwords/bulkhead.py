@@ -45,6 +45,15 @@ class Bulkhead:
         finally:
             self._places.release()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether whoever comes now is refused at once."""
+        for room in (self._places, self._waiting):
+            if room.acquire(blocking=False):
+                room.release()
+                return False
+        return True
+
     def _wait(self, seconds: float) -> None:
         # Waiting takes one of the threads of the server, so it has a limit too.
         if not self._waiting.acquire(blocking=False):
@@ -72,6 +81,15 @@ def place_for_hashing() -> Iterator[None]:
     wait = conf.authx_setting("PASSWORD_CHECK_WAIT")
     with _bulkhead(size()).place(wait.total_seconds()):
         yield
+
+
+def require_room() -> None:
+    """Raise OverloadedError if a check of a password would be refused now.
+
+    In a flood, what comes before the check would cost more than its refusal.
+    """
+    if _bulkhead(size()).is_full:
+        raise OverloadedError
 
 
 def size() -> int:

@@ -15,6 +15,7 @@ from authx.audit.logs import LOG_EVENTS, log_event
 from authx.devices import find_known_device, known_devices
 from authx.errors import ConflictError, OverloadedError, RateLimitError
 from authx.models import DeviceSession, EventKind
+from authx.passwords.bulkhead import require_room
 from authx.throttling.limits import (
     Limit,
     clear,
@@ -98,6 +99,7 @@ def sign_in_attempt(username: str, device_credential: str = "") -> Iterator[Atte
     if _attempt.get() is not None:
         yield Attempt(None)
         return
+    require_room()
     resolved = resolve_name(username)
     with password_attempt(*_limits_of(resolved, device_credential)) as attempt:
         attempt.resolved = resolved

@@ -53,8 +53,7 @@ def measure_flood(servers: Servers, seconds: float) -> Flood:
     directory = servers.directory / DATABASE
     directory.mkdir()
     environment = servers.environment(DATABASE) | {
-        "DJANGO_SETTINGS_MODULE": "tests.load.settings",
-        "MAIL_DIR": str(directory),
+        "DJANGO_SETTINGS_MODULE": "tests.benchmarks.flood_settings",
         "ALLOWED_HOSTS": HOST,
         "WEB_CONCURRENCY": "1",
         "LOG_LEVEL": "ERROR",
