@@ -60,6 +60,8 @@ class Verdict(NamedTuple):
     response: bytes = b""
     # Bytes of another request follow.
     has_more: bool = False
+    # How many bytes the request has, once its head is there.
+    size: int = 0
 
 
 def examine(received: bytes, max_head: int) -> Verdict:
@@ -79,16 +81,33 @@ def examine(received: bytes, max_head: int) -> Verdict:
     size = int(length[1][:18]) if length else 0
     if size > MAX_BODY:
         return Verdict(is_complete=True, response=TOO_LARGE)
+    total = len(head) + len(end) + size
     if size and not body and EXPECTS.search(fields):
-        return Verdict(is_complete=False, response=CONTINUE)
-    return Verdict(len(body) >= size, has_more=len(body) > size)
+        return Verdict(is_complete=False, response=CONTINUE, size=total)
+    return Verdict(len(body) >= size, has_more=len(body) > size, size=total)
 
 
 class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
     """A connection, and what has arrived of its next request."""
 
-    received = b""
     has_more = False
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.begin()
+
+    def begin(self) -> None:
+        """Wait for a new request."""
+        self.received, self.size = bytearray(), 0
+
+    def add(self, data: bytes, max_head: int) -> bool:
+        """Return whether what has arrived is worth a look; a client may send single bytes."""
+        self.received += data
+        if self.size:
+            return len(self.received) >= self.size
+        # The end of the head may have begun in the bytes before.
+        recent = self.received[-(len(data) + len(END_OF_HEAD)) :]
+        return END_OF_HEAD in recent or len(self.received) > max_head
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -141,24 +160,28 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         return bool(not conn.has_more and super()._keepalive_after(conn, keepalive))
 
     def _receive(self, conn: Any) -> None:
-        conn.received = b""
+        conn.begin()
         self._wait(conn, DEADLINE, self._read)
 
     def _read(self, conn: Any, client: Any) -> None:
         data = _received(client)
         if data is None:
             return
-        conn.received += data
-        complete, response, conn.has_more = examine(conn.received, self.max_head)
-        if response and data:
+        if not data:
+            self._forget(conn)
+            self._close(conn)
+        elif conn.add(data, self.max_head):
+            self._judge(conn, client)
+
+    def _judge(self, conn: Any, client: Any) -> None:
+        complete, response, conn.has_more, conn.size = examine(bytes(conn.received), self.max_head)
+        if response:
             with suppress(OSError):
                 client.send(response)
-        if data and not complete:
+        if not complete:
             return
         self._forget(conn)
-        if not complete:
-            self._close(conn)
-        elif response:
+        if response:
             self._linger(conn)
         else:
             self._handle_in_thread(conn)
@@ -166,8 +189,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
     def _handle_in_thread(self, conn: Any) -> None:
         conn.data_ready = True
         conn.init()
-        conn.parser.unreader.unread(conn.received)
-        conn.received = b""
+        conn.parser.unreader.unread(bytes(conn.received))
+        conn.begin()
         self.enqueue_req(conn)
 
     def _linger(self, conn: Any) -> None:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from backend.buffering import DEADLINE, MAX_BODY, NO_LENGTH, TOO_LARGE, examine
+from backend.buffering import DEADLINE, MAX_BODY, NO_LENGTH, TOO_LARGE, Connection, examine
 from tests.ports import HOST
 from tests.web_server import WebServer, web_server
 
@@ -192,13 +192,30 @@ def test_a_client_that_leaves_in_the_middle_is_forgotten(server: WebServer) -> N
         assert ends_after(one) == b""
 
 
+@pytest.mark.waits
+def test_a_request_in_single_bytes_is_answered_and_looked_at_twice(server: WebServer) -> None:
+    request = POST + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"
+    with connected(server, 1, b"") as (one,):
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in request:
+            one.sendall(bytes([byte]))
+        assert ends_after(one).startswith(b"HTTP/1.1 400 Bad Request")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = Connection(None, ours, "", "")
+        looks = [connection.add(bytes([byte]), MAX_HEAD) for byte in request[:-2]]
+        assert looks == [False] * (len(looks) - 1) + [True]
+        connection.size = len(request)
+        assert [connection.add(b"{", MAX_HEAD), connection.add(b"}", MAX_HEAD)] == [False, True]
+
+
 # --- What is whole
 
 
 @pytest.mark.parametrize("end", range(len(ONCE)))
 def test_a_request_without_a_body_is_whole_with_its_head(end: int) -> None:
     assert not examine(ONCE[:end], MAX_HEAD).is_complete
-    assert examine(ONCE, MAX_HEAD) == (True, b"", False)
+    assert examine(ONCE, MAX_HEAD) == (True, b"", False, len(ONCE))
 
 
 @pytest.mark.parametrize(
@@ -207,13 +224,13 @@ def test_a_request_without_a_body_is_whole_with_its_head(end: int) -> None:
 def test_a_request_with_a_body_is_whole_with_the_last_byte(field: bytes) -> None:
     head = b"POST / HTTP/1.1\r\n" + field + b"\r\n\r\n"
     assert not examine(head + b"ab", MAX_HEAD).is_complete
-    assert examine(head + b"abc", MAX_HEAD) == (True, b"", False)
-    assert examine(head + b"abcG", MAX_HEAD) == (True, b"", True)
+    assert examine(head + b"abc", MAX_HEAD) == (True, b"", False, len(head) + 3)
+    assert examine(head + b"abcG", MAX_HEAD) == (True, b"", True, len(head) + 3)
 
 
 def test_the_largest_body_is_waited_for() -> None:
     head = f"POST / HTTP/1.1\r\nContent-Length: {MAX_BODY}\r\n\r\n".encode()
-    assert examine(head, MAX_HEAD) == (False, b"", False)
+    assert examine(head, MAX_HEAD) == (False, b"", False, len(head) + MAX_BODY)
     assert examine(head + b"x" * MAX_BODY, MAX_HEAD).is_complete
 
 
@@ -232,7 +249,7 @@ def test_a_length_beyond_the_largest_body_is_refused(length: bytes) -> None:
 
 def test_a_head_without_end_is_left_to_gunicorn_which_refuses_it() -> None:
     assert not examine(b"x" * MAX_HEAD, MAX_HEAD).is_complete
-    assert examine(b"x" * (MAX_HEAD + 1), MAX_HEAD) == (True, b"", False)
+    assert examine(b"x" * (MAX_HEAD + 1), MAX_HEAD) == (True, b"", False, 0)
 
 
 def test_lengths_that_are_none_are_left_to_gunicorn_which_refuses_them() -> None:
