@@ -27,7 +27,7 @@ READ: Final = 64 * 1024
 END_OF_HEAD: Final = b"\r\n\r\n"
 LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d+)[ \t]*\r\n", re.IGNORECASE)
 EXPECTS: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
-CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+ENCODED: Final = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -44,6 +44,9 @@ def refusal(status: HTTPStatus, error: str, description: str) -> bytes:
     return (head + body).encode()
 
 
+MALFORMED: Final = refusal(
+    HTTPStatus.BAD_REQUEST, "invalid_request", "The request is malformed or too large."
+)
 NO_LENGTH: Final = refusal(
     HTTPStatus.BAD_REQUEST, "invalid_request", "A request body needs a Content-Length."
 )
@@ -67,16 +70,18 @@ class Verdict(NamedTuple):
 def examine(received: bytes, max_head: int) -> Verdict:
     """Return whether a thread can handle these bytes without waiting for the client.
 
-    gunicorn refuses a head that is malformed or too large, whatever comes after it.
+    gunicorn refuses a whole head that is malformed. It reads on for one without an end, and for a
+    body with another encoding than "chunked", so both are refused here.
     """
     head, end, body = received.partition(END_OF_HEAD)
     if not end:
-        return Verdict(len(head) > max_head)
+        too_large = len(head) > max_head
+        return Verdict(is_complete=too_large, response=MALFORMED if too_large else b"")
     fields = head + b"\r\n"
     length = LENGTH.search(fields)
-    if CHUNKED.search(head):
-        # With both, the request is malformed (RFC 9112 section 6.1), as gunicorn says.
-        return Verdict(is_complete=True, response=b"" if length else NO_LENGTH)
+    if ENCODED.search(fields):
+        # With both, the request is malformed (RFC 9112 section 6.1).
+        return Verdict(is_complete=True, response=MALFORMED if length else NO_LENGTH)
     # A number with more digits than any length is not worth parsing.
     size = int(length[1][:18]) if length else 0
     if size > MAX_BODY:
@@ -113,8 +118,8 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """Waits for requests, and for the end of connections, in its event loop.
 
-    A silent connection costs memory only. If there are `worker_connections`, the one that has
-    waited longest is closed.
+    A silent connection costs memory only. If there are `worker_connections`, the oldest is closed:
+    of those that were kept alive if there are any, otherwise of those that wait.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -127,8 +132,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
     def accept(self, listener: Any) -> None:
         try:
             client, address = listener.accept()
+        except BlockingIOError:
+            # Taken by another process.
+            return
         except OSError:
-            # Taken by another process, or gone already.
+            # Gone already, or there are no file descriptors left.
+            self._close_oldest()
             return
         self.nr_conns += 1
         self._receive(Connection(self.cfg, client, address, listener.getsockname()))
@@ -216,14 +225,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         self.poller.unregister(conn.sock)
 
     def _close_oldest(self) -> None:
-        if self.waiting:
-            conn = next(iter(self.waiting))
-            self._forget(conn)
-            self._close(conn)
-        elif self.keepalived_conns:
+        if self.keepalived_conns:
             conn = self.keepalived_conns.popleft()
             self.poller.unregister(conn.sock)
-            self._close(conn)
+        elif self.waiting:
+            conn = next(iter(self.waiting))
+            self._forget(conn)
+        else:
+            return
+        self._close(conn)
 
     def _close(self, conn: Any) -> None:
         self.nr_conns -= 1

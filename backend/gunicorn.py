@@ -7,16 +7,15 @@ quote the unreadable line, which may hold a token.
 import socket
 from contextlib import suppress
 from functools import partial
-from http import HTTPStatus
 from math import ceil
 from threading import Timer
-from typing import Any, Final
+from typing import Any
 
 from django.utils.module_loading import import_string
 from gunicorn import util
 from gunicorn.http.errors import InvalidResponseHeader, InvalidResponseHeaderName, ParseException
 
-from backend.buffering import BufferingWorker, refusal
+from backend.buffering import MALFORMED, BufferingWorker
 from backend.operator_port import (
     drain_period,
     forget_process,
@@ -24,10 +23,6 @@ from backend.operator_port import (
     operator_address,
     operator_port,
     share_metrics,
-)
-
-MALFORMED: Final = refusal(
-    HTTPStatus.BAD_REQUEST, "invalid_request", "The request is malformed or too large."
 )
 
 

@@ -3,11 +3,19 @@
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from backend.buffering import DEADLINE, MAX_BODY, NO_LENGTH, TOO_LARGE, Connection, examine
+from backend.buffering import (
+    DEADLINE,
+    MALFORMED,
+    MAX_BODY,
+    NO_LENGTH,
+    TOO_LARGE,
+    Connection,
+    examine,
+)
 from tests.ports import HOST
 from tests.web_server import WebServer, web_server
 
@@ -17,6 +25,8 @@ GET = b"GET /users/me HTTP/1.1\r\n" + TLS
 ONCE = GET + b"Connection: close\r\n\r\n"
 POST = b"POST /users/login HTTP/1.1\r\nContent-Type: application/json\r\n" + TLS
 LOGIN = b"POST /admin/login/ HTTP/1.1\r\n" + TLS
+LENGTH_10 = b"Content-Length: 10\r\n"
+LONG = b"X-Long: " + b"a" * 4000 + b"\r\n"
 UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized"
 
 
@@ -91,8 +101,9 @@ def test_forty_slow_senders_delay_no_request(server: WebServer, first: bytes) ->
     with connected(server, 40, first) as sockets:
         for one in sockets:
             assert seconds_for_a_request(server) < 2
-            if first:
-                one.sendall(b"x")
+            # Refused already, some of them.
+            with suppress(ConnectionError):
+                one.sendall(b"x" if first else b"")
 
 
 @pytest.mark.waits
@@ -103,6 +114,17 @@ def test_more_connections_than_it_holds_cost_the_oldest_ones_not_the_requests(
         assert seconds_for_a_request(server) < 2
         assert is_closed(sockets[0])
         assert not is_closed(sockets[-1])
+
+
+@pytest.mark.waits
+def test_idle_connections_that_were_kept_make_room_first(server: WebServer) -> None:
+    with connected(server, 496, GET + b"\r\n") as kept:
+        for one in kept:
+            assert one_response(one).startswith(UNAUTHORIZED)
+        with connected(server, 20, POST) as waiting:
+            assert seconds_for_a_request(server) < 2
+            assert is_closed(kept[0])
+            assert not any(map(is_closed, waiting))
 
 
 @pytest.mark.waits
@@ -247,9 +269,19 @@ def test_a_length_beyond_the_largest_body_is_refused(length: bytes) -> None:
     assert examine(head, MAX_HEAD).response == TOO_LARGE
 
 
-def test_a_head_without_end_is_left_to_gunicorn_which_refuses_it() -> None:
+def test_a_head_without_end_is_refused() -> None:
     assert not examine(b"x" * MAX_HEAD, MAX_HEAD).is_complete
-    assert examine(b"x" * (MAX_HEAD + 1), MAX_HEAD) == (True, b"", False, 0)
+    assert examine(b"x" * (MAX_HEAD + 1), MAX_HEAD) == (True, MALFORMED, False, 0)
+
+
+@pytest.mark.parametrize("encoding", [b"chunked", b"identity", b"gzip", b"chunked, identity"])
+@pytest.mark.parametrize(("length", "response"), [(b"", NO_LENGTH), (LENGTH_10, MALFORMED)])
+def test_no_encoding_of_a_body_hides_its_end(
+    encoding: bytes, length: bytes, response: bytes
+) -> None:
+    fields = b"Transfer-Encoding: " + encoding + b"\r\n" + length
+    verdict = examine(b"POST / HTTP/1.1\r\n" + fields + b"\r\n", MAX_HEAD)
+    assert verdict == (True, response, False, 0)
 
 
 def test_lengths_that_are_none_are_left_to_gunicorn_which_refuses_them() -> None:
