@@ -24,9 +24,10 @@ from authx.passwords.bulkhead import (
     memory_for_hashing,
     place_for_hashing,
 )
-from tests.conftest import Clock
+from tests.conftest import Clock, Statements
 from tests.guessing import guess, statuses
 from tests.phone import PASSWORD, Phone, error_of
+from tests.web_server import until
 
 SECONDS = 5
 
@@ -237,3 +238,26 @@ def test_the_memory_of_a_container_or_machine_is_known(
         if content is not None:
             (tmp_path / name).write_text(content)
     assert available_memory() == found
+
+
+def test_a_sign_in_that_cannot_be_checked_is_refused_before_its_queries(
+    alice: User, settings: Any, statements: Callable[[], Statements]
+) -> None:
+    settings.AUTHX = settings.AUTHX | {
+        "PASSWORD_CHECKS_AT_ONCE": 1,
+        "PASSWORD_CHECK_WAIT": timedelta(seconds=SECONDS),
+    }
+
+    def wait_for_a_turn() -> None:
+        with place_for_hashing():
+            pass
+
+    with ThreadPoolExecutor() as pool:
+        with held(place_for_hashing):
+            waiting = pool.submit(wait_for_a_turn)
+            assert until(lambda: bulkhead._bulkhead(1).is_full, seconds=SECONDS)
+            with statements() as sql:
+                assert guess(password=PASSWORD).status_code == HTTPStatus.SERVICE_UNAVAILABLE
+            assert sql.sql == []
+        waiting.result(SECONDS)
+    assert guess(password=PASSWORD).status_code == HTTPStatus.OK
