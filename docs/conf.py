@@ -11,6 +11,7 @@ include_patterns = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "docker/README.md",
     "SECURITY.md",
 ]
 exclude_patterns = [".*", "**/node_modules", "authx", "backend", "tasks", "tests", "requirements"]
