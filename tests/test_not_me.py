@@ -130,3 +130,13 @@ def test_without_pages_a_mail_has_no_link(thief: Phone, settings: Any) -> None:
 def test_a_sign_in_by_the_owner_is_no_reason_to_doubt(alice: User, phone: Phone) -> None:
     assert mails() == []
     assert phone.try_sign_in(PASSWORD).status_code == HTTPStatus.OK
+
+
+def test_an_attacker_with_an_old_link_signs_nobody_out_after_a_new_password(phone: Phone) -> None:
+    link = not_me_token(SecurityEvent.objects.filter(kind=EventKind.SIGNED_IN)[0])
+    user = User.objects.get()
+    user.set_password(NEW_PASSWORD)
+    user.save()
+    again = Phone(password=NEW_PASSWORD)
+    press(link, everything="yes")
+    assert again.is_signed_in

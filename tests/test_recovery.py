@@ -284,3 +284,19 @@ def test_who_nobody_is_gets_no_mail() -> None:
     ask("nobody")
     assert mails() == []
     assert not Notification.objects.exists()
+
+
+def test_an_attacker_who_takes_the_address_of_another_person_as_a_name_keeps_no_mail(
+    alice: User,
+) -> None:
+    User.objects.create_user(alice.email, "mallory@example.com", PASSWORD)
+    ask(alice.email)
+    assert sorted(message.to[0] for message in mails()) == [alice.email, "mallory@example.com"]
+
+
+def test_an_attacker_cannot_write_in_the_mail_to_somebody_else(alice: User) -> None:
+    words = "Your account is blocked: https://evil.example"
+    ask(alice.email, headers={"user-agent": words})
+    (message,) = mails()
+    assert "evil.example" not in message.body
+    assert "evil.example" not in str(message.alternatives)

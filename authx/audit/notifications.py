@@ -74,7 +74,11 @@ def build_message(event: SecurityEvent, user: "User", language: str) -> EmailMul
         context = {
             "event": event,
             "user": user,
-            "device": event.device_name or event.platform or event.user_agent or unknown,
+            # Without a session, a stranger has chosen the user agent, and would write in this mail.
+            "device": event.device_name
+            or event.platform
+            or (event.user_agent if event.session_id else "")
+            or unknown,
             "ip": event.ip or unknown,
             "time": format_instant(event.created_at),
             "not_me_link": not_me_link(event),

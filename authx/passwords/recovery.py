@@ -49,9 +49,10 @@ def _addressees(name: str) -> "list[User]":
     by_address: list[User] = []
     # A user model may have none.
     if field in {column.name for column in users._meta.fields}:
-        by_address = [*user_manager().filter(**{f"{field}__iexact": name})[:MAX_ACCOUNTS]]
-    found = [by_name] if by_name is not None else by_address
-    return [user for user in found if user.is_active]
+        by_address = [*user_manager().filter(**{f"{field}__iexact": name}).order_by("pk")]
+    # Both, because anybody may choose the address of another person as a user name.
+    found = {user.pk: user for user in [by_name, *by_address] if user and user.is_active}
+    return [*found.values()][:MAX_ACCOUNTS]
 
 
 def _event_of(user: "User | None", name: str) -> Any:

@@ -114,7 +114,7 @@ def _with_request_headers(
             max_age=DEVICE_COOKIE_AGE,
             path=settings.SESSION_COOKIE_PATH,
             domain=settings.SESSION_COOKIE_DOMAIN,
-            secure=bool(settings.SESSION_COOKIE_SECURE),
+            secure=bool(settings.SESSION_COOKIE_SECURE) or request.is_secure(),
             httponly=True,
             samesite="Lax",
         )

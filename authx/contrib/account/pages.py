@@ -16,6 +16,7 @@ from django.utils.decorators import method_decorator
 from django.utils.http import urlencode
 from django.utils.translation import get_language, get_language_from_request, ngettext, override
 from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.generic.base import ContextMixin, View
 
@@ -40,7 +41,8 @@ MINUTE: Final = 60
 
 # Error reports that Django mails to admins hide forms and variables.
 @method_decorator(
-    [login_not_required, sensitive_post_parameters(), sensitive_variables()], name="dispatch"
+    [login_not_required, csrf_protect, sensitive_post_parameters(), sensitive_variables()],
+    name="dispatch",
 )
 class PageView(ContextMixin, View):
     """A page for anyone, in the language that the browser asks for."""

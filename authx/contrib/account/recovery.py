@@ -77,6 +77,12 @@ class RecoverPasswordView(PageView):
         return self.page(HTTPStatus.BAD_REQUEST, is_invalid=True)
 
 
+def is_before_the_password(event: SecurityEvent) -> bool:
+    """Return whether the user has set a new password since an event."""
+    changes = SecurityEvent.objects.filter(user_id=event.user_id, kind=EventKind.PASSWORD_CHANGED)
+    return changes.filter(created_at__gt=event.created_at).exists()
+
+
 class NotMeView(PageView):
     """Where "this wasn't me" leads. Mail scanners open links, so only a form ends anything."""
 
@@ -91,6 +97,9 @@ class NotMeView(PageView):
         if event is None:
             return self._page(token)
         if "everything" in request.POST:
+            if is_before_the_password(event):
+                # Whoever has kept an old link must not sign its user out again and again.
+                return self._page(token)
             revoke_all(user_id=event.user_id, reason=EventKind.SIGNED_OUT_EVERYWHERE)
             return self._page(token, is_done=True, is_everything=True)
         session = _session_of(event)

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.contrib.auth import login, logout
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import resolve_url
+from django.utils.encoding import iri_to_uri
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
@@ -63,7 +63,7 @@ class SignInView(PageView):
         onward = self._next()
         response = self.go_to("devices")
         if onward:
-            response["Location"] = resolve_url(onward)
+            response["Location"] = iri_to_uri(onward)
         return response
 
 
