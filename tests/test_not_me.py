@@ -8,7 +8,16 @@ from django.contrib.auth.models import User
 
 from authx.audit.links import not_me_token
 from authx.models import DeviceSession, EventKind, SecurityEvent
-from tests.account import BASE, browser, link_in, mails, text_of, token_in, with_address
+from tests.account import (
+    BASE,
+    NEW_PASSWORD,
+    browser,
+    link_in,
+    mails,
+    text_of,
+    token_in,
+    with_address,
+)
 from tests.conftest import Clock
 from tests.phone import PASSWORD, Phone
 
@@ -132,11 +141,12 @@ def test_a_sign_in_by_the_owner_is_no_reason_to_doubt(alice: User, phone: Phone)
     assert phone.try_sign_in(PASSWORD).status_code == HTTPStatus.OK
 
 
-def test_an_attacker_with_an_old_link_signs_nobody_out_after_a_new_password(phone: Phone) -> None:
-    link = not_me_token(SecurityEvent.objects.filter(kind=EventKind.SIGNED_IN)[0])
-    user = User.objects.get()
-    user.set_password(NEW_PASSWORD)
-    user.save()
-    again = Phone(password=NEW_PASSWORD)
-    press(link, everything="yes")
+def test_an_attacker_with_an_old_link_signs_nobody_out_after_a_new_password(
+    alice: User, phone: Phone
+) -> None:
+    event = SecurityEvent.objects.filter(kind=EventKind.SIGNED_IN)[0]
+    alice.set_password(NEW_PASSWORD)
+    alice.save()
+    again = Phone().sign_in(NEW_PASSWORD)
+    browser().post(f"{BASE}not-me/", {"token": not_me_token(event), "everything": "yes"})
     assert again.is_signed_in
