@@ -79,7 +79,8 @@ class RecoverPasswordView(PageView):
 
 def is_before_the_password(event: SecurityEvent) -> bool:
     """Return whether the user has set a new password since an event."""
-    changes = SecurityEvent.objects.filter(user_id=event.user_id, kind=EventKind.PASSWORD_CHANGED)
+    user_id: Any = event.user_id
+    changes = SecurityEvent.objects.filter(user_id=user_id, kind=EventKind.PASSWORD_CHANGED)
     return changes.filter(created_at__gt=event.created_at).exists()
 
 
