@@ -146,6 +146,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         """Begin with the next request of a connection that was kept alive."""
+        # It may have made room for another one since the events were read; so below.
+        if conn not in self.keepalived_conns:
+            return
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
         self._receive(conn)
@@ -173,6 +176,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         self._wait(conn, DEADLINE, self._read)
 
     def _read(self, conn: Any, client: Any) -> None:
+        if conn not in self.waiting:
+            return
         data = _received(client)
         if data is None:
             return
@@ -211,7 +216,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             self._wait(conn, LINGER, self._discard)
 
     def _discard(self, conn: Any, client: Any) -> None:
-        if _received(client) == b"":
+        if conn in self.waiting and _received(client) == b"":
             self._forget(conn)
             self._close(conn)
 
