@@ -137,6 +137,7 @@ def test_what_a_connection_has_sent_before_it_made_room_harms_no_worker(state: s
     config = Config()
     worker = BufferingWorker(1, 1, [], BaseApplication.__new__(BaseApplication), 30, config, None)
     with selectors.DefaultSelector() as worker.poller, ExitStack() as stack:
+        stack.callback(worker.tmp.close)
         ours, theirs = (stack.enter_context(one) for one in socket.socketpair())
         connection = Connection(config, theirs, ("", 0), ("", 0))
         if state == "kept":
