@@ -143,10 +143,10 @@ WHITENOISE_USE_FINDERS = True
 # A browser is a device session like any other; its cookie is not in the database.
 SESSION_ENGINE = "authx.sessions.cookies"
 AUTHENTICATION_BACKENDS = ["authx.passwords.backends.ModelBackend"]
-# Argon2id with Django's parameters (100 MiB, 2 passes), above the minimum of OWASP. A check uses
-# that memory while it runs. Hashes of the others are upgraded at the next sign-in.
+# Argon2id with Django's memory and passes (100 MiB, 2) and one lane, above the minimum of OWASP. A
+# check uses that memory while it runs. Hashes of the others are upgraded at the next sign-in.
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "authx.passwords.hashers.BackgroundArgon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
     "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",

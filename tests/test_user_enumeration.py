@@ -163,7 +163,7 @@ def test_the_first_hash_is_argon2id_and_an_old_one_becomes_it_without_ending_a_s
     DeviceSession.objects.update(auth_hash=alice.get_session_auth_hash())
     assert Phone(device={}).sign_in().is_signed_in
     alice.refresh_from_db()
-    assert alice.password.startswith("argon2$argon2id$v=19$m=102400,t=2,p=8$")
+    assert alice.password.startswith("argon2$argon2id$v=19$m=102400,t=2,p=1$")
     assert phone.refresh().is_signed_in
 
 
