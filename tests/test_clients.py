@@ -6,10 +6,10 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.contrib.auth.models import User
 
 from authx.models import DeviceSession, EventKind, SecurityEvent
+from authx.passwords.hashers import BackgroundArgon2PasswordHasher
 from tests.app_process import AppProcess, Compiled, compile_typescript
 from tests.effort import chosen
 from tests.expiry import expire_access_tokens
@@ -39,7 +39,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
 @pytest.fixture
 def network(tmp_path: Path, transactional_db: None) -> Iterator[ScriptedNetwork]:
     # As the server hashes, so that a sign-in changes nothing.
-    hasher = Argon2PasswordHasher()
+    hasher = BackgroundArgon2PasswordHasher()
     password = hasher.encode(PASSWORD, hasher.salt())
     User.objects.create(username="alice", password=password)
     with (

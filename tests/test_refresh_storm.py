@@ -8,10 +8,10 @@ from http import HTTPStatus
 
 import httpx
 import pytest
-from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.contrib.auth.models import User
 
 from authx.models import DeviceSession
+from authx.passwords.hashers import BackgroundArgon2PasswordHasher
 from tests.effort import chosen
 from tests.expiry import expire_access_tokens
 from tests.lossy_network import DelayingNetwork, running
@@ -71,7 +71,7 @@ def in_threads(storm: Storm, url: str, pairs: Sequence[Pair]) -> list[Outcome]:
 
 def sign_in_users(url: str, storm: Storm) -> list[Pair]:
     """Sign in one new user a session, each from another address: the rate limits stay in force."""
-    hashed = Argon2PasswordHasher().encode(PASSWORD, "a salt of some length")
+    hashed = BackgroundArgon2PasswordHasher().encode(PASSWORD, "a salt of some length")
     pairs = []
     first = User.objects.count()
     for number in range(first, first + storm.sessions):
