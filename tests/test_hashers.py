@@ -38,6 +38,13 @@ def test_hashing_gives_way_to_every_other_thread() -> None:
     assert priority() == before
 
 
+def test_where_threads_have_no_priority_of_their_own_the_process_keeps_its(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert in_background(priority) == priority()
+
+
 def test_what_hashing_raises_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         in_background(lambda: 1 / 0)
