@@ -39,7 +39,8 @@ def reports_of(*program: str, **options: Any) -> tuple[list[str], str]:
                 "-c",
                 "\n".join(program),
                 sink.dsn,
-                json.dumps(options),
+                # The SDK drops what its queue cannot hold.
+                json.dumps(options | {"transport_queue_size": 10_000}),
             ],
             cwd=ROOT,
             env=os.environ | of_this_run() | {"DJANGO_SETTINGS_MODULE": "backend.settings"},
