@@ -1,11 +1,13 @@
 """The proxy of docker/compose.yaml: TLS, limits, deadlines, errors, and what it repeats."""
 
+import json
 import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
+from http.client import HTTPResponse
 from pathlib import Path
 from threading import Thread
 
@@ -68,6 +70,19 @@ def error_of(response: httpx.Response) -> tuple[int, str]:
     return response.status_code, body["error"]
 
 
+@contextmanager
+def tls_connection(directory: Path, client: httpx.Client) -> Iterator[ssl.SSLSocket]:
+    """Connect to the proxy to send bytes as they are."""
+    port = client.base_url.port
+    assert port is not None
+    context = ssl.create_default_context(cafile=str(directory / "secrets" / "ca.pem"))
+    with (
+        socket.create_connection((HOST, port), timeout=5) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as connection,
+    ):
+        yield connection
+
+
 def test_a_phone_signs_in_and_refreshes_over_tls(tmp_path: Path, node: str, alice: User) -> None:
     with proxy(tmp_path, node) as client:
         signed_in = client.post("/users/login", json=SIGN_IN)
@@ -107,23 +122,42 @@ def test_without_a_node_the_error_is_that_of_the_api(tmp_path: Path) -> None:
     assert answer.headers["Retry-After"] == "5"
 
 
+@pytest.mark.parametrize(
+    ("head", "error"),
+    [
+        (b"get / HTTP/1.1\r\n\r\n", (400, "invalid_request")),
+        (b"GET / with a space HTTP/1.1\r\n\r\n", (400, "invalid_request")),
+        (b"CONNECT other:443 HTTP/1.1\r\n\r\n", (400, "invalid_request")),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, "invalid_request")),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
+            (400, "invalid_request"),
+        ),
+        (b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", (405, "method_not_allowed")),
+        (b"GET /errors/malformed HTTP/1.1\r\nHost: a\r\n\r\n", (404, "not_found")),
+    ],
+    ids=["lower case", "space", "connect", "http/2", "encoding", "trace", "own page"],
+)
+def test_what_nginx_refuses_by_itself_has_the_error_of_the_api(
+    tmp_path: Path, head: bytes, error: tuple[int, str]
+) -> None:
+    with proxy(tmp_path, NOBODY) as client, tls_connection(tmp_path, client) as raw:
+        raw.sendall(head)
+        response = HTTPResponse(raw)
+        response.begin()
+        assert (response.status, json.loads(response.read())["error"]) == error
+        assert response.headers["Content-Type"] == "application/json"
+
+
 def test_a_slow_client_is_cut_off(tmp_path: Path, node: str) -> None:
-    with proxy(
-        tmp_path, node, **{"client_header_timeout 10s": "client_header_timeout 1s"}
-    ) as client:
-        port = client.base_url.port
-        assert port is not None
-        context = ssl.create_default_context(cafile=str(tmp_path / "secrets" / "ca.pem"))
-        with (
-            socket.create_connection((HOST, port), timeout=5) as raw,
-            context.wrap_socket(raw, server_hostname="localhost") as slow,
-        ):
-            slow.sendall(b"GET /users/me HTTP/1.1\r\nHost: localhost\r\n")
-            started = time.monotonic()
-            with suppress(ConnectionResetError, ssl.SSLEOFError):
-                while slow.recv(4096):
-                    pass
-            assert time.monotonic() - started < 4
+    quick = {"client_header_timeout 10s": "client_header_timeout 1s"}
+    with proxy(tmp_path, node, **quick) as client, tls_connection(tmp_path, client) as slow:
+        slow.sendall(b"GET /users/me HTTP/1.1\r\nHost: localhost\r\n")
+        started = time.monotonic()
+        with suppress(ConnectionResetError, ssl.SSLEOFError):
+            while slow.recv(4096):
+                pass
+        assert time.monotonic() - started < 4
 
 
 def test_a_node_that_is_down_costs_no_request(tmp_path: Path, node: str, alice: User) -> None:
