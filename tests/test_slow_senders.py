@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
+import psutil
 import pytest
 from gunicorn.app.base import BaseApplication
 from gunicorn.config import Config
@@ -22,7 +23,7 @@ from backend.buffering import (
     examine,
 )
 from tests.ports import HOST
-from tests.web_server import WebServer, web_server
+from tests.web_server import WebServer, until, web_server
 
 MAX_HEAD = 20_000
 TLS = b"Host: 127.0.0.1\r\nX-Forwarded-Proto: https\r\n"
@@ -64,10 +65,10 @@ def seconds_for_a_request(server: WebServer) -> float:
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Return whether the server has closed a connection on which it sends nothing."""
+    """Return whether the server has closed a connection on which it sends nothing more."""
     connection.settimeout(0.1)
     try:
-        return connection.recv(1) == b""
+        return connection.recv(65536) == b""
     except ConnectionError:
         return True
     except TimeoutError:
@@ -119,6 +120,31 @@ def test_more_connections_than_it_holds_cost_the_oldest_ones_not_the_requests(
         assert seconds_for_a_request(server) < 2
         assert is_closed(sockets[0])
         assert not is_closed(sockets[-1])
+
+
+@contextmanager
+def frozen_worker(server: WebServer) -> Iterator[None]:
+    """Let everything within a block arrive at once; then the same process is still there."""
+    (worker,) = psutil.Process(server.pid).children()
+    worker.suspend()
+    yield
+    worker.resume()
+    assert seconds_for_a_request(server) < 2
+    assert worker.is_running()
+
+
+@pytest.mark.waits
+@pytest.mark.parametrize("first", [b"P", GET + b"\r\n"], ids=["waiting", "kept alive"])
+def test_a_connection_that_makes_room_in_the_moment_it_sends_stops_no_process(
+    server: WebServer, first: bytes
+) -> None:
+    with connected(server, 510, first) as sockets:
+        # The last one has been accepted, so the next one makes the process close another.
+        assert until(lambda: is_closed(sockets[10]), seconds=10)
+        with frozen_worker(server), connected(server, 1, b""):
+            for one in sockets:
+                with suppress(ConnectionError):
+                    one.sendall(b"x")
 
 
 @pytest.mark.waits
