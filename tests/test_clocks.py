@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from authx import clock
+from authx.audit.links import new_recovery_token, read_recovery_token
 from authx.audit.notifications import send_next_notification
 from authx.clock import database_now, read_at
 from authx.models import DeviceSession, SweepLease
@@ -113,6 +114,28 @@ def test_a_sweep_killed_under_the_wrong_clock_blocks_the_others_no_longer(
     assert sweep() == SweepReport(skipped=True)
     SweepLease.objects.update(leased_until=F("leased_until") - timedelta(seconds=60))
     assert sweep() == SweepReport()
+
+
+@OFF
+def test_a_mailed_link_of_a_worker_with_the_wrong_clock_works_for_half_an_hour(
+    alice: User, off: timedelta
+) -> None:
+    with node(off):
+        raw_token = new_recovery_token(alice)
+    assert read_recovery_token(raw_token) is not None
+    with node(off):
+        assert read_recovery_token(raw_token) is not None
+
+
+@OFF
+def test_a_node_with_the_wrong_clock_refuses_a_link_that_has_ended(
+    alice: User, off: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw_token = new_recovery_token(alice)
+    ago = timedelta(minutes=30)
+    monkeypatch.setattr(clock, "database_now", lambda: Now() + ago)
+    with node(off):
+        assert read_recovery_token(raw_token) is None
 
 
 @OFF

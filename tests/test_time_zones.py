@@ -1,5 +1,7 @@
 """A server that shows local time keeps every lifetime, also where the clocks are changed."""
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +10,7 @@ import time_machine
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from authx.audit.links import new_recovery_token, read_recovery_token
 from authx.sessions.sweep import SweepReport, sweep
 from tests.phone import Phone
 
@@ -23,8 +26,14 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def _chicago(settings: Any) -> None:
+def _chicago(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.TIME_ZONE = "America/Chicago"
+    with monkeypatch.context() as patch:
+        # As Django does when it reads its settings.
+        patch.setenv("TZ", settings.TIME_ZONE)
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture
@@ -35,7 +44,8 @@ def phone(alice: User, change: datetime) -> Phone:
 
 
 def at(instant: datetime) -> time_machine.travel:
-    return time_machine.travel(instant, tick=False)
+    # A number: an instant with a time zone would change that of the process.
+    return time_machine.travel(instant.timestamp(), tick=False)
 
 
 def test_the_clocks_do_change_here(change: datetime) -> None:
@@ -69,6 +79,16 @@ def test_a_superseded_access_token_has_its_grace_period(
         assert phone.refresh().is_signed_in
     with at(change - SECOND + seconds * SECOND):
         assert phone.try_refresh(straggling).status_code == status
+
+
+@pytest.mark.parametrize(("off", "works"), [(-SECOND, True), (0 * SECOND, False)])
+def test_a_mailed_link_works_for_half_an_hour(
+    alice: User, change: datetime, off: timedelta, *, works: bool
+) -> None:
+    with at(change - timedelta(minutes=1)):
+        raw_token = new_recovery_token(alice)
+    with at(change + timedelta(minutes=29) + off):
+        assert (read_recovery_token(raw_token) is not None) is works
 
 
 def test_a_sweep_takes_what_has_expired_and_no_more(phone: Phone, change: datetime) -> None:

@@ -1,6 +1,6 @@
 """The links in mails: to a new password, and "this wasn't me". Nothing of them is stored."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
@@ -9,8 +9,8 @@ from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature
 from django.utils.http import base36_to_int, urlsafe_base64_decode, urlsafe_base64_encode
 
-from authx import conf
-from authx.models import EventKind, SecurityEvent, user_manager
+from authx import clock, conf
+from authx.models import EventKind, SecurityEvent, all_users, user_manager
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -31,15 +31,32 @@ NOT_ME_KINDS: Final = frozenset(
 
 
 class RecoveryTokenGenerator(PasswordResetTokenGenerator):
-    """Django's tokens for a new password, which end with the password, for half an hour."""
+    """Django's tokens for a new password, which end with the password, for half an hour.
+
+    Django reads the clock of the process, in local time. This one is the database's, in UTC, at
+    which the row of the user was read (`read_at`).
+    """
 
     key_salt = "authx.audit.recovery"
+
+    def make_token(self, user: Any) -> str:
+        token: str = self._make_token_with_timestamp(user, self._seconds_at(user), self.secret)
+        return token
 
     def check_token(self, user: Any, token: str | None) -> bool:
         if token is None or not super().check_token(user, token):
             return False
-        age = self._num_seconds(self._now()) - base36_to_int(token.partition("-")[0])
+        age = self._seconds_at(user) - base36_to_int(token.partition("-")[0])
         return 0 <= age < RECOVERY_LIFETIME.total_seconds()
+
+    def _now(self) -> datetime:
+        # Only for Django's limit, PASSWORD_RESET_TIMEOUT, which is longer: no time has passed.
+        return datetime(2001, 1, 1)  # noqa: DTZ001 -- where Django's seconds begin
+
+    def _seconds_at(self, user: Any) -> int:
+        at = clock.read_at(user).astimezone(UTC).replace(tzinfo=None)
+        seconds: int = self._num_seconds(at)
+        return seconds
 
     def _make_hash_value(self, user: Any, timestamp: int) -> str:
         # Without `last_login`, as in Django: a thief who knows the password and signs in all the
@@ -63,7 +80,8 @@ def _address_of(user: "User") -> str:
 
 def new_recovery_token(user: "User") -> str:
     """Return a token with which a user sets a new password, once; a secret."""
-    return f"{urlsafe_base64_encode(str(user.pk).encode())}.{recovery_tokens.make_token(user)}"
+    current = all_users().annotate(read_at=clock.database_now()).get(pk=user.pk)
+    return f"{urlsafe_base64_encode(str(user.pk).encode())}.{recovery_tokens.make_token(current)}"
 
 
 def read_recovery_token(raw_token: str) -> RecoveryClaim | None:
@@ -72,7 +90,7 @@ def read_recovery_token(raw_token: str) -> RecoveryClaim | None:
     users = user_manager()
     try:
         key = users.model._meta.pk.to_python(urlsafe_base64_decode(encoded).decode())
-        user = users.filter(pk=key).first()
+        user = users.annotate(read_at=clock.database_now()).filter(pk=key).first()
     except (ValueError, OverflowError, ValidationError):
         return None
     # A user model may have no column for it.
