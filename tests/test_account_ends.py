@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.contrib.auth.hashers import make_password
@@ -10,8 +11,11 @@ from django.db import models
 from django.db.models.signals import post_save, pre_delete
 from django.test.utils import isolate_apps
 
+from authx.errors import CredentialsChangedError
 from authx.models import DeviceSession, SecurityEvent
+from authx.passwords import check
 from authx.sessions import locking
+from tests.guessing import guess
 from tests.phone import PASSWORD, Phone, error_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.portable]
@@ -75,6 +79,27 @@ def test_a_deleted_user_is_refused_without_an_error(alice: User, phone: Phone) -
     alice.delete()
     assert_refused(phone)
     assert DeviceSession.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_user_who_is_deleted_before_the_check_of_the_password_is_refused(alice: User) -> None:
+    count_failure = check._count_failure
+
+    def count_for_nobody(user: User) -> Any:
+        User.objects.all().delete()
+        return count_failure(user)
+
+    with mock.patch.object(check, "_count_failure", count_for_nobody):
+        assert error_of(guess(password=PASSWORD)) == (HTTPStatus.BAD_REQUEST, "invalid_grant")
+
+
+def test_a_user_who_is_deleted_while_the_check_is_repeated_is_refused(alice: User) -> None:
+    def delete_changed(user: User, _: str) -> bool:
+        User.objects.all().delete()
+        raise CredentialsChangedError
+
+    with mock.patch.object(check, "_verify", delete_changed):
+        assert error_of(guess(password=PASSWORD)) == (HTTPStatus.BAD_REQUEST, "invalid_grant")
 
 
 def test_saving_a_user_otherwise_ends_nothing(alice: User, phone: Phone) -> None:

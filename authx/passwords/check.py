@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model, hashers
+from django.db import IntegrityError
 from django.db.models import F, QuerySet
 from django.utils.functional import LazyObject, empty
 from django.views.decorators.debug import sensitive_variables
@@ -46,13 +47,20 @@ def check_password(user: "User", password: str) -> bool:
             return _check_counted(user, password)
     except CredentialsChangedError:
         # The owner changed the password while it was hashed anew: what is stored now decides.
-        user.password = all_users().values_list("password", flat=True).get(pk=user.pk)
+        stored = all_users().values_list("password", flat=True).filter(pk=user.pk).first()
+        if stored is None:
+            return False
+        user.password = stored
         return check_password(user, password)
 
 
 def _check_counted(user: "User", password: str) -> bool:
     # Counted as a failure before the result is known: parallel guesses cannot exceed the limit.
-    budget = retry_on_conflict(lambda: _count_failure(user))
+    try:
+        budget = retry_on_conflict(lambda: _count_failure(user))
+    except IntegrityError:
+        # The user was deleted meanwhile, and nobody is left to count for.
+        budget = AttemptBudget.NONE
     if budget is AttemptBudget.NONE:
         _hash(password)
         return False
