@@ -59,6 +59,27 @@ def test_list_shows_the_sessions_and_no_secret(
     assert [secret for secret in secrets_of(phone) if secret in html] == []
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        *(f"authx/devicesession/?{name}" for name in ("digest", "refresh_digest", "auth_hash")),
+        *(f"authx/devicesession/?{name}" for name in ("recent", "data", "user__password")),
+        "authx/passwordfailures/?fingerprint",
+        "authx_introspection/service/?digest",
+    ],
+)
+def test_no_column_that_is_not_shown_can_be_spelled_out_by_a_filter(
+    operator: Client, phone: Phone, column: str
+) -> None:
+    response = operator.get(f"/admin/{column}__startswith=a")
+    assert response.status_code == HTTPStatus.BAD_REQUEST
+
+
+def test_what_is_shown_can_be_filtered_by(operator: Client, phone: Phone) -> None:
+    for query in ("created_at__year=2026", "last_ip__startswith=1", "user__exact=1"):
+        assert operator.get(f"{LIST}?{query}").status_code == HTTPStatus.OK
+
+
 def test_detail_shows_the_session_and_no_secret(operator: Client, phone: Phone) -> None:
     phone.refresh().call()
     response = operator.get(page_of(phone))
