@@ -12,6 +12,7 @@ from django.core.management import call_command
 from authx import urls, well_known
 from authx.contrib.account import api_urls as account_urls
 from authx.contrib.introspection import urls as introspection_urls
+from authx.contrib.openapi.operations import OPERATIONS as VIEWS
 from authx.rest.exceptions import ERROR_CODES, ERROR_RESPONSES
 from tests.phone import CLIENT
 
@@ -45,6 +46,12 @@ def test_it_is_openapi_3_1_and_served_to_anyone_whatever_they_carry() -> None:
     assert answer.status_code == HTTPStatus.OK
     assert yaml.safe_load(answer.content) == SCHEMA
     assert SCHEMA["openapi"].startswith("3.1")
+
+
+def test_serving_it_changes_no_view() -> None:
+    views = [getattr(view, name) for view, methods in VIEWS.items() for name in methods]
+    assert CLIENT.get("/api/schema").status_code == HTTPStatus.OK
+    assert [view for view in views if vars(view)] == []
 
 
 def test_every_endpoint_is_in_it() -> None:

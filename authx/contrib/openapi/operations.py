@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
+from drf_spectacular.drainage import isolate_view_method
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.views import APIView
@@ -171,14 +172,17 @@ def described(view: type[APIView]) -> type[APIView]:
     known = next((one for one in view.__mro__ if one in OPERATIONS), None)
     if known is None:
         return view
-    methods = {
-        method: _describe(view, method, operation)
-        for method, operation in OPERATIONS[known].items()
-    }
-    return type(view.__name__, (view,), methods)
+    replacement = type(view.__name__, (view,), {})
+    for method, operation in OPERATIONS[known].items():
+        # A function of its own: described again and again, that of the view would become slower
+        # each time, and fail in the end.
+        own = isolate_view_method(replacement, method)  # type: ignore[no-untyped-call]
+        _described(operation, view, method)(own)
+    return replacement
 
 
-def _describe(view: Any, method: str, operation: Operation) -> Any:
+def _described(operation: Operation, view: Any, method: str) -> Any:
+    """Return the decorator of a method."""
     rendered = view.response_serializer_class
     if operation.status == HTTPStatus.NO_CONTENT:
         rendered = None
@@ -186,7 +190,7 @@ def _describe(view: Any, method: str, operation: Operation) -> Any:
         rendered = {"type": "object"}
     elif operation.is_list:
         rendered = rendered(many=True)
-    decorate = extend_schema(
+    return extend_schema(
         operation_id=f"{PREFIX}_{operation.operation_id}",
         summary=operation.summary,
         description=operation.description,
@@ -196,4 +200,3 @@ def _describe(view: Any, method: str, operation: Operation) -> Any:
         auth=None if view.authentication_classes else [],
         tags=["users"],
     )
-    return decorate(getattr(view, method))
