@@ -186,6 +186,8 @@ CORS_EXPOSE_HEADERS = headers.CORS_EXPOSED_HEADERS
 
 # --- The API
 
+API_VERSION = "0.1.0"
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["authx.rest.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -195,13 +197,15 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "authx.rest.exceptions.exception_handler",
     "NUM_PROXIES": NUM_PROXIES,
+    # Of the description, which would repeat any other `?version=` in a header.
+    "ALLOWED_VERSIONS": [API_VERSION],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Device sessions",
     "DESCRIPTION": "Sign in once on a device, stay signed in safely.",
-    "VERSION": "0.1.0",
+    "VERSION": API_VERSION,
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,

@@ -48,6 +48,13 @@ def test_it_is_openapi_3_1_and_served_to_anyone_whatever_they_carry() -> None:
     assert SCHEMA["openapi"].startswith("3.1")
 
 
+@pytest.mark.parametrize("query", ["version=a%0d%0ab", "version=2", "lang=%ff", "lang=xx"])
+def test_nothing_that_is_asked_for_is_in_it(query: str) -> None:
+    plain, asked = CLIENT.get("/api/schema"), CLIENT.get(f"/api/schema?{query}")
+    assert asked.content == plain.content
+    assert asked["Content-Disposition"] == plain["Content-Disposition"]
+
+
 def test_serving_it_changes_no_view() -> None:
     views = [getattr(view, name) for view, methods in VIEWS.items() for name in methods]
     assert CLIENT.get("/api/schema").status_code == HTTPStatus.OK
