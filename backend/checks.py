@@ -24,7 +24,8 @@ PER_PROCESS_CACHES: Final = frozenset({"LocMemCache", "DummyCache"})
 SAFE_SSL_MODES: Final = frozenset({"require", "verify-ca", "verify-full"})
 SLOW_HASHES: Final = frozenset({"argon2", "scrypt", "bcrypt_sha256", "pbkdf2_sha256"})
 UNREAD_MAIL_BACKENDS: Final = frozenset(
-    f"django.core.mail.backends.{name}.EmailBackend" for name in ("console", "dummy", "locmem")
+    f"django.core.mail.backends.{name}.EmailBackend"
+    for name in ("console", "dummy", "filebased", "locmem")
 )
 
 

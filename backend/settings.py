@@ -290,6 +290,7 @@ CELERY_BEAT_SCHEDULE = beat_schedule(
 # The log of a deployment is no place for mail about accounts; a check says that none is sent.
 mail_server = env.dj_email_url("EMAIL_URL", "dummy:" if HTTPS_ONLY else "console:")
 EMAIL_BACKEND = mail_server["EMAIL_BACKEND"]
+EMAIL_FILE_PATH = mail_server["EMAIL_FILE_PATH"]
 EMAIL_HOST = mail_server["EMAIL_HOST"] or "localhost"
 EMAIL_PORT = mail_server["EMAIL_PORT"] or 25
 EMAIL_HOST_USER = mail_server["EMAIL_HOST_USER"]

@@ -106,7 +106,7 @@ DJANGO = [
     ("backend.W001", "PASSWORD_HASHERS", ["django.contrib.auth.hashers.MD5PasswordHasher"]),
     *(
         ("backend.W003", "EMAIL_BACKEND", f"django.core.mail.backends.{name}.EmailBackend")
-        for name in ("console", "dummy", "locmem")
+        for name in ("console", "dummy", "filebased", "locmem")
     ),
     ("authx.E030", "SECRET_KEY", KEY[:49]),
     ("authx.E030", "SECRET_KEY", "abcd" * 20),

@@ -43,6 +43,8 @@ def test_mail_is_printed_on_a_machine_of_ones_own_and_in_no_other_log(
     assert read_setting(name, **production).stdout == "dummy\n"
     sending = read_setting(name, **production, EMAIL_URL="smtp://mail.invalid")
     assert sending.stdout == "smtp\n"
+    written = read_setting("settings.EMAIL_FILE_PATH", EMAIL_URL="file:////mails")
+    assert written.stdout == "/mails\n"
 
 
 @pytest.mark.parametrize("environment", [{}, {"SECRET_KEY": ""}])
