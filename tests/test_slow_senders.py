@@ -122,6 +122,11 @@ def test_more_connections_than_it_holds_cost_the_oldest_ones_not_the_requests(
         assert not is_closed(sockets[-1])
 
 
+def connections_of(server: WebServer) -> int:
+    (worker,) = psutil.Process(server.pid).children()
+    return sum(one.laddr.port == server.port for one in worker.net_connections("tcp"))
+
+
 @contextmanager
 def frozen_worker(server: WebServer) -> Iterator[None]:
     """Let everything within a block arrive at once; then the same process is still there."""
@@ -138,13 +143,15 @@ def frozen_worker(server: WebServer) -> Iterator[None]:
 def test_a_connection_that_makes_room_in_the_moment_it_sends_stops_no_process(
     server: WebServer, first: bytes
 ) -> None:
-    with connected(server, 510, first) as sockets:
-        # The last one has been accepted, so the next one makes the process close another.
-        assert until(lambda: is_closed(sockets[10]), seconds=10)
+    with connected(server, 496, first) as sockets, connected(server, 3, b""):
+        if first != b"P":
+            assert all(one_response(one).startswith(UNAUTHORIZED) for one in sockets)
+        # With the one that listens; one more connection makes the process close the oldest.
+        assert until(lambda: connections_of(server) == 500, seconds=10)
+        # It is reported before the others.
         with frozen_worker(server), connected(server, 1, b""):
             for one in sockets:
-                with suppress(ConnectionError):
-                    one.sendall(b"x")
+                one.sendall(b"x")
 
 
 @pytest.mark.waits
