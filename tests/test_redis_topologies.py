@@ -40,12 +40,15 @@ import json
 import django
 django.setup()
 from django.core.cache import cache
+from limits import RateLimitItemPerMinute
 from authx.throttling.store import store
 from backend.celery import app
 
 cache.set("key", "value")
 with app.connection_for_write(connect_timeout=2) as connection:
     pong = connection.default_channel.client.ping()
+# The probe of the store is gone after a second.
+store().run(lambda limiter: limiter.hit(RateLimitItemPerMinute(9), "key"))
 print(json.dumps([cache.get("key"), store().is_available(), pong]))
 """
 
