@@ -12,6 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from authx.audit.links import new_recovery_token
+from authx.devices import find_known_device
 from authx.errors import InvalidRecoveryTokenError
 from authx.models import DeviceSession, EventKind, Notification, PasswordFailures, SecurityEvent
 from authx.passwords import recovery
@@ -73,6 +74,11 @@ def test_the_app_exchanges_the_token_for_a_pair_and_every_session_ends(
     assert guess(password=NEW_PASSWORD).status_code == HTTPStatus.OK
     changed = next(one for one in mails() if "password was changed" in one.subject)
     assert "Every other session was ended." in changed.body
+
+
+def test_the_device_is_known_from_then_on(alice: User) -> None:
+    credential = confirm(mailed_token(), name="new phone").json()["device_credential"]
+    assert find_known_device(User.objects.get(), credential) is not None
 
 
 def test_a_link_works_once(alice: User) -> None:

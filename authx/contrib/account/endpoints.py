@@ -17,7 +17,7 @@ from authx.rest.serializers import (
     MAX_TOKEN_LENGTH,
     MAX_USERNAME_LENGTH,
     DeviceSerializer,
-    PairSerializer,
+    SignInPairSerializer,
     StrictCharField,
     UsernameField,
 )
@@ -52,7 +52,7 @@ class RecoverConfirmEndpoint(PublicView):
     """Sets a password by the token of the link, and returns the pair of a session here."""
 
     serializer_class = RecoverConfirmSerializer
-    response_serializer_class = PairSerializer
+    response_serializer_class = SignInPairSerializer
 
     def post(self, request: Request, **_: Any) -> Response:
         body = self.validate()
