@@ -4,12 +4,19 @@ They are in a module of their own because DRF imports default authentication cla
 views, so the module of the authentication class must not import views.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
-from authx.contrib.sunset.authentication import announce_sunset
+from authx.contrib.sunset.authentication import SunsetAuthentication, announce_sunset
+from authx.rest.serializers import DeviceSerializer, SignInPairSerializer
+from authx.rest.views.base import AuthxView
+from authx.sessions.open import open_session
+from authx.sessions.values import Device
 
 
 class SunsetView(APIView):
@@ -18,3 +25,24 @@ class SunsetView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         announce_sunset(request)
         super().initial(request, *args, **kwargs)
+
+
+class ExchangeView(AuthxView):
+    """Opens a session for whoever has an old token, as a sign-in does; the body is the device.
+
+    The old token stays valid: an app whose response was lost sends it again.
+    """
+
+    # Empty: those of DEFAULT_AUTHENTICATION_CLASSES that belong to the older scheme.
+    authentication_classes: Sequence[Any] = ()
+    serializer_class = DeviceSerializer
+    response_serializer_class = SignInPairSerializer
+
+    def get_authenticators(self) -> list[Any]:
+        defaults = api_settings.DEFAULT_AUTHENTICATION_CLASSES
+        older = [one for one in defaults if issubclass(one, SunsetAuthentication)]
+        return [one() for one in self.authentication_classes or older]
+
+    def post(self, request: Request, **_: Any) -> Response:
+        device = Device(**self.validate())
+        return self.respond(open_session(user=request.user, request=request, device=device))

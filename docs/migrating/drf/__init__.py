@@ -1,0 +1,1 @@
+"""The older scheme, until its date."""
