@@ -67,6 +67,10 @@ class Shop:
             for block in BLOCK.finditer(section):
                 self.append(block["path"], block["code"])
 
+    def take(self, path: str, directory: Path) -> None:
+        """Copy a directory of the guide to where it says."""
+        shutil.copytree(directory, self.root / path, ignore=shutil.ignore_patterns("__pycache__"))
+
     def announce_sunset(self, *, year: int) -> None:
         """Let the old scheme end at the beginning of this year."""
         end = f"datetime({year}, 1, 1, tzinfo=UTC)"

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.phone import PASSWORD
-from tests.shop import Shop
+from tests.shop import ROOT, Shop
 
 pytestmark = pytest.mark.waits
 
@@ -37,7 +37,7 @@ class NameView(APIView):
         return Response(request.user.get_username())
 """
 OLD_ADDRESSES = """
-from accounts import old_views
+from accounts.old import views as old_views
 from rest_framework.authentication import BasicAuthentication
 from shop.name import NameView
 
@@ -57,6 +57,7 @@ class Scheme:
     """An older scheme: how a project had it, and how it hands out tokens, a line for each user."""
 
     heading: str
+    directory: str
     settings: str
     token: str
     header: str
@@ -66,12 +67,17 @@ class Scheme:
     renewal: str
     # What they are told of a wrong password, and of a token that is none.
     refusals: tuple[object, object]
+    # What drops its table, after what empties it, and what takes its applications away afterwards.
+    dropping: tuple[str, ...]
+    removal: str
+    emptying: str = ""
     # What is followed once the migration is made.
     migration: str = ""
 
 
 DRF = Scheme(
     heading="From DRF's TokenAuthentication",
+    directory="drf",
     settings="INSTALLED_APPS += ['rest_framework.authtoken']",
     token="from rest_framework.authtoken.models import Token\n"
     "for user in users: print(Token.objects.create(user=user).key)",
@@ -82,9 +88,12 @@ DRF = Scheme(
         {"non_field_errors": ["Unable to log in with provided credentials."]},
         {"detail": "Invalid token."},
     ),
+    dropping=("authtoken", "zero"),
+    removal="INSTALLED_APPS.remove('rest_framework.authtoken')",
 )
 JWT = Scheme(
     heading="From SimpleJWT",
+    directory="simplejwt",
     settings="INSTALLED_APPS += ['rest_framework_simplejwt.token_blacklist']",
     token="from rest_framework_simplejwt.tokens import RefreshToken\n"
     "for user in users:\n"
@@ -107,9 +116,14 @@ JWT = Scheme(
             ],
         },
     ),
+    dropping=("token_blacklist", "zero"),
+    emptying="from rest_framework_simplejwt.token_blacklist.models import OutstandingToken\n"
+    "OutstandingToken.objects.all().delete()",
+    removal="INSTALLED_APPS.remove('rest_framework_simplejwt.token_blacklist')",
 )
 KNOX = Scheme(
     heading="From stock Knox",
+    directory="knox",
     settings="INSTALLED_APPS += ['rest_framework', 'knox']",
     token="from knox.models import AuthToken\n"
     "for user in users: print(*(AuthToken.objects.create(user)[1] for _ in range(2)))",
@@ -120,6 +134,8 @@ KNOX = Scheme(
         {"detail": "Authentication credentials were not provided."},
         {"detail": "Invalid token."},
     ),
+    dropping=(),
+    removal="",
     migration="The old table",
 )
 
@@ -138,7 +154,8 @@ def populate(scheme: Scheme, directory: Path) -> tuple[Shop, Tokens]:
 
 def move_over(shop: Shop, scheme: Scheme) -> None:
     """Follow the guide up to the release of the app."""
-    shop.follow("Install", "Migrate without logging everyone out", scheme.heading)
+    shop.follow("Install", "Migrate without logging everyone out")
+    shop.take("accounts/old", ROOT / "docs" / "migrating" / scheme.directory)
     # The guide says it: what is there already is not added twice.
     shop.append("shop/settings.py", "INSTALLED_APPS = list(dict.fromkeys(INSTALLED_APPS))")
     shop.append("shop/name.py", NAME_VIEW)
@@ -211,6 +228,49 @@ def test_an_old_token_works_until_the_date_and_can_be_exchanged_for_a_pair(
         again = http.post(habit, json=body, headers=last)
         assert again.status_code == HTTPStatus.UNAUTHORIZED
         assert http.get("/name", headers=bearer(pair["access_token"])).json() == "alice"
+
+
+# What is still there when the date has passed: a row of the old scheme for each user.
+DELETE_USERS = """
+from django.contrib.auth.models import User
+from django.db import IntegrityError
+try:
+    for user in User.objects.order_by("username"): user.delete()
+except IntegrityError: print("refused")
+print(User.objects.count())
+"""
+
+
+def clean_up(shop: Shop, before: dict[Path, str], scheme: Scheme) -> None:
+    """Remove what the guide says, once the date has passed; the old application stays."""
+    kept = {path: text for path, text in before.items() if "migrations" not in path.parts}
+    migrations = {path: text for path, text in shop.code().items() if "migrations" in path.parts}
+    shop.go_back_to(kept | migrations)
+    shop.follow("Install")
+    shop.append("shop/settings.py", "INSTALLED_APPS = list(dict.fromkeys(INSTALLED_APPS))")
+
+
+@pytest.mark.parametrize("scheme", [DRF, JWT, KNOX], ids=lambda scheme: scheme.heading)
+def test_after_the_date_the_old_scheme_leaves_nothing_behind(
+    populated: Callable[[Scheme], tuple[Shop, Tokens]], scheme: Scheme, tmp_path: Path
+) -> None:
+    before, _ = populated(scheme)
+    shop = before.copy(tmp_path / "dropped")
+    code = shop.code()
+    move_over(shop, scheme)
+    clean_up(shop, code, scheme)
+    if scheme is KNOX:
+        shop.manage("makemigrations", "accounts")
+    forgotten = shop.copy(tmp_path / "forgotten")
+    shop.shell(scheme.emptying)
+    shop.manage("migrate", *scheme.dropping)
+    for project in (shop, forgotten):
+        project.append("shop/settings.py", scheme.removal)
+    shop.manage("check", "--fail-level", "WARNING")
+    shop.manage("makemigrations", "--check", "--dry-run")
+    assert shop.shell(DELETE_USERS) == ["0"]
+    # Why the guide says to drop the table first.
+    assert forgotten.shell(DELETE_USERS) == ["refused", str(len(USERS))]
 
 
 def old_login(http: httpx.Client) -> httpx.Response:

@@ -114,7 +114,8 @@ def test_the_example_of_a_socket_runs(accounts: dict[str, Any], phone: Phone) ->
 
 
 def test_the_guides_import_what_is_stable() -> None:
-    guides = PAGE + (ROOT / "docs" / "adopt.md").read_text()
+    files = [ROOT / "docs" / "adopt.md", *(ROOT / "docs" / "migrating").rglob("*.py")]
+    guides = PAGE + "".join(path.read_text() for path in files)
     imports = re.findall(r"^from (authx\S*) import (.+)$", guides, re.MULTILINE)
     named = {(module, name) for module, names in imports for name in re.findall(r"\w+", names)}
     stable = {(module, name) for module in STABLE for name in STABLE[module]}

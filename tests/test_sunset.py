@@ -1,5 +1,6 @@
 """A scheme that authx replaces is taken until its date, says so, and is refused afterwards."""
 
+import json
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,16 +15,14 @@ from rest_framework.authentication import BasicAuthentication
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 from authx.contrib.sunset.authentication import SunsetAuthentication
 from authx.contrib.sunset.checks import check_sunset
-from authx.contrib.sunset.views import SunsetView
+from authx.contrib.sunset.views import ExchangeView, SunsetView
 from authx.rest.authentication import TokenAuthentication
-from authx.rest.views.base import AuthxView
-from authx.sessions.open import open_session
-from authx.sessions.values import Device
 from tests.conftest import NOON, Clock
 from tests.phone import PASSWORD, Phone
 from tests.settings_page import unlisted_keys
@@ -158,19 +157,56 @@ def test_a_view_of_the_old_scheme_ends_with_it(ask: Ask, clock: Clock) -> None:
     assert refused["Sunset"] == "Wed, 04 Feb 2026 12:00:00 GMT"
 
 
-class ExchangeView(AuthxView):
-    authentication_classes = (OldAuthentication,)
+def exchange(body: dict[str, str] | None = None, **options: Any) -> Response:
+    headers = {"authorization": OLD}
+    request = APIRequestFactory().post("/", body or {}, format="json", headers=headers)
+    return ExchangeView.as_view(**options)(request)
 
-    def post(self, request: Request) -> Response:
+
+@pytest.fixture
+def is_default(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    classes = [OldAuthentication, TokenAuthentication]
+    monkeypatch.setattr(api_settings, "DEFAULT_AUTHENTICATION_CLASSES", classes, raising=False)
+
+
+@pytest.mark.usefixtures("is_default")
+def test_an_old_token_opens_a_session_of_the_device_until_the_date(clock: Clock) -> None:
+    answer = exchange({"installation_id": "phone", "name": "Old phone"})
+    assert answer["Sunset"] == "Wed, 04 Feb 2026 12:00:00 GMT"
+    pair = json.loads(answer.render().content)
+    assert pair["device"]["name"] == "Old phone"
+    assert Phone(pair=pair).is_signed_in
+    exchange({"installation_id": "phone"})
+    assert not Phone(pair=pair).is_signed_in
+    clock.forward(days=30)
+    assert exchange().status_code == HTTPStatus.UNAUTHORIZED
+
+
+@pytest.mark.usefixtures("is_default")
+def test_a_token_of_authx_is_not_exchanged(phone: Phone) -> None:
+    header = {"authorization": f"Bearer {phone.access_token}"}
+    answer = ExchangeView.as_view()(APIRequestFactory().post("/", headers=header))
+    assert answer.status_code == HTTPStatus.UNAUTHORIZED
+
+
+@pytest.mark.usefixtures("ask")
+def test_a_project_may_name_the_classes_of_the_exchange_itself() -> None:
+    assert exchange().status_code == HTTPStatus.FORBIDDEN
+    own = exchange(authentication_classes=[OldAuthentication])
+    assert own.status_code == HTTPStatus.OK
+
+
+class SlowAuthentication(OldAuthentication):
+    def authenticate(self, request: Request) -> Any:
+        user, auth = super().authenticate(request) or (None, None)
         # As if another process had set a password since the old token was looked at.
-        user = cast("User", request.user)
-        user.password = "another"
-        return Response(open_session(user=user, device=Device()))
+        cast("User", user).password = "another"
+        return user, auth
 
 
-def test_a_password_that_changes_during_an_exchange_ends_no_session(ask: Ask) -> None:
-    request = APIRequestFactory().post("/", headers={"authorization": OLD})
-    answer = ExchangeView.as_view()(request)
+@pytest.mark.usefixtures("ask")
+def test_a_password_that_changes_during_an_exchange_ends_no_session() -> None:
+    answer = exchange(authentication_classes=[SlowAuthentication])
     assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert answer["Retry-After"] == "5"
 

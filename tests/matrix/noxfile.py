@@ -37,7 +37,7 @@ DEBIAN = Path("/usr/lib/postgresql")
 # PostgreSQL refuses to run as root. The capability lets `nobody` read below root's home directory.
 AS_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 READS_ALL = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
-ENVIRONMENT = {"GUIDE": "docs/adopt.md", "DJANGO_SETTINGS_MODULE": "matrix_settings"}
+ENVIRONMENT = {"GUIDE": "docs/operations.md", "DJANGO_SETTINGS_MODULE": "matrix_settings"}
 CORNERS = (("3.11", "5.2", OLDEST_DRF["5.2"]), ("3.13", "6.1", NEWEST_DRF))
 CELLS = [
     nox.param(python, django, drf, tags=["corners"] if (python, django, drf) in CORNERS else [])

@@ -1,6 +1,6 @@
 """A whole project in one file: migrates, signs in, refreshes, sweeps; over WSGI, ASGI and tasks.
 
-It needs the wheel of authx, and the guide for the code of tasks (GUIDE is its path). With PGHOST,
+It needs the wheel of authx, and the page with the code of tasks (GUIDE is its path). With PGHOST,
 the directory of a socket, it uses PostgreSQL, otherwise SQLite.
 """
 
@@ -70,9 +70,9 @@ async def tell_async(client: Any) -> None:
 
 
 def run_tasks() -> None:
-    """Sweep and send by Django's Tasks, with the code of docs/adopt.md."""
+    """Sweep and send by Django's Tasks, with the code of docs/operations.md."""
     guide = Path(os.environ["GUIDE"]).read_text()
-    (section,) = re.findall(r"^### Django's Tasks.*?(?=^### )", guide, FLAGS)
+    (section,) = re.findall(r"^### Django's Tasks.*?(?=^## )", guide, FLAGS)
     blocks = re.findall(r"^```python\n(.+?)^```$", section, FLAGS)
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, "accounts_tasks.py").write_text("\n\n".join(blocks))

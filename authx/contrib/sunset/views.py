@@ -12,11 +12,10 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
+from authx.api import Device, open_session
 from authx.contrib.sunset.authentication import SunsetAuthentication, announce_sunset
 from authx.rest.serializers import DeviceSerializer, SignInPairSerializer
 from authx.rest.views.base import AuthxView
-from authx.sessions.open import open_session
-from authx.sessions.values import Device
 
 
 class SunsetView(APIView):
