@@ -160,7 +160,7 @@ def test_a_view_of_the_old_scheme_ends_with_it(ask: Ask, clock: Clock) -> None:
 def exchange(body: dict[str, str] | None = None, **options: Any) -> Response:
     headers = {"authorization": OLD}
     request = APIRequestFactory().post("/", body or {}, format="json", headers=headers)
-    return ExchangeView.as_view(**options)(request)
+    return cast("Response", ExchangeView.as_view(**options)(request))
 
 
 @pytest.fixture

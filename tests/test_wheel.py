@@ -121,8 +121,8 @@ def test_the_wheel_asks_for_all_that_authx_imports(site: Path) -> None:
 def test_a_fresh_project_that_follows_the_guide_signs_users_in(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     shop.follow("Install", "Users of your website", "Scheduled tasks")
-    for page, headings in OPTIONAL.items():
-        shop.follow(*headings, guide=ROOT / "docs" / page)
+    for name, headings in OPTIONAL.items():
+        shop.follow(*headings, guide=ROOT / "docs" / name)
     shop.manage("migrate")
     shop.manage("check", "--fail-level", "WARNING")
     where, entries, tasks, client_id, raw_secret = shop.shell(FRESH)

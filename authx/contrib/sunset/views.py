@@ -5,7 +5,7 @@ views, so the module of the authentication class must not import views.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -38,10 +38,11 @@ class ExchangeView(AuthxView):
     response_serializer_class = SignInPairSerializer
 
     def get_authenticators(self) -> list[Any]:
-        defaults = api_settings.DEFAULT_AUTHENTICATION_CLASSES
+        defaults = cast("list[Any]", api_settings.DEFAULT_AUTHENTICATION_CLASSES)
         older = [one for one in defaults if issubclass(one, SunsetAuthentication)]
         return [one() for one in self.authentication_classes or older]
 
     def post(self, request: Request, **_: Any) -> Response:
         device = Device(**self.validate())
-        return self.respond(open_session(user=request.user, request=request, device=device))
+        pair = open_session(user=cast("Any", request.user), request=request, device=device)
+        return self.respond(pair)
