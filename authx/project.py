@@ -1,6 +1,7 @@
 """What the code of a project does with sessions, outside of the endpoints of authx."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authx.context import RequestContext, use_context
+from authx.devices import mint_credential
 from authx.errors import InvalidAccessTokenError, InvalidCredentialsError
 from authx.models import DeviceSession, DeviceSessionQuerySet, EventKind
 from authx.policy import require_may_sign_in
@@ -51,12 +53,16 @@ def open_session(
     if not user.is_active:
         raise InvalidCredentialsError("inactive")
     require_may_sign_in(user, plain)
+    device = device or Device()
+    # Of the same sign-in, if the project signs in by login() first, as allauth does. It is the same
+    # device, so it is new at most once.
+    browser = vars(plain).get(OPENED_BROWSER) if plain is not None else None
+    if browser is not None and not device.credential:
+        device = replace(device, credential=mint_credential(user, browser.device_id))
     # A password that has changed is found changed again: the last attempt says so.
-    open_one = partial(opening.open_session, user=user, device=device or Device())
-    pair = retry_on_conflict(open_one)
-    # Of the same sign-in, if the project signs in by login() first, as allauth does.
-    browser = vars(plain).pop(OPENED_BROWSER, None) if plain is not None else None
+    pair = retry_on_conflict(partial(opening.open_session, user=user, device=device))
     if browser is not None:
+        del vars(plain)[OPENED_BROWSER]
         revoke_session(session=browser, reason=EventKind.REPLACED)
     user_logged_in.send_robust(
         sender=user.__class__, request=plain, user=user, device_session=pair.session

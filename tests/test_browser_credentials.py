@@ -18,7 +18,7 @@ from authx.errors import CredentialsChangedError
 from authx.models import DeviceSession, EventKind, SecurityEvent
 from authx.passwords.backends import ModelBackend
 from authx.project import open_session
-from authx.sessions.cookies import SessionStore, stored_key
+from authx.sessions.cookies import DEVICE_COOKIE, SessionStore, stored_key
 from authx.sessions.open import open_browser_session
 from authx.sessions.values import Device
 from tests.browsers import is_in, its_session, signed_in_browser
@@ -185,6 +185,22 @@ def test_a_device_that_a_project_signs_in_after_login_replaces_the_browser(alice
     pair = open_session(user=alice, request=request, device=Device(name="phone"))
     assert DeviceSession.objects.get(revoked_at=None) == pair.session
     assert DeviceSession.objects.get(platform="browser").revoked_reason == EventKind.REPLACED
+
+
+def test_a_sign_in_by_login_and_then_by_a_project_is_of_one_device(alice: User) -> None:
+    def sign_in(raw_credential: str = "") -> str:
+        request: Any = RequestFactory().get("/")
+        request.session, request.user = SessionStore(), AnonymousUser()
+        request.COOKIES[DEVICE_COOKIE] = raw_credential
+        login(request, alice)
+        return open_session(user=alice, request=request).raw_device_credential
+
+    raw_credential = sign_in()
+    assert not SecurityEvent.objects.filter(kind=EventKind.NEW_DEVICE).exists()
+    sign_in(raw_credential)
+    assert not SecurityEvent.objects.filter(kind=EventKind.NEW_DEVICE).exists()
+    sign_in()
+    assert SecurityEvent.objects.filter(kind=EventKind.NEW_DEVICE).count() == 1
 
 
 def test_a_signal_without_a_login_opens_nothing(alice: User) -> None:

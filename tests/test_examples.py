@@ -24,6 +24,7 @@ import re
 import time
 from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
+from authx.api import EventKind, SecurityEvent
 from django.contrib.auth.models import User
 from django.core import mail
 from django.test.utils import setup_test_environment
@@ -32,10 +33,11 @@ setup_test_environment()
 alice = User.objects.create_user("alice", "alice@example.com", {PASSWORD!r})
 EmailAddress.objects.create(user=alice, email=alice.email, verified=True, primary=True)
 told = {{}}
+known = {{}}
 
 def step(path, body, before=None):
     token = {{"X-Session-Token": before["meta"]["session_token"]}} if before else {{}}
-    named = token | {{"X-Device-Name": "phone"}}
+    named = token | {{"X-Device-Name": "phone"}} | known
     return post("/_allauth/app/v1/auth/" + path, body, **named).json()
 
 asked = step("code/request", {{"email": alice.email}})
@@ -47,6 +49,7 @@ told["me"] = get("/users/me", pair).json()["device"]["name"]
 grant = {{"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]}}
 told["refresh"] = post("/users/token", grant).json()["generation"]
 
+known = {{"Cookie": "authx_device=" + pair["device_credential"]}}
 secret = generate_totp_secret()
 TOTP.activate(alice, secret)
 login = {{"email": alice.email, "password": {PASSWORD!r}}}
@@ -58,6 +61,7 @@ whole = step("2fa/authenticate", {{"code": totp}}, half)
 told["whole"] = get("/users/me", whole["meta"]).json()["username"]
 around = post("/users/login", {{"username": "alice", "password": {PASSWORD!r}}})
 told["around"] = [around.status_code, around.json()["error"]]
+told["new devices"] = SecurityEvent.objects.filter(kind=EventKind.NEW_DEVICE).count()
 told["ids"] = ids()
 print(json.dumps(told))
 """
@@ -131,6 +135,7 @@ def test_a_sign_in_through_allauth_ends_in_a_pair(wheel: Path, tmp_path: Path) -
         "half": [False, ["mfa_authenticate"]],
         "whole": "alice",
         "around": [403, "use_allauth"],
+        "new devices": 0,
         "ids": [],
     }
 

@@ -154,7 +154,7 @@ def populate(scheme: Scheme, directory: Path) -> tuple[Shop, Tokens]:
 
 def move_over(shop: Shop, scheme: Scheme) -> None:
     """Follow the guide up to the release of the app."""
-    shop.follow("Install", "Migrate without logging everyone out")
+    shop.follow("Install", "Migrate without logging everyone out", scheme.heading)
     shop.take("accounts/old", ROOT / "docs" / "migrating" / scheme.directory)
     # The guide says it: what is there already is not added twice.
     shop.append("shop/settings.py", "INSTALLED_APPS = list(dict.fromkeys(INSTALLED_APPS))")
@@ -228,6 +228,27 @@ def test_an_old_token_works_until_the_date_and_can_be_exchanged_for_a_pair(
         again = http.post(habit, json=body, headers=last)
         assert again.status_code == HTTPStatus.UNAUTHORIZED
         assert http.get("/name", headers=bearer(pair["access_token"])).json() == "alice"
+
+
+USER_MODEL = """
+from django.contrib.auth.models import AbstractUser
+class User(AbstractUser): pass
+"""
+
+
+@pytest.mark.parametrize("scheme", [DRF, JWT, KNOX], ids=lambda scheme: scheme.heading)
+def test_the_code_of_the_guide_loads_before_the_model_of_users(
+    wheel: Path, scheme: Scheme, tmp_path: Path
+) -> None:
+    shop = Shop(tmp_path, wheel)
+    (shop.root / "people").mkdir()
+    shop.append("people/models.py", USER_MODEL)
+    shop.append("shop/settings.py", scheme.settings)
+    shop.append("shop/settings.py", 'INSTALLED_APPS += ["people"]; AUTH_USER_MODEL = "people.User"')
+    shop.follow("Install", "Migrate without logging everyone out", scheme.heading)
+    shop.append("shop/settings.py", "INSTALLED_APPS = list(dict.fromkeys(INSTALLED_APPS))")
+    shop.take("accounts/old", ROOT / "docs" / "migrating" / scheme.directory)
+    shop.manage("check", "--fail-level", "WARNING")
 
 
 # What is still there when the date has passed: a row of the old scheme for each user.
@@ -371,7 +392,8 @@ def test_a_database_that_never_had_stock_knox_works_as_well(tmp_path: Path) -> N
         assert old_login(http).status_code == HTTPStatus.OK
     assert len(shop.shell(ROWS + DELETE_BOB)) == 1
     # After the date the model goes, and what asks for it.
-    (shop.root / "accounts" / "models.py").write_text("")
+    for name in ("apps.py", "models.py"):
+        (shop.root / "accounts" / name).unlink()
     (shop.root / "shop" / "urls.py").write_text("urlpatterns = []")
     shop.append("shop/settings.py", 'del REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"][0]')
     shop.manage("makemigrations", "accounts")
