@@ -59,6 +59,7 @@ told["half"] = ["access_token" in half["meta"], pending]
 totp = format_hotp_value(hotp_value(secret, int(time.time()) // 30))
 whole = step("2fa/authenticate", {{"code": totp}}, half)
 told["whole"] = get("/users/me", whole["meta"]).json()["username"]
+told["devices"] = [one["name"] for one in get("/users/devices", whole["meta"]).json()]
 around = post("/users/login", {{"username": "alice", "password": {PASSWORD!r}}})
 told["around"] = [around.status_code, around.json()["error"]]
 told["new devices"] = SecurityEvent.objects.filter(kind=EventKind.NEW_DEVICE).count()
@@ -135,6 +136,7 @@ def test_a_sign_in_through_allauth_ends_in_a_pair(wheel: Path, tmp_path: Path) -
         "half": [False, ["mfa_authenticate"]],
         "whole": "alice",
         "around": [403, "use_allauth"],
+        "devices": ["phone", "phone"],
         "new devices": 0,
         "ids": [],
     }
