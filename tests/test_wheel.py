@@ -150,7 +150,7 @@ def test_the_commands_of_the_guide_lead_from_an_empty_project_to_a_sign_out(
 ) -> None:
     shop = Shop(tmp_path, wheel)
     shop.follow("Install")
-    migrate, check, create_user, _ = commands("Install")[-1].splitlines()
+    migrate, check, create_user, _ = commands("Install")[-4:]
     for command in (migrate, check):
         shop.run(*command.split()[1:])
     assert create_user.split()[2:5] == ["createsuperuser", "--username", "alice"]
@@ -170,9 +170,10 @@ def test_the_commands_of_the_guide_lead_from_an_empty_project_to_a_sign_out(
 
 
 def commands(heading: str) -> list[str]:
-    """Return the blocks of shell commands under a heading of the guide."""
+    """Return the shell commands under a heading of the guide."""
     (section,) = re.findall(rf"^## {heading}\n(.+?)^## ", GUIDE, re.MULTILINE | re.DOTALL)
-    return re.findall(r"^```sh\n(.+?)\n```$", section, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```sh\n(.+?)\n```$", section, re.MULTILINE | re.DOTALL)
+    return [command for block in blocks for command in block.splitlines()]
 
 
 def run_curl(command: str, server: str, variables: dict[str, str]) -> Any:
