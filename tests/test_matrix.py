@@ -14,15 +14,12 @@ from tests.web_server import ROOT
 
 pytestmark = pytest.mark.waits
 
-# pyenv keeps each version in a directory of its own.
 FILE = ("--noxfile", ROOT / "tests" / "matrix" / "noxfile.py")
-PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 
 
 def test_the_oldest_and_the_newest_versions_work(tmp_path: Path) -> None:
-    others = [str(path / "bin") for path in sorted(PYENV.glob("3.1*"))]
     tools = Path(sys.executable).parent
-    path = os.pathsep.join([str(tools), os.environ["PATH"], *others])
+    path = os.pathsep.join([str(tools), os.environ["PATH"]])
     ran = subprocess.run(
         [tools / "nox", *FILE, "--tags", "corners", "--envdir", tmp_path, "--non-interactive"],
         cwd=ROOT,
@@ -33,5 +30,6 @@ def test_the_oldest_and_the_newest_versions_work(tmp_path: Path) -> None:
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     for python, django, _ in noxfile.CORNERS:
-        is_here = shutil.which(f"python{python}", path=path) is not None
+        # With what the file of the matrix has found.
+        is_here = shutil.which(f"python{python}") is not None
         assert bool(re.search(rf"Python {python}\.\d+ django {django}\.", ran.stdout)) == is_here

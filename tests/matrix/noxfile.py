@@ -15,6 +15,11 @@ import nox
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
+# pyenv keeps each version in a directory of its own, most of them not on the path.
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+OTHERS = [str(path / "bin") for path in sorted(PYENV.glob("3.1*"))]
+os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *OTHERS])
+
 nox.options.default_venv_backend = "uv"
 nox.options.envdir = str(ROOT / ".local" / "nox")
 nox.options.reuse_venv = "yes"
