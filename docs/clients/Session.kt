@@ -86,7 +86,13 @@ class Session(
     timeoutMillis: Long = 20_000
 ) : Interceptor, Authenticator {
     // A refresh must not go through the interceptor that waits for it.
-    private val plain = OkHttpClient.Builder().callTimeout(timeoutMillis, TimeUnit.MILLISECONDS).build()
+    private val plain = OkHttpClient.Builder()
+        .callTimeout(timeoutMillis, TimeUnit.MILLISECONDS)
+        // Ten seconds otherwise.
+        .readTimeout(timeoutMillis, TimeUnit.MILLISECONDS)
+        // A redirect could lead the tokens to another server.
+        .followRedirects(false)
+        .build()
     private var refreshing: FutureTask<Pair>? = null
 
     val client: OkHttpClient =
@@ -113,7 +119,7 @@ class Session(
     // Tells the server of sign-outs that it may not know of. Call it when the app starts, too.
     fun finishSignOuts() {
         for (token in store.read().signOuts) {
-            repeat { post("users/revoke", JSONObject().put("token", token)) }
+            tellOfSignOut(token)
             store.update { now -> now.copy(signOuts = now.signOuts - token) }
         }
     }
@@ -170,8 +176,7 @@ class Session(
             // Another request, or another process of this app, has refreshed meanwhile.
             if (held.accessToken != wanted.accessToken) return held
             val answer = try { ask(held, stored.idempotencyKey) } catch (_: IOException) { null }
-            // A truncated pair says nothing about the tokens.
-            if (answer != null && isFinal(answer) && (answer.status != 200 || pairIn(answer) != null)) {
+            if (answer != null && isFinal(answer)) {
                 wanted = finish(held, answer)
                 if (wanted.expiresIn > 0) return wanted
             }
@@ -180,20 +185,21 @@ class Session(
         throw Unavailable()
     }
 
-    // Sends a request until there is a usable response to it.
-    private fun repeat(send: () -> Answer) {
+    private fun tellOfSignOut(token: String) {
+        val body = JSONObject().put("token", token)
         for (attempt in 1..ATTEMPTS) {
-            val answer = try { send() } catch (_: IOException) { null }
-            if (answer != null && isFinal(answer)) return
+            val answer = try { post("users/revoke", body) } catch (_: IOException) { null }
+            // Another response, or a page, is not of this server.
+            if (answer?.status == 400 || answer?.status == 200 && answer.isJSON) return
             pause(attempt, answer)
         }
     }
 
     // The random part doubles, so that devices that failed together do not return together.
     private fun pause(attempt: Int, answer: Answer?) {
-        val wait = (answer?.retryAfter ?: 0) + Random.nextLong(250L shl attempt)
-        if (attempt == ATTEMPTS || wait > LONGEST_WAIT) throw Unavailable()
-        Thread.sleep(wait)
+        val asked = answer?.retryAfter ?: 0
+        if (attempt == ATTEMPTS || asked > LONGEST_WAIT) throw Unavailable()
+        Thread.sleep(asked + Random.nextLong(250L shl attempt))
     }
 
     // Reads the store, and stores a key if this pair has none: before the refresh is sent.
@@ -238,7 +244,7 @@ class Session(
         val request = Request.Builder().url(base.newBuilder().addPathSegments(path).build()).post(json)
         if (key != null) request.header("Idempotency-Key", key)
         plain.newCall(request.build()).execute().use { response ->
-            val text = response.body!!.string()
+            val text = requireNotNull(response.body).string()
             val said = try { JSONObject(text) } catch (_: JSONException) { null }
             return Answer(response.code, retryAfterOf(response), said ?: JSONObject(), said != null)
         }
@@ -247,15 +253,16 @@ class Session(
     // Milliseconds. A date is compared with the server's own: the clock of the device may be wrong.
     private fun retryAfterOf(response: Response): Long {
         val seconds = response.header("Retry-After")?.toLongOrNull()
-        if (seconds != null) return 1000 * seconds
+        if (seconds != null) return maxOf(0, TimeUnit.SECONDS.toMillis(seconds))
         val until = response.headers.getDate("Retry-After") ?: return 0
         val now = response.headers.getDate("Date") ?: Date()
         return maxOf(0, until.time - now.time)
     }
 
-    // A network's own page in place of a response says nothing.
+    // A truncated pair, or a network's own page in place of a response, says nothing about the tokens.
     private fun isFinal(answer: Answer): Boolean =
-        if (answer.status == 200) answer.isJSON else answer.status != 429 && answer.status < 500
+        if (answer.status == 200) pairIn(answer) != null
+        else answer.status in 400..499 && answer.status != 429
 
     // Not `getString`, which makes a string of anything.
     private fun pairIn(answer: Answer): Pair? {

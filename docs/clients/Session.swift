@@ -59,6 +59,14 @@ public enum SessionError: Error, Equatable {
     case refused(String)
 }
 
+// A redirect could lead the tokens to another server.
+private final class NoRedirects: NSObject, URLSessionTaskDelegate {
+    func urlSession(
+        _ session: URLSession, task: URLSessionTask,
+        willPerformHTTPRedirection response: HTTPURLResponse, newRequest request: URLRequest
+    ) async -> URLRequest? { nil }
+}
+
 public actor Session {
     private struct Answer { let status: Int; let retryAfter: Double; let body: Data }
     private struct SignIn: Decodable { let deviceCredential: String }
@@ -108,7 +116,7 @@ public actor Session {
         for token in try store.read().signOuts {
             for attempt in 1... {
                 let answer = try? await post("users/revoke", ["token": token])
-                if let answer, isFinal(answer) { break }
+                if let answer, knowsOfSignOut(answer) { break }
                 try await pause(attempt, answer)
             }
             try store.update { now in
@@ -161,8 +169,7 @@ public actor Session {
             // Another request, or another process of this app, has refreshed meanwhile.
             if held.accessToken != wanted.accessToken { return held }
             let answer = try? await ask(held, stored.idempotencyKey)
-            // A truncated pair says nothing about the tokens.
-            if let answer, isFinal(answer), answer.status != 200 || pair(in: answer) != nil {
+            if let answer, isFinal(answer) {
                 wanted = try finish(held, answer)
                 if wanted.expiresIn > 0 { return wanted }
             }
@@ -230,7 +237,7 @@ public actor Session {
         request.setValue("application/json", forHTTPHeaderField: "Content-Type")
         request.setValue(key, forHTTPHeaderField: "Idempotency-Key")
         request.httpBody = try JSONSerialization.data(withJSONObject: body)
-        let (data, response) = try await network.data(for: request)
+        let (data, response) = try await network.data(for: request, delegate: NoRedirects())
         let http = response as! HTTPURLResponse
         return Answer(status: http.statusCode, retryAfter: Self.retryAfter(http), body: data)
     }
@@ -238,7 +245,7 @@ public actor Session {
     // Seconds. A date is compared with the server's own: the clock of the device may be wrong.
     private static func retryAfter(_ http: HTTPURLResponse) -> Double {
         let text = http.value(forHTTPHeaderField: "Retry-After") ?? ""
-        if let seconds = Double(text) { return seconds }
+        if let seconds = Int(text) { return Double(max(0, seconds)) }
         let format = DateFormatter()
         format.locale = Locale(identifier: "en_US_POSIX")
         format.timeZone = TimeZone(identifier: "GMT")
@@ -248,12 +255,17 @@ public actor Session {
         return max(0, until.timeIntervalSince(now))
     }
 
-    // A network's own page in place of a response says nothing.
+    // A truncated pair, or a network's own page in place of a response, says nothing about the tokens.
     private func isFinal(_ answer: Answer) -> Bool {
-        if answer.status == 200 {
-            return (try? JSONSerialization.jsonObject(with: answer.body)) is [String: Any]
-        }
-        return answer.status != 429 && answer.status < 500
+        if answer.status == 200 { return pair(in: answer) != nil }
+        return (400..<500).contains(answer.status) && answer.status != 429
+    }
+
+    // Another response, or a page, is not of this server.
+    private func knowsOfSignOut(_ answer: Answer) -> Bool {
+        if answer.status == 400 { return true }
+        let body = try? JSONSerialization.jsonObject(with: answer.body)
+        return answer.status == 200 && body is [String: Any]
     }
 
     private func pair(in answer: Answer) -> Pair? { decoded(answer) }

@@ -89,6 +89,8 @@ class Session extends Interceptor {
           connectTimeout: const Duration(seconds: 10),
           receiveTimeout: const Duration(seconds: 20),
           validateStatus: (_) => true,
+          // A redirect could lead the tokens to another server.
+          followRedirects: false,
         )) {
     dio = Dio(BaseOptions(baseUrl: base))..interceptors.add(this);
   }
@@ -125,7 +127,7 @@ class Session extends Interceptor {
     for (final token in (await store.read()).signOuts) {
       for (var attempt = 1;; attempt++) {
         final answer = await _post('/users/revoke', {'token': token});
-        if (answer != null && _isFinal(answer)) break;
+        if (answer != null && _knowsOfSignOut(answer)) break;
         await _pause(attempt, answer);
       }
       await store.update((now) => now.without(token));
@@ -191,10 +193,7 @@ class Session extends Interceptor {
       if (held.accessToken != wanted.accessToken) return held;
       final body = {'grant_type': 'refresh_token', 'refresh_token': held.refreshToken};
       final answer = await _post('/users/token', body, stored.idempotencyKey);
-      // A truncated pair says nothing about the tokens.
-      if (answer != null &&
-          _isFinal(answer) &&
-          (answer.statusCode != 200 || _pairIn(answer) != null)) {
+      if (answer != null && _isFinal(answer)) {
         wanted = await _finish(held, answer);
         if (wanted.expiresIn > 0) return wanted;
       }
@@ -214,7 +213,7 @@ class Session extends Interceptor {
   Duration _retryAfter(Headers? headers) {
     final text = headers?.value('retry-after') ?? '';
     final seconds = int.tryParse(text);
-    if (seconds != null) return Duration(seconds: seconds);
+    if (seconds != null) return Duration(seconds: max(0, seconds));
     final until = _dateIn(text);
     final now = _dateIn(headers?.value('date') ?? '') ?? DateTime.now();
     return until == null || until.isBefore(now) ? Duration.zero : until.difference(now);
@@ -276,12 +275,16 @@ class Session extends Interceptor {
   String _newKey() =>
       [for (var i = 0; i < 16; i++) _random.nextInt(256).toRadixString(16).padLeft(2, '0')].join();
 
-  // A network's own page in place of a response says nothing.
+  // A truncated pair, or a network's own page in place of a response, says nothing about the tokens.
   bool _isFinal(Response<dynamic> answer) {
     final status = answer.statusCode ?? 0;
-    if (status == 200) return answer.data is Map;
-    return status > 0 && status != 429 && status < 500;
+    if (status == 200) return _pairIn(answer) != null;
+    return status >= 400 && status < 500 && status != 429;
   }
+
+  // Another response, or a page, is not of this server.
+  bool _knowsOfSignOut(Response<dynamic> answer) =>
+      answer.statusCode == 400 || answer.statusCode == 200 && answer.data is Map;
 
   Pair? _pairIn(Response<dynamic> answer) => switch (answer.data) {
         {

@@ -99,7 +99,7 @@ export class Session {
   // Tells the server of sign-outs that it may not know of. Call it when the app starts, too.
   async finishSignOuts(): Promise<void> {
     for (const token of (await this.store.read())?.sign_outs ?? []) {
-      await this.repeat(() => this.post("/users/revoke", { token }));
+      await this.tellOfSignOut(token);
       await this.store.update((now) => {
         const waiting = now?.sign_outs?.filter((other) => other !== token) ?? [];
         return now && { ...now, sign_outs: waiting };
@@ -128,7 +128,7 @@ export class Session {
       // Another request, or another process of this app, has refreshed meanwhile.
       if (held.access_token !== wanted.access_token) return held;
       const answer = await this.ask(held, idempotency_key).catch(() => null);
-      if (answer && isFinal(answer, isPair)) {
+      if (answer && isFinal(answer)) {
         wanted = await this.finish(held, answer);
         if (wanted.expires_in > 0) return wanted;
       }
@@ -136,11 +136,11 @@ export class Session {
     }
   }
 
-  // Sends a request until there is a usable response to it.
-  private async repeat(send: () => Promise<Answer>): Promise<void> {
+  private async tellOfSignOut(token: string): Promise<void> {
     for (let attempt = 1; ; attempt++) {
-      const answer = await send().catch(() => null);
-      if (answer && isFinal(answer, isObject)) return;
+      const answer = await this.post("/users/revoke", { token }).catch(() => null);
+      // Another response, or a page, is not of this server.
+      if (answer?.status === 400 || (answer?.status === 200 && isObject(answer.body))) return;
       await pause(attempt, answer);
     }
   }
@@ -189,6 +189,8 @@ export class Session {
         headers: { "Content-Type": "application/json", ...headers },
         body: JSON.stringify(body),
         signal: abort.signal,
+        // A redirect could lead the tokens to another server. React Native follows it all the same.
+        redirect: "error",
       });
       const said: unknown = await answer.json().catch(() => null);
       return { status: answer.status, retryAfter: retryAfterOf(answer.headers), body: said };
@@ -244,10 +246,9 @@ function retryAfterOf(headers: Headers): number {
   return Math.max(0, (Date.parse(text) || now) - now);
 }
 
-// A truncated pair, or a network's own page in place of a response, says nothing.
-function isFinal(answer: Answer, isExpected: (body: unknown) => boolean): boolean {
-  if (answer.status === 200) return isExpected(answer.body);
-  return answer.status !== 429 && answer.status < 500;
+// A truncated pair, or a network's own page in place of a response, says nothing about the tokens.
+function isFinal({ status, body }: Answer): boolean {
+  return status === 200 ? isPair(body) : status >= 400 && status < 500 && status !== 429;
 }
 
 function isObject(body: unknown): boolean {

@@ -48,6 +48,10 @@ const deeds: Record<string, (...words: string[]) => Promise<unknown>> = {
   "sign-in": (username, password) =>
     session.signIn(username ?? "", password ?? "", { installation_id: "app", name: "App" }),
   call: async () => (await session.fetch("/users/me")).status,
+  calls: (count) =>
+    Promise.all(
+      Array.from({ length: Number(count) }, async () => (await session.fetch("/users/me")).status),
+    ),
   rename: async (id, name) => {
     const headers = { "Content-Type": "application/json" };
     const body = JSON.stringify({ name });
