@@ -58,7 +58,7 @@ audit: $(VENV)/.test  ## Known weaknesses of what production runs.
 
 # Development mode shows every warning; its checks of each allocation would cost a third of the time.
 soak: export SOAK ?= 1
-soak: $(VENV)/.test tests/clients/node_modules  ## The same tests at length, in development mode: make soak SOAK=5
+soak: $(VENV)/.test tests/clients/node_modules tests/clients/kotlin/node_modules  ## The same tests at length, in development mode: make soak SOAK=5
 	PYTHONMALLOC=pymalloc $(BIN)/python -X dev $(PYTEST) --timeout=0 -rP
 
 bench: $(VENV)/.bench  ## Measure beside other systems, write docs/performance.md: make bench ARGS="--calls 50 --rows 50000"
@@ -104,10 +104,10 @@ $(VENV)/.%: requirements/%.txt $(VENV)/.uv
 	  { echo "$< is not installed: is the package index (UV_DEFAULT_INDEX) within reach?"; exit 1; }
 	@touch $@
 
-tests/clients/node_modules: tests/clients/package-lock.json
+%/node_modules: %/package-lock.json
 	@command -v npm >/dev/null || { echo "No Node here: what needs it is skipped."; exit 0; }; \
-	  cd tests/clients && npm ci --silent --no-audit --no-fund && touch node_modules
+	  cd $* && npm ci --silent --no-audit --no-fund && touch node_modules
 
 clean:  ## Forget the virtual environment, the local data and every cache.
 	rm -rf $(VENV) .local .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage \
-	  tests/clients/node_modules tests/clients/build
+	  tests/clients/node_modules tests/clients/kotlin/node_modules tests/clients/build
