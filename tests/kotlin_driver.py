@@ -14,12 +14,13 @@ from tests.web_server import ROOT
 KOTLIN = CLIENTS / "kotlin"
 PACKAGES = KOTLIN / "node_modules"
 KOTLIN_LIB = PACKAGES / "kotlin-compiler" / "lib"
+COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
 # org.json as Android has it.
 JSON = Path("/usr/share/java/com.android.json.jar")
 
 needs_kotlin = pytest.mark.skipif(
     not (shutil.which("java") and JSON.is_file() and PACKAGES.is_dir()),
-    reason="apt-get install default-jre-headless libandroid-json-java; no tests/clients/kotlin/node_modules",
+    reason="apt-get install default-jre-headless libandroid-json-java, then make soak",
 )
 
 
@@ -28,7 +29,7 @@ def compile_kotlin(directory: Path, okhttp: str) -> Compiled:
     libraries = PACKAGES / okhttp / "dist" / "plugins" / "jira-plugin" / "lib"
     jars = [*libraries.glob("okhttp-*.jar"), *libraries.glob("okio-*.jar"), JSON]
     classpath = os.pathsep.join(map(str, jars))
-    compiler = ("-cp", KOTLIN_LIB / "kotlin-compiler.jar", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler")
+    compiler = ("-cp", KOTLIN_LIB / "kotlin-compiler.jar", COMPILER)
     sources = (ROOT / "docs" / "clients" / "Session.kt", KOTLIN / "App.kt")
     options = ("-Werror", "-no-reflect", "-cp", classpath, "-d", directory)
     subprocess.run(("java", *compiler, *options, *sources), check=True)

@@ -44,9 +44,7 @@ KOTLIN = [
 
 # In the soak only: compiling Kotlin takes longer than all that is tested with it.
 @pytest.fixture(scope="module", params=chosen([TYPESCRIPT], [TYPESCRIPT, *KOTLIN]))
-def compiled(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Compiled:
+def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Compiled:
     compile_app: Compile = request.param
     return compile_app(tmp_path_factory.mktemp("app"))
 
