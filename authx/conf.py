@@ -90,8 +90,9 @@ DEFAULTS: Final[dict[str, Any]] = {
     "SERVICE_RATES": ["6000/minute"],
     # Forged tokens and service credentials, from one network.
     "FORGED_TOKEN_RATES": ["60/minute"],
-    # Mails with a link to a new password, to one account; more are silently not sent.
-    "RECOVERY_RATES": ["3/hour", "10/day"],
+    # Mails with a link to a new password, to one account; more are silently not sent. A longer
+    # window than the half hour of a link would let a stranger use up the mails of the owner.
+    "RECOVERY_RATES": ["2/30 minutes"],
     # Where the pages of authx.contrib.account are, as mails link to them, such as
     # "https://example.com/account/"; "" without them.
     "ACCOUNT_URL": "",

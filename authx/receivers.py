@@ -18,7 +18,7 @@ from authx.devices import mint_credential
 from authx.models import DeviceSession, EventKind, SecurityEvent, write_alias
 from authx.passwords.admission import note_admitted
 from authx.passwords.check import is_password_locked
-from authx.passwords.limits import account_buckets
+from authx.passwords.limits import account_buckets, recovery_bucket
 from authx.sessions.browsers import sign_browser_in
 from authx.sessions.cookies import (
     DEVICE_COOKIE,
@@ -199,3 +199,5 @@ def record_changed_password(
     if user_id is not None:
         session = vars(instance).pop("changed_by_session", None)
         record_event(kind=EventKind.PASSWORD_CHANGED, user_id=user_id, session=session)
+        # The links that were mailed before have ended with the password.
+        transaction.on_commit(partial(clear, recovery_bucket(user_id)), using=using)

@@ -173,7 +173,8 @@ def account_buckets(user_id: Any) -> list[Limit]:
     """Return what counts attempts at an account: its bucket, of browsers, and of each device."""
     devices = known_devices(user_id=user_id)
     of_devices = (device_bucket(user_id, device) for device in devices)
-    return [account_bucket(user_id), browser_bucket(user_id), *of_devices]
+    own = [account_bucket(user_id), browser_bucket(user_id), recovery_bucket(user_id)]
+    return [*own, *of_devices]
 
 
 def account_bucket(user_id: Any) -> Limit:
@@ -196,9 +197,9 @@ def browser_bucket(user_id: Any) -> Limit:
     return _bucket("passwords in a browser", str(user_id), user_id=user_id)
 
 
-def recovery_bucket(user: "User | None", name: str) -> Limit:
+def recovery_bucket(user_id: Any, name: str = "") -> Limit:
     """Return the bucket of mails with a link to a new password, to a user or a name of nobody."""
-    subject = ("name", normalize_username(name)) if user is None else ("user", str(user.pk))
+    subject = ("name", normalize_username(name)) if user_id is None else ("user", str(user_id))
     return _bucket("mails to an account", *subject, rates=conf.authx_setting("RECOVERY_RATES"))
 
 

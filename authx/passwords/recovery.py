@@ -56,9 +56,10 @@ def _addressees(name: str) -> "list[User]":
 
 
 def _event_of(user: "User | None", name: str) -> Any:
-    event = build_event(EventKind.RECOVERY_REQUESTED, user_id=user and user.pk)
+    user_id = user and user.pk
+    event = build_event(EventKind.RECOVERY_REQUESTED, user_id=user_id)
     try:
-        consume(recovery_bucket(user, name))
+        consume(recovery_bucket(user_id, name))
     except RateLimitError:
         # Of the same statements as any other; the mail is dropped where it would be sent.
         event.reason = NOT_SENT
