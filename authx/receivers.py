@@ -13,7 +13,7 @@ from django.db.models.signals import class_prepared, post_save, pre_delete, pre_
 
 from authx.audit.erasure import detach_events
 from authx.audit.events import record_event
-from authx.audit.logs import LOG_EVENTS, log_event
+from authx.audit.nobody import event_of_nobody
 from authx.devices import mint_credential
 from authx.models import DeviceSession, EventKind, SecurityEvent, write_alias
 from authx.passwords.admission import note_admitted
@@ -83,24 +83,25 @@ def _has_tables(using: str) -> bool:
 
 
 def record_failed_sign_in(credentials: dict[str, Any], **_: Any) -> None:
-    """Record a failed sign-in (user_login_failed); with an unknown user name, it is only logged.
-
-    Anybody can cause those, so a row of each would let strangers fill the database.
-    """
+    """Record a failed sign-in (user_login_failed); with an unknown user name, it is only logged."""
     name = credentials.get("username", credentials.get(get_user_model().USERNAME_FIELD))
     if name is None:
         return
     user = find_user_by_name(name)
     if user is None:
-        log_event(LOG_EVENTS[EventKind.SIGN_IN_FAILED], reason="unknown_name")
+        # As many statements and commits as of a known name, whose failure is counted too.
+        with event_of_nobody(EventKind.SIGN_IN_FAILED, "unknown_name"):
+            is_password_locked(get_user_model()())
     else:
         record_event(kind=EventKind.SIGN_IN_FAILED, user_id=user.pk, reason=_failure_reason(user))
 
 
 def _failure_reason(user: "User") -> str:
+    # Asked of every account, so that an inactive one takes as long.
+    is_locked = is_password_locked(user)
     if not user.is_active:
         return "inactive"
-    return "password_locked" if is_password_locked(user) else "wrong_password"
+    return "password_locked" if is_locked else "wrong_password"
 
 
 def open_browser_session(

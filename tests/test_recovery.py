@@ -332,10 +332,23 @@ def test_a_network_that_asks_too_often_is_refused(alice: User, settings: Any) ->
     assert ask("alice", REMOTE_ADDR="192.0.2.1").status_code == HTTPStatus.ACCEPTED
 
 
-def test_who_nobody_is_gets_no_mail() -> None:
-    ask("nobody")
+def test_a_name_that_nobody_has_gets_no_mail_and_leaves_no_row(
+    caplog: Any, committed: Any
+) -> None:
+    for _ in range(4):
+        with committed():
+            assert ask("nobody").status_code == HTTPStatus.ACCEPTED
     assert mails() == []
     assert not Notification.objects.exists()
+    assert not SecurityEvent.objects.exists()
+    assert [vars(one).get("event") for one in caplog.records].count("authn_recovery_request") == 4
+
+
+def test_an_event_of_a_deleted_user_is_kept_when_its_mail_is_not_sent(alice: User) -> None:
+    ask("alice")
+    alice.delete()
+    assert mails() == []
+    assert SecurityEvent.objects.filter(kind=EventKind.RECOVERY_REQUESTED).count() == 1
 
 
 def test_an_attacker_who_takes_the_address_of_another_person_as_a_name_keeps_no_mail(

@@ -10,7 +10,7 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import MD5PasswordHasher, PBKDF2PasswordHasher
 from django.contrib.auth.models import User
 
-from authx.models import DeviceSession, PasswordFailures
+from authx.models import DeviceSession, PasswordFailures, SecurityEvent
 from backend.settings import PASSWORD_HASHERS
 from tests.conftest import Clock
 from tests.guessing import WRONG, guess
@@ -97,6 +97,34 @@ def test_every_refusal_looks_like_a_wrong_password_and_hashes_once(
     assert response.status_code == expected.status_code == HTTPStatus.BAD_REQUEST
     assert response.content == expected.content == REFUSAL
     assert error_headers(response) == error_headers(expected)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wrong_password_and_an_unknown_name_cost_the_same_statements_and_commits(
+    alice: User, statements: Any
+) -> None:
+    def cost(name: str) -> tuple[int, int, int]:
+        with statements() as measured:
+            assert guess(name).status_code == HTTPStatus.BAD_REQUEST
+        return len(measured), len(measured.writes), measured.with_transactions
+
+    guess()
+    assert cost("nobody") == cost("alice")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_exceeded_limit_is_a_commit_for_a_known_and_for_an_unknown_name(
+    clock: Clock, alice: User, settings: Any, statements: Any
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"SIGN_IN_RATES": ["1/minute"]}
+    found = []
+    for name in ("alice", "nobody"):
+        guess(name)
+        with statements() as measured:
+            assert guess(name).status_code == HTTPStatus.TOO_MANY_REQUESTS
+        found.append([one["sql"] for one in measured.captured_queries if one["sql"] == "COMMIT"])
+    assert found[0] == found[1] == ["COMMIT"]
+    assert set(SecurityEvent.objects.values_list("user_id", flat=True)) == {alice.pk}
 
 
 def test_a_success_hashes_once(alice: User, hashed: list[str]) -> None:

@@ -28,6 +28,7 @@ from authx.audit.logs import (
     LogEvent,
     log_event,
 )
+from authx.audit.nobody import erase_event
 from authx.models import EventKind, Notification, SecurityEvent, all_users, write_alias
 
 if TYPE_CHECKING:
@@ -135,6 +136,9 @@ def _send(notification: Notification) -> None:
     user = all_users().filter(pk__in=[event.user_id]).first()
     if user is None or not email_address(user) or event.reason == NOT_SENT:
         notification.delete()
+        if event.user_id is None and not event.former_user_id:
+            # A link for a name that nobody has; whether it was asked for is in the log.
+            erase_event(event)
         return
     try:
         # As Django does when it sends.

@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 
 from authx import conf
 from authx.audit.events import record_daily, record_event
-from authx.audit.logs import LOG_EVENTS, log_event
+from authx.audit.nobody import write_event_of_nobody
 from authx.devices import find_known_device, known_devices
 from authx.errors import ConflictError, OverloadedError, RateLimitError
 from authx.models import DeviceSession, EventKind
@@ -215,7 +215,7 @@ def _record(limit: Limit, *, is_hard: bool) -> None:
         record_event(kind=EventKind.RATE_LIMITED, reason=limit.kind)
         return
     if limit.user_id is None:
-        log_event(LOG_EVENTS[EventKind.SIGN_IN_LIMITED], reason=limit.kind)
+        write_event_of_nobody(EventKind.SIGN_IN_LIMITED, limit.kind)
     elif is_hard:
         # The owner is told, with the way back in; of a minute, they are not.
         reason = f"{limit.kind}, for hours"
