@@ -123,6 +123,18 @@ def test_an_event_without_a_session_has_a_link_too(alice: User) -> None:
     assert "End this session" not in text_of(page)
 
 
+def test_an_old_mail_shows_what_it_is_about_and_not_what_came_later(
+    clock: Clock, alice: User
+) -> None:
+    for number in range(2):
+        alice.set_password(f"somewhere else entirely {number}")
+        alice.save()
+        clock.forward(hours=1)
+    early, late = mails()
+    assert "12:00" in text_of(browser().get(link_in(early)))
+    assert "13:00" in text_of(browser().get(link_in(late)))
+
+
 def test_a_token_does_not_say_how_many_events_there_are(thief: Phone) -> None:
     event = SecurityEvent.objects.get(kind=EventKind.NEW_DEVICE)
     first = not_me_token(event).split(":")[0]

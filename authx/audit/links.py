@@ -116,10 +116,11 @@ def recovery_page() -> str:
 def not_me_token(event: SecurityEvent) -> str:
     """Return a token that ends the session of an event, for whoever reads the user's mail.
 
-    It names no primary key of an event, which would reveal how many there are.
+    It names the event by its time: a primary key would reveal how many there are.
     """
     session = "" if event.session_id is None else str(event.session_id)
-    return signing.dumps([str(event.user_id), session, event.kind], salt=NOT_ME_SALT)
+    named = [str(event.user_id), session, event.kind, event.created_at.isoformat()]
+    return signing.dumps(named, salt=NOT_ME_SALT)
 
 
 def not_me_link(event: SecurityEvent) -> str:
@@ -131,10 +132,11 @@ def not_me_link(event: SecurityEvent) -> str:
 
 
 def read_not_me_token(token: str) -> SecurityEvent | None:
-    """Return the newest event that such a token is about."""
+    """Return the event that such a token is about."""
     try:
-        user_id, session_id, kind = signing.loads(token, salt=NOT_ME_SALT, max_age=NOT_ME_LIFETIME)
+        named = signing.loads(token, salt=NOT_ME_SALT, max_age=NOT_ME_LIFETIME)
     except BadSignature:
         return None
+    user_id, session_id, kind, created_at = named
     events = SecurityEvent.objects.filter(user_id=user_id, session_id=session_id or None, kind=kind)
-    return events.order_by("-created_at", "-pk").first()
+    return events.filter(created_at=datetime.fromisoformat(created_at)).order_by("pk").first()
