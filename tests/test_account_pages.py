@@ -265,6 +265,18 @@ def test_a_new_password_ends_the_other_devices_and_says_so(here: Client, phone: 
     assert sign_in(browser(), password=NEW_PASSWORD).status_code == HTTPStatus.FOUND
 
 
+def test_a_browser_stays_known_after_a_new_password(here: Client) -> None:
+    before, device_id = here.cookies["authx_device"].value, own(here).device_id
+    change(here)
+    assert here.cookies["authx_device"].value != before
+    assert own(here).device_id == device_id
+    post(here, "sign-out/")
+    guesses = [sign_in(browser(), password=WRONG).status_code for _ in range(6)]
+    assert guesses[-1] == HTTPStatus.TOO_MANY_REQUESTS
+    assert sign_in(here, password=NEW_PASSWORD).status_code == HTTPStatus.FOUND
+    assert own(here).device_id == device_id
+
+
 def test_a_wrong_or_a_weak_password_changes_nothing(here: Client, phone: Phone) -> None:
     assert "This is not the current password." in text_of(change(here, current=WRONG))
     weak = change(here, new="short")

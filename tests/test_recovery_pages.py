@@ -63,6 +63,15 @@ def test_a_mailed_link_sets_a_password_and_signs_this_browser_in(alice: User, ph
     assert "does not work any more" in text_of(client.get(link))
 
 
+def test_a_browser_that_a_link_has_signed_in_is_a_known_one(alice: User) -> None:
+    client = browser()
+    set_password(client, new_recovery_token(alice))
+    client.post(f"{BASE}sign-out/")
+    guesses = [sign_in(browser(), password="a guess").status_code for _ in range(6)]
+    assert guesses[-1] == HTTPStatus.TOO_MANY_REQUESTS
+    assert sign_in(client, password=NEW_PASSWORD).status_code == HTTPStatus.FOUND
+
+
 def test_a_weak_password_is_refused_and_the_link_stays(alice: User) -> None:
     raw_token = new_recovery_token(alice)
     refused = set_password(browser(), raw_token, "short")

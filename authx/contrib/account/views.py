@@ -19,11 +19,12 @@ from authx.audit.links import not_me_token
 from authx.contrib.account.forms import ChangePasswordForm, RenameForm, SignInForm
 from authx.contrib.account.pages import PageView, SignedInView
 from authx.contrib.account.sentences import SENTENCES, device_label
+from authx.devices import mint_credential
 from authx.errors import WrongPasswordError
 from authx.models import DeviceSession, EventKind, SecurityEvent
 from authx.passwords.sign_in import change_password_in_browser
 from authx.sessions.browsers import PLATFORM
-from authx.sessions.cookies import DEVICE_SESSION_KEY
+from authx.sessions.cookies import DEVICE_SESSION_KEY, NEW_DEVICE_COOKIE
 from authx.sessions.revoke import revoke_all, revoke_session
 from authx.sessions.update import update_device
 
@@ -223,4 +224,7 @@ class PasswordView(SignedInView):
             # Another key for the cookie, as after any sign-in.
             self.request.session.cycle_key()
             self.request.session[DEVICE_SESSION_KEY] = str(session.pk)
+            # The credential of a known device ends with the password.
+            raw_credential = mint_credential(session.user, session.device_id)
+            vars(self.request)[NEW_DEVICE_COOKIE] = raw_credential
         return form.is_valid()
