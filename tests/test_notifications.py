@@ -120,6 +120,39 @@ def test_markup_is_escaped_in_html_and_left_alone_in_text(phone: Phone) -> None:
     assert "&lt;b&gt;&amp;&#x27;Watch&#x27;&lt;/b&gt;" in html
 
 
+@pytest.mark.parametrize(
+    ("name", "platform", "shown"),
+    [
+        ("https://evil.example/reset", "iOS", "iOS"),
+        ("Reset it at evil.example/reset", "iOS", "iOS"),
+        ("www.evil", "iOS", "iOS"),
+        ("evil\u3002example", "iOS", "iOS"),
+        ("write to help@evil", "", "unknown"),
+        ("//evil", "evil.xn--p1ai", "unknown"),
+        ("Dr. Smith's phone", "iOS", "Dr. Smith's phone"),
+        ("Pixel 9 (v14.2)", "Android", "Pixel 9 (v14.2)"),
+    ],
+)
+def test_an_attacker_cannot_put_a_link_into_a_mail_by_the_name_of_a_device(
+    phone: Phone, name: str, platform: str, shown: str
+) -> None:
+    agent = "evil.example/2.0"
+    body = {"username": "alice", "password": PASSWORD, "device": {"name": name}}
+    body["device"] |= {"platform": platform}
+    Phone().send("POST", "login", body, headers={"user-agent": agent})
+    (message,) = sent()
+    assert f"Device: {shown}\n" in message.body
+    assert "evil" not in message.body + message.subject + str(message.alternatives)
+
+
+def test_a_user_agent_stands_for_a_device_without_a_name(phone: Phone) -> None:
+    agent = "Mozilla/5.0 (X11; Linux x86_64) Chrome/130.0.0.0 Safari/537.36"
+    body = {"username": "alice", "password": PASSWORD}
+    Phone().send("POST", "login", body, headers={"user-agent": agent})
+    (message,) = sent()
+    assert f"Device: {agent}\n" in message.body
+
+
 def test_a_subject_is_one_line_whatever_a_template_brings(
     phone: Phone, settings: Any, tmp_path: Any
 ) -> None:

@@ -4,6 +4,7 @@ A notification is claimed before it is sent and deleted afterwards. A worker tha
 between may have sent it: another one sends it again later, with the same Message-ID.
 """
 
+import re
 from datetime import timedelta
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Final
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 RETRY_DELAY: Final = timedelta(minutes=2)
 # The last attempt is some eight hours after the event.
 MAX_ATTEMPTS: Final = 9
+# What programs for mail turn into a link: a scheme or path, an address, a name of a domain with
+# any of the dots that browsers take for one. Version numbers are none.
+LINK_LIKE: Final = re.compile(r"//|@|www[.]|\w[.\u3002\uff0e\uff61][^\W\d_]{2}", re.IGNORECASE)
 
 
 def send_next_notification() -> bool:
@@ -75,11 +79,7 @@ def build_message(event: SecurityEvent, user: "User", language: str) -> EmailMul
         context = {
             "event": event,
             "user": user,
-            # Without a session, a stranger has chosen the user agent, and would write in this mail.
-            "device": event.device_name
-            or event.platform
-            or (event.user_agent if event.session_id else "")
-            or unknown,
+            "device": _device_of(event) or unknown,
             "ip": event.ip or unknown,
             "time": format_instant(event.created_at),
             "not_me_link": not_me_link(event),
@@ -104,6 +104,14 @@ def build_message(event: SecurityEvent, user: "User", language: str) -> EmailMul
     )
     message.attach_alternative(html, "text/html")
     return message
+
+
+def _device_of(event: SecurityEvent) -> str:
+    """Return what to call a device, in words of its client, of which none becomes a link."""
+    # Without a session, a stranger has chosen the user agent, and would write in this mail.
+    user_agent = event.user_agent if event.session_id else ""
+    words = (event.device_name, event.platform, user_agent)
+    return next((text for text in words if text and not LINK_LIKE.search(text)), "")
 
 
 def _message_id(event: SecurityEvent) -> str:
