@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import User
 
 from authx.passwords.backends import ModelBackend
@@ -26,3 +27,7 @@ class CaseInsensitiveBackend(ModelBackend):
 
 def tenant() -> str:
     return current_tenant
+
+
+class GateBackend(BaseBackend):
+    """Refuses before others check, and knows no user itself, as that of django-axes does."""

@@ -130,6 +130,20 @@ def test_the_link_of_a_mail_that_a_scanner_has_opened_first_still_asks(
     assert page.complaints == []
 
 
+def test_the_token_of_a_link_stays_neither_in_the_history_nor_in_a_referrer(
+    page: Page, alice: User
+) -> None:
+    page.open(f"/account/recover/password/?token={new_recovery_token(alice)}")
+    assert "Set the password" in page.text
+    assert "token" not in page.chrome.current_url
+    page.chrome.refresh()
+    assert page.chrome.current_url.endswith("/account/recover/")
+    page.open("/account/recover/password/?token=x").press("Send a new link")
+    assert page.chrome.execute_script("return document.referrer") == f"{page.base}/"
+    page.chrome.back()
+    assert "token" not in page.chrome.current_url
+
+
 def test_a_form_that_was_filled_in_wrongly_says_where(page: Page, alice: User) -> None:
     page.open("/account/sign-in/").fill("username", "alice").fill("password", WRONG)
     page.press("Sign in")

@@ -63,6 +63,27 @@ def test_a_mailed_link_sets_a_password_and_signs_this_browser_in(alice: User, ph
     assert "does not work any more" in text_of(client.get(link))
 
 
+def test_the_backend_that_knows_the_user_signs_in_here(alice: User, settings: Any) -> None:
+    settings.AUTHENTICATION_BACKENDS = [
+        "tests.backends.GateBackend",
+        "django.contrib.auth.backends.RemoteUserBackend",
+        "tests.backends.EmailBackend",
+    ]
+    client = browser()
+    page = set_password(client, new_recovery_token(alice))
+    assert "every session has ended, on all devices" in text_of(page)
+    assert client.session["_auth_user_backend"] == "tests.backends.EmailBackend"
+    assert client.get(BASE).status_code == HTTPStatus.OK
+
+
+def test_a_project_whose_backends_sign_nobody_in_by_cookie_asks_to_sign_in(
+    alice: User, settings: Any
+) -> None:
+    settings.AUTHENTICATION_BACKENDS = ["tests.backends.GateBackend"]
+    page = set_password(browser(), new_recovery_token(alice))
+    assert "Sign in with it." in text_of(page)
+
+
 def test_a_browser_that_a_link_has_signed_in_is_a_known_one(alice: User) -> None:
     client = browser()
     set_password(client, new_recovery_token(alice))
@@ -99,6 +120,11 @@ def test_what_a_project_asks_for_at_a_sign_in_it_asks_for_here(alice: User, sett
     assert not DeviceSession.objects.exists()
     settings.AUTHX = settings.AUTHX | {"SIGN_IN_POLICY": None}
     assert sign_in(browser(), password=NEW_PASSWORD).status_code == HTTPStatus.FOUND
+
+
+def test_the_page_of_a_link_without_its_token_asks_for_a_new_one(alice: User) -> None:
+    asked = browser().get(f"{BASE}recover/password/")
+    assert asked.headers["Location"] == f"{BASE}recover/"
 
 
 def test_a_name_that_is_missing_is_asked_for(alice: User) -> None:

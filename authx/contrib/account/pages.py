@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
+from django.db import connections
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -31,8 +32,9 @@ POLICY: Final = (
 )
 HEADERS: Final = {
     "Cache-Control": "no-store",
-    # Not `no-referrer`, with which browsers send forms without an Origin that Django could check.
-    "Referrer-Policy": "same-origin",
+    # No path and no query, in which a token is. Not `no-referrer`, with which browsers send forms
+    # without an Origin that Django could check.
+    "Referrer-Policy": "strict-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
@@ -50,6 +52,13 @@ class PageView(ContextMixin, View):
     template_name = ""
     http_method_names: Any = ("get", "post", "head")
     request: HttpRequest
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        view: Any = super().as_view(**initkwargs)
+        # With ATOMIC_REQUESTS, an error would roll back the count of a wrong password.
+        view._non_atomic_requests = set(connections)
+        return view
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         # As LocaleMiddleware would, which a project need not have.

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from django.conf import settings
-from django.contrib.auth import login
+from django.contrib.auth import load_backend, login
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 
@@ -15,6 +15,7 @@ from authx.contrib.account.pages import PageView
 from authx.contrib.account.sentences import SENTENCES, device_label
 from authx.errors import InvalidRecoveryTokenError
 from authx.models import DeviceSession, EventKind, SecurityEvent
+from authx.passwords.backends import ModelBackend
 from authx.passwords.recovery import recover, request_recovery
 from authx.sessions.revoke import revoke_all, revoke_session
 from authx.throttling.classes import count_forged_token
@@ -45,6 +46,9 @@ class RecoverPasswordView(PageView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         raw_token = request.GET.get("token", "")
+        if not raw_token:
+            # Such as a page that is loaded again, whose script has removed the token.
+            return self.go_to("recover")
         if read_recovery_token(raw_token) is None:
             return self._invalid()
         return self.page(form=NewPasswordForm(), token=raw_token)
@@ -64,12 +68,15 @@ class RecoverPasswordView(PageView):
         return self._signed_in(user)
 
     def _signed_in(self, user: Any) -> HttpResponse:
+        backend = backend_of(user)
         try:
             raise_refusal(user, self.request)
         except ValidationError:
             # The password is set; what else a project asks for, its sign-in asks for.
+            backend = None
+        if backend is None:
             return self.go_to("sign-in", done="recovered")
-        login(self.request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
+        login(self.request, user, backend=backend)
         return self.go_to("devices", done="recovered")
 
     def _invalid(self) -> HttpResponse:
@@ -82,6 +89,17 @@ def is_before_the_password(event: SecurityEvent) -> bool:
     user_id: Any = event.user_id
     changes = SecurityEvent.objects.filter(user_id=user_id, kind=EventKind.PASSWORD_CHANGED)
     return changes.filter(created_at__gt=event.created_at).exists()
+
+
+def backend_of(user: Any) -> str | None:
+    """Return the path of the backend for a user who has set a password, None without any.
+
+    It has to find the user again at each request, which one that only refuses does not; those of
+    authx come first, because it is a password that was set.
+    """
+    backends = [(path, load_backend(path)) for path in settings.AUTHENTICATION_BACKENDS]
+    backends.sort(key=lambda named: not isinstance(named[1], ModelBackend))
+    return next((path for path, backend in backends if backend.get_user(user.pk)), None)
 
 
 class NotMeView(PageView):

@@ -1,3 +1,5 @@
+// The token of a mailed link stays in its form, and neither in the history nor in the address bar.
+if (location.search.includes("token=")) history.replaceState(null, "", location.pathname);
 for (const field of document.querySelectorAll("input[type=password]")) {
   const button = document.createElement("button");
   button.type = "button";
