@@ -1,6 +1,7 @@
 """Somebody in front of the pages of their account, and what arrives in their mailbox."""
 
 import re
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,7 +10,7 @@ from django.core import mail
 from django.test import Client
 
 from tasks.alerts import send_notifications
-from tests.phone import PASSWORD
+from tests.phone import PASSWORD, Phone
 
 BASE = "/account/"
 LINK = re.compile(r"https?://\S+")
@@ -60,3 +61,19 @@ def text_of(response: Any) -> str:
     """Return what a page says, without its markup, style and script."""
     html = re.sub(r"<(style|script)[^>]*>.*?</\1>", " ", response.content.decode(), flags=re.DOTALL)
     return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+def ask(name: str = "alice", **options: Any) -> Any:
+    """Ask for a link, as an app does."""
+    body = {"username": name}
+    return Phone().client.post("/users/recover", body, content_type="application/json", **options)
+
+
+def confirm(raw_token: str, password: str = NEW_PASSWORD, **device: str) -> Any:
+    body = {"token": raw_token, "new_password": password, "device": device}
+    return Phone().send("POST", "recover/confirm", body)
+
+
+def mailed_token(name: str = "alice") -> str:
+    assert ask(name).status_code == HTTPStatus.ACCEPTED
+    return token_in(link_in(mails()[-1]))

@@ -137,8 +137,8 @@ def test_an_attacker_cannot_put_a_link_into_a_mail_by_the_name_of_a_device(
     phone: Phone, name: str, platform: str, shown: str
 ) -> None:
     agent = "evil.example/2.0"
-    body = {"username": "alice", "password": PASSWORD, "device": {"name": name}}
-    body["device"] |= {"platform": platform}
+    device = {"name": name, "platform": platform}
+    body = {"username": "alice", "password": PASSWORD, "device": device}
     Phone().send("POST", "login", body, headers={"user-agent": agent})
     (message,) = sent()
     assert f"Device: {shown}\n" in message.body

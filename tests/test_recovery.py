@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core import mail
 from django.db import connection
 from django.utils import timezone
 
@@ -17,7 +16,15 @@ from authx.errors import InvalidRecoveryTokenError
 from authx.models import DeviceSession, EventKind, Notification, PasswordFailures, SecurityEvent
 from authx.passwords import recovery
 from authx.passwords.recovery import recover
-from tests.account import NEW_PASSWORD, link_in, mails, token_in, with_address
+from tests.account import (
+    NEW_PASSWORD,
+    ask,
+    confirm,
+    link_in,
+    mailed_token,
+    mails,
+    with_address,
+)
 from tests.conftest import Clock
 from tests.guessing import guess, statuses
 from tests.phone import PASSWORD, Phone, error_of
@@ -28,21 +35,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def alice(alice: User) -> User:
     return with_address(alice)
-
-
-def ask(name: str = "alice", **options: Any) -> Any:
-    body = {"username": name}
-    return Phone().client.post("/users/recover", body, content_type="application/json", **options)
-
-
-def confirm(raw_token: str, password: str = NEW_PASSWORD, **device: str) -> Any:
-    body = {"token": raw_token, "new_password": password, "device": device}
-    return Phone().send("POST", "recover/confirm", body)
-
-
-def mailed_token(name: str = "alice") -> str:
-    assert ask(name).status_code == HTTPStatus.ACCEPTED
-    return token_in(link_in(mails()[-1]))
 
 
 # --- What the link does
@@ -208,17 +200,6 @@ def test_a_user_model_without_addresses_knows_names_only(
     assert list(known.order_by("pk").values_list("user_id", flat=True)) == [alice.pk, None]
 
 
-@pytest.mark.usefixtures("everybody")
-def test_too_many_mails_cost_the_same_statements(statements: Any) -> None:
-    def cost(name: str) -> list[str]:
-        with statements() as sql:
-            ask(name)
-        return [one.split(" ")[0] for one in sql.sql]
-
-    first = cost("alice")
-    assert all(cost(name) == first for name in ["alice", "alice@example.com"] * 3)
-
-
 def test_accounts_that_share_an_address_get_a_mail_each(alice: User, bob: User) -> None:
     User.objects.update(email="both@example.com")
     ask("both@example.com")
@@ -269,72 +250,7 @@ def test_every_name_has_the_same_answer_after_the_same_statements(statements: An
     assert len(found) == 1
 
 
-@pytest.mark.usefixtures("everybody")
-def test_too_many_mails_to_an_account_are_not_sent_and_nobody_is_told(alice: User) -> None:
-    for name in ("alice", "nobody"):
-        answers = {ask(name, REMOTE_ADDR=f"192.0.2.{n}").status_code for n in range(5)}
-        assert answers == {HTTPStatus.ACCEPTED}
-    assert len(mails()) == 2
-    assert {one.to[0] for one in mail.outbox} == {"alice@example.com"}
-    assert not Notification.objects.exists()
-    assert SecurityEvent.objects.filter(reason="too many mails", user_id=alice.pk).count() == 3
-
-
-@pytest.mark.parametrize("used", [0, 1])
-def test_a_stranger_who_uses_up_the_mails_leaves_links_that_work(
-    clock: Clock, alice: User, used: int
-) -> None:
-    for minute in range(29):
-        ask("alice", REMOTE_ADDR=f"192.0.2.{minute}")
-        clock.forward(minutes=1)
-    links = [token_in(link_in(message)) for message in mails()]
-    assert len(links) == 2
-    # The last of the thirty minutes: one mail is new, or each of those that were sent still works.
-    assert confirm(links[used]).status_code == HTTPStatus.OK
-    assert error_of(confirm(links[1 - used])) == (400, "invalid_grant")
-
-
-@pytest.mark.parametrize("minutes", range(0, 90, 7))
-def test_an_owner_has_a_link_at_any_time_although_a_stranger_keeps_asking(
-    clock: Clock, alice: User, minutes: int
-) -> None:
-    for minute in range(minutes):
-        ask("alice", REMOTE_ADDR=f"192.0.2.{minute}")
-        mails()
-        clock.forward(minutes=1)
-    ask("alice", REMOTE_ADDR="198.51.100.1")
-    assert confirm(token_in(link_in(mails()[-1]))).status_code == HTTPStatus.OK
-
-
-def test_a_thief_who_changes_the_password_does_not_keep_the_owner_from_a_new_link(
-    alice: User, phone: Phone, committed: Any
-) -> None:
-    for _ in range(3):
-        ask("alice")
-    body = {"current_password": PASSWORD, "new_password": "that of a thief"}
-    with committed():
-        assert phone.send("POST", "password", body).status_code == HTTPStatus.OK
-    mails()
-    assert confirm(mailed_token()).status_code == HTTPStatus.OK
-
-
-def test_whoever_has_used_a_link_can_ask_for_the_next(alice: User, committed: Any) -> None:
-    mailed_token()
-    with committed():
-        assert confirm(mailed_token()).status_code == HTTPStatus.OK
-    mails()
-    assert confirm(mailed_token(), "a third horse, a third battery").status_code == HTTPStatus.OK
-
-
-def test_a_network_that_asks_too_often_is_refused(alice: User, settings: Any) -> None:
-    settings.AUTHX = settings.AUTHX | {"SIGN_IN_RATES_PER_IP": ["2/minute"]}
-    assert [ask("nobody").status_code for _ in range(3)] == [202, 202, 429]
-    assert ask("alice", REMOTE_ADDR="192.0.2.1").status_code == HTTPStatus.ACCEPTED
-
-
-def test_a_name_that_nobody_has_gets_no_mail_and_leaves_no_row(
-    caplog: Any, committed: Any
-) -> None:
+def test_a_name_that_nobody_has_gets_no_mail_and_leaves_no_row(caplog: Any, committed: Any) -> None:
     for _ in range(4):
         with committed():
             assert ask("nobody").status_code == HTTPStatus.ACCEPTED

@@ -34,8 +34,8 @@ def request_recovery(name: str) -> None:
     network only: what an account has had too much of would show that it exists.
     """
     consume(*client_limits("recoveries"))
-    # A name that nobody has is an event too: a write that is missing would be noticed. Whoever sends
-    # the mails deletes it.
+    # A name that nobody has is an event too: a missing write would be noticed. It is deleted where
+    # its mail would be sent.
     addressees: list[User | None] = [*_addressees(name)] or [None]
     events = [_event_of(user, name) for user in addressees]
     with atomic():
