@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from django.contrib.auth.models import User
 from django.test import RequestFactory
+from django.urls import resolve
 from pytest_django import Settings
 from rest_framework.authentication import BasicAuthentication
 from rest_framework.permissions import IsAuthenticated
@@ -180,6 +181,13 @@ def test_an_old_token_opens_a_session_of_the_device_until_the_date(clock: Clock)
     assert not Phone(pair=pair).is_signed_in
     clock.forward(days=30)
     assert exchange().status_code == HTTPStatus.UNAUTHORIZED
+
+
+@pytest.mark.parametrize("path", ["/exchange", "/exchange/"])
+def test_the_exchange_has_an_address_to_mount(path: str) -> None:
+    found = resolve(path, urlconf="authx.contrib.sunset.urls")
+    assert found.view_name == "exchange"
+    assert getattr(found.func, "view_class", None) is ExchangeView
 
 
 @pytest.mark.usefixtures("is_default")
