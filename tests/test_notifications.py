@@ -145,6 +145,25 @@ def test_an_attacker_cannot_put_a_link_into_a_mail_by_the_name_of_a_device(
     assert "evil" not in message.body + message.subject + str(message.alternatives)
 
 
+@pytest.mark.parametrize(
+    ("username", "greeted"),
+    [
+        ("alice", "alice"),
+        ("alice@example.com", "alice@example.com"),
+        ("evil.example", "alice@example.com"),
+        ("bob@evil.example", "alice@example.com"),
+    ],
+)
+def test_whoever_chooses_a_user_name_puts_no_link_into_the_mail_of_another(
+    alice: User, phone: Phone, username: str, greeted: str
+) -> None:
+    use_new_device(phone)
+    User.objects.update(username=username, email="alice@example.com")
+    (message,) = sent()
+    assert message.body.startswith(f"Hello {greeted},")
+    assert "evil" not in message.body + str(message.alternatives)
+
+
 def test_a_user_agent_stands_for_a_device_without_a_name(phone: Phone) -> None:
     agent = "Mozilla/5.0 (X11; Linux x86_64) Chrome/130.0.0.0 Safari/537.36"
     body = {"username": "alice", "password": PASSWORD}

@@ -79,6 +79,7 @@ def build_message(event: SecurityEvent, user: "User", language: str) -> EmailMul
         context = {
             "event": event,
             "user": user,
+            "name": _name_of(user),
             "device": _device_of(event) or unknown,
             "ip": event.ip or unknown,
             "time": format_instant(event.created_at),
@@ -104,6 +105,12 @@ def build_message(event: SecurityEvent, user: "User", language: str) -> EmailMul
     )
     message.attach_alternative(html, "text/html")
     return message
+
+
+def _name_of(user: "User") -> str:
+    """Return whom a mail greets; whoever chose the name need not be who reads the mail."""
+    username, address = user.get_username(), email_address(user)
+    return address if LINK_LIKE.search(username) else username
 
 
 def _device_of(event: SecurityEvent) -> str:
