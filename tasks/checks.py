@@ -1,4 +1,7 @@
-"""System checks of Celery: the beat schedule, the accepted content, the broker URL."""
+"""System checks of Celery: the beat schedule, the accepted content, the broker URL.
+
+They ask Celery's application what it uses, however it was configured.
+"""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -6,7 +9,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from celery import current_app
-from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
@@ -24,7 +26,7 @@ def check_celery(**_: Any) -> list[CheckMessage]:
 
 def check_broker_link(**_: Any) -> list[CheckMessage]:
     """Warn of a broker without TLS (`check --deploy`)."""
-    broker = urlsplit(getattr(settings, "CELERY_BROKER_URL", "") or "")
+    broker = urlsplit(current_app.conf.broker_url or "")
     if broker.scheme not in PLAIN_SCHEMES or is_loopback(broker.hostname or ""):
         return []
     text = "The broker is reached over a network without TLS."
@@ -32,8 +34,7 @@ def check_broker_link(**_: Any) -> list[CheckMessage]:
 
 
 def _check_schedule() -> Iterator[CheckMessage]:
-    schedule = getattr(settings, "CELERY_BEAT_SCHEDULE", {})
-    scheduled = {entry["task"] for entry in schedule.values()}
+    scheduled = {entry["task"] for entry in current_app.conf.beat_schedule.values()}
     if sweep.name not in scheduled:
         yield Error(
             "No sweep is scheduled: ended sessions are never deleted.",
@@ -62,7 +63,7 @@ def _known_tasks() -> set[str]:
 
 
 def _check_content() -> Iterator[CheckMessage]:
-    accepted = set(getattr(settings, "CELERY_ACCEPT_CONTENT", ["json"]))
+    accepted = set(current_app.conf.accept_content)
     if not accepted <= {"json", "application/json"}:
         yield Error(
             "Celery accepts more than JSON: a pickled message can run code.",

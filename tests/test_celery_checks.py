@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 
 from tasks import checks
 from tasks.checks import check_broker_link, check_celery
@@ -48,6 +49,15 @@ def test_what_celery_itself_takes_for_granted_is_clean(settings: Any) -> None:
     del settings.CELERY_ACCEPT_CONTENT
     del settings.CELERY_BROKER_URL
     assert ids() == []
+
+
+def test_what_the_application_is_told_elsewhere_than_in_the_settings_of_django_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    application = Celery(set_as_current=False, broker="amqp://10.0.0.7")
+    application.conf.accept_content = ["json", "pickle"]
+    monkeypatch.setattr(checks, "current_app", application)
+    assert set(ids()) == {"tasks.E001", "tasks.E003", "tasks.E004", "tasks.W001"}
 
 
 def test_no_message_shows_the_password_of_the_broker(settings: Any) -> None:
