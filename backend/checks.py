@@ -11,6 +11,7 @@ from django.contrib.auth.password_validation import (
 )
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
+from django.db.utils import load_backend
 from rest_framework.permissions import AllowAny
 from rest_framework.settings import api_settings
 
@@ -112,7 +113,7 @@ def _check_hashing() -> Iterator[CheckMessage]:
     if (algorithm := get_hasher().algorithm) not in SLOW_HASHES:
         yield CheckWarning(
             f"Passwords are hashed by {algorithm}, which is a fast hash.",
-            hint="Put Argon2PasswordHasher first in PASSWORD_HASHERS.",
+            hint="Put BackgroundArgon2PasswordHasher first in PASSWORD_HASHERS.",
             id="backend.W001",
         )
 
@@ -123,7 +124,8 @@ def _check_database_links() -> Iterator[CheckMessage]:
         is_encrypted = options.get("sslmode") in SAFE_SSL_MODES
         # The file of a service may name any host, which is not known here.
         is_far = not is_loopback(str(database.get("HOST", ""))) or "service" in options
-        if database["ENGINE"].endswith("postgresql") and is_far and not is_encrypted:
+        is_postgresql = load_backend(database["ENGINE"]).DatabaseWrapper.vendor == "postgresql"
+        if is_postgresql and is_far and not is_encrypted:
             yield CheckWarning(
                 f"DATABASES[{alias!r}] may be reached over a network without TLS.",
                 hint="Add sslmode=verify-full (or require) to its options or its URL.",

@@ -1,13 +1,16 @@
 """What surrounds authx in production is refused where it undoes a promise, each under an id."""
 
 import inspect
+import sys
 from collections import Counter
 from datetime import timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
 from django.contrib.auth.backends import ModelBackend
 from django.core.management import get_commands
+from django.db.backends.postgresql import base as postgresql
 from django.middleware.security import SecurityMiddleware
 from django.utils.deprecation import MiddlewareMixin
 from rest_framework.authentication import BaseAuthentication
@@ -225,9 +228,20 @@ def test_a_setting_of_authx_is_refused(settings: Any, expected: str, change: Any
 def test_a_database_link_in_the_clear_is_warned_of(
     settings: Any, monkeypatch: pytest.MonkeyPatch, expected: str, change: dict[str, Any]
 ) -> None:
-    postgresql = {"ENGINE": "django.db.backends.postgresql"}
-    monkeypatch.setitem(settings.DATABASES, "default", postgresql | change)
+    database = {"ENGINE": "django.db.backends.postgresql"} | change
+    monkeypatch.setitem(settings.DATABASES, "default", database)
     assert ids() == [expected]
+
+
+def test_an_engine_of_another_name_that_reaches_postgresql_is_warned_of(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As that of PostGIS, or of a tracer.
+    monkeypatch.setitem(sys.modules, "shop_engine", ModuleType("shop_engine"))
+    monkeypatch.setitem(sys.modules, "shop_engine.base", postgresql)
+    database = {"ENGINE": "shop_engine", "HOST": "db.example.com"}
+    monkeypatch.setitem(settings.DATABASES, "default", database)
+    assert ids() == ["backend.W002"]
 
 
 @pytest.mark.parametrize(
