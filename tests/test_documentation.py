@@ -164,6 +164,9 @@ def shape(answer: Any) -> Any:
     return type(answer)
 
 
+DATA = ("-d", "--data-urlencode")
+
+
 def run_curl(client: Client, command: str, variables: dict[str, str]) -> Any:
     """Send what a line of curl sends; returns the document of the response."""
     for name, value in variables.items():
@@ -172,7 +175,7 @@ def run_curl(client: Client, command: str, variables: dict[str, str]) -> Any:
     path = url.removeprefix("http://127.0.0.1:8000")
     pairs = list(zip(options[::2], options[1::2], strict=True))
     headers = dict(value.split(": ", 1) for option, value in pairs if option == "-H")
-    fields = dict(value.split("=", 1) for option, value in pairs if option == "-d")
+    fields = dict(value.split("=", 1) for option, value in pairs if option in DATA)
     assert len(headers) + len(fields) == len(pairs)
     if not fields:
         return client.get(path, headers=headers).json()

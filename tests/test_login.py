@@ -183,6 +183,12 @@ def test_tokens_and_ids_that_the_client_made_up_are_ignored(phone: Phone, alice:
     assert pair["access_token"] != phone.access_token
 
 
+def test_a_device_as_one_field_of_a_form_is_named(alice: User) -> None:
+    response = log_in(urlencode(ALICE | {"device": '{"name": "phone"}'}), content_type=FORM)
+    assert response.status_code == HTTPStatus.BAD_REQUEST
+    assert set(response.json()["fields"]) == {"device.non_field_errors"}
+
+
 def test_a_repeated_form_field_is_named(alice: User) -> None:
     response = log_in(urlencode(ALICE) + "&username=bob", content_type=FORM)
     assert error_of(response) == (400, "invalid_request")

@@ -1,14 +1,17 @@
 """Projects that move over from another scheme: nobody is signed out before the date."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from tests.curl import run_curl
 from tests.phone import PASSWORD
 from tests.shop import ROOT, Shop
 
@@ -49,6 +52,7 @@ for name in {"OldRefreshView", "OldLogoutView", "OldLogoutAllView"} & set(dir(ol
 """
 PHONE = {"installation_id": "phone"}
 CREDENTIALS = {"username": "alice", "password": PASSWORD}
+COMMAND = re.compile(r"^```sh\n(curl \S+/users/exchange .+?)\n```$", re.MULTILINE | re.DOTALL)
 Tokens = dict[str, list[str]]
 
 
@@ -182,8 +186,8 @@ class Moved:
     def last(self, user: str) -> dict[str, str]:
         return {"Authorization": f"{self.scheme.header} {self.tokens[user][-1]}"}
 
-    def body(self, user: str) -> dict[str, str]:
-        return PHONE | {"refresh": self.tokens[user][-1]}
+    def body(self, user: str) -> dict[str, Any]:
+        return {"device": PHONE, "refresh": self.tokens[user][-1]}
 
 
 @pytest.fixture(scope="module")
@@ -216,8 +220,8 @@ def test_an_old_token_works_until_the_date_and_can_be_exchanged_for_a_pair(
     assert old_login(http).status_code == HTTPStatus.OK
     assert refusals(http, moved.scheme) == moved.scheme.refusals
     assert http.post(habit, json=body, headers=last).is_success
-    http.post("/users/exchange", json=PHONE, headers=old)  # Its answer is lost.
-    pair = http.post("/users/exchange", json=PHONE, headers=old).json()
+    http.post("/users/exchange", json={"device": PHONE}, headers=old)  # Its answer is lost.
+    pair = http.post("/users/exchange", json={"device": PHONE}, headers=old).json()
     assert http.get("/name", headers=bearer(pair["access_token"])).json() == "alice"
     devices = http.get("/users/devices", headers=bearer(pair["access_token"])).json()
     assert [device["current"] for device in devices] == [True]
@@ -316,11 +320,20 @@ def assert_works_and_says_until_when(http: httpx.Client, old: dict[str, str]) ->
 def assert_is_over(http: httpx.Client, old: dict[str, str]) -> None:
     for refused in (
         http.get("/name", headers=old),
-        http.post("/users/exchange", json=PHONE, headers=old),
+        http.post("/users/exchange", json={"device": PHONE}, headers=old),
         old_login(http),
     ):
         assert refused.status_code == HTTPStatus.UNAUTHORIZED
         assert refused.headers["Sunset"] == "Wed, 01 Jan 2020 00:00:00 GMT"
+
+
+@pytest.mark.parametrize("moved", [DRF], indirect=True, ids=lambda scheme: scheme.heading)
+def test_the_command_of_the_guide_exchanges_an_old_token(moved: Moved) -> None:
+    (command,) = COMMAND.findall((ROOT / "docs" / "adopt.md").read_text())
+    variables = {"OLD_TOKEN": moved.tokens["bob"][0]}
+    pair = run_curl(command, str(moved.http.base_url), variables)
+    assert pair["device"]["name"] == "My phone"
+    assert moved.http.get("/name", headers=bearer(pair["access_token"])).json() == "bob"
 
 
 def test_a_sign_out_everywhere_ends_old_tokens(moved: Moved) -> None:

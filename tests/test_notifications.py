@@ -314,8 +314,16 @@ def test_the_command_sends_what_is_due(phone: Phone) -> None:
     )
     out = StringIO()
     call_command("send_notifications", stdout=out)
-    assert out.getvalue() == "Processed 1 notifications.\n"
+    assert out.getvalue() == "Processed 1 notifications, 0 of which wait to be sent.\n"
     assert len(mail.outbox) == 1
+
+
+def test_the_command_says_how_many_mails_wait(phone: Phone, settings: Any) -> None:
+    settings.EMAIL_BACKEND = "nothing.EmailBackend"
+    use_new_device(phone)
+    out = StringIO()
+    call_command("send_notifications", stdout=out)
+    assert out.getvalue() == "Processed 1 notifications, 1 of which wait to be sent.\n"
 
 
 @pytest.mark.postgresql

@@ -2,21 +2,18 @@
 
 import ast
 import itertools
-import json
-import os
 import re
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 
 import authx
+from tests.curl import run_curl
 from tests.phone import PASSWORD
 from tests.shop import BLOCK, ROOT, Shop, install_wheel
 
@@ -174,18 +171,6 @@ def commands(heading: str) -> list[str]:
     (section,) = re.findall(rf"^## {heading}\n(.+?)^## ", GUIDE, re.MULTILINE | re.DOTALL)
     blocks = re.findall(r"^```sh\n(.+?)\n```$", section, re.MULTILINE | re.DOTALL)
     return [command for block in blocks for command in block.splitlines()]
-
-
-def run_curl(command: str, server: str, variables: dict[str, str]) -> Any:
-    """Run a command as it stands, but at this server; returns the document of the response."""
-    ran = subprocess.run(
-        ["bash", "-c", command.replace("http://127.0.0.1:8000", server)],
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(ran.stdout or "{}")
 
 
 def test_each_step_of_adding_it_takes_fewer_than_ten_lines() -> None:

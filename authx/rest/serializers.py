@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from django.contrib.auth import get_user_model
 from django.utils.translation import gettext_lazy as _
 from rest_framework import ISO_8601, serializers
+from rest_framework.utils import html
 
 from authx.models import DeviceSession, SecurityEvent
 from authx.rest.exceptions import ERROR_CODES
@@ -109,6 +110,12 @@ class DeviceSerializer(serializers.Serializer[Any]):
         allow_blank=True,
         help_text="The `device_credential` that an earlier sign-in on this device has brought.",
     )
+
+    def get_value(self, dictionary: Any) -> Any:
+        # DRF ignores this field of a form, in which the fields are called `device.name`.
+        name = self.field_name
+        is_one_field = html.is_html_input(dictionary) and name in dictionary
+        return dictionary[name] if is_one_field else super().get_value(dictionary)
 
 
 class UsernameField(StrictCharField):

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
 
 from authx import conf
 
@@ -31,6 +32,15 @@ def check_sunset(**_: Any) -> list[CheckMessage]:
                 "The older scheme has no end, or ends before it is deprecated.",
                 hint="Set AUTHX['DEPRECATED_AT'] and, no earlier, AUTHX['SUNSET_AT'] (RFC 9745).",
                 id="authx_sunset.E002",
+            )
+        )
+    if not given:
+        found.append(
+            CheckWarning(
+                "The older scheme has no date, so its tokens are refused.",
+                hint="Set AUTHX['SUNSET_AT'] and AUTHX['DEPRECATED_AT'], or remove the scheme and "
+                "authx.contrib.sunset.",
+                id="authx_sunset.W001",
             )
         )
     link = conf.authx_setting("SUNSET_LINK")

@@ -7,6 +7,7 @@ views, so the module of the authentication class must not import views.
 from collections.abc import Sequence
 from typing import Any, cast
 
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -26,15 +27,19 @@ class SunsetView(APIView):
         super().initial(request, *args, **kwargs)
 
 
+class ExchangeSerializer(serializers.Serializer[Any]):
+    device = DeviceSerializer(required=False)
+
+
 class ExchangeView(AuthxView):
-    """Opens a session for whoever has an old token, as a sign-in does; the body is the device.
+    """Opens a session for whoever has an old token, as a sign-in does.
 
     The old token stays valid: an app whose response was lost sends it again.
     """
 
     # Empty: those of DEFAULT_AUTHENTICATION_CLASSES that belong to the older scheme.
     authentication_classes: Sequence[Any] = ()
-    serializer_class = DeviceSerializer
+    serializer_class = ExchangeSerializer
     response_serializer_class = SignInPairSerializer
 
     def get_authenticators(self) -> list[Any]:
@@ -43,6 +48,6 @@ class ExchangeView(AuthxView):
         return [one() for one in self.authentication_classes or older]
 
     def post(self, request: Request, **_: Any) -> Response:
-        device = Device(**self.validate())
+        device = Device(**self.validate().get("device", {}))
         pair = open_session(user=cast("Any", request.user), request=request, device=device)
         return self.respond(pair)

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from authx.audit.notifications import send_next_notification
+from authx.models import Notification
 
 
 class Command(BaseCommand):
@@ -14,4 +15,5 @@ class Command(BaseCommand):
         count = 0
         while send_next_notification():
             count += 1
-        self.stdout.write(f"Processed {count} notifications.")
+        waiting = Notification.objects.count()
+        self.stdout.write(f"Processed {count} notifications, {waiting} of which wait to be sent.")
