@@ -25,9 +25,10 @@ def broken_broker(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
             port = 1
         else:
             port = server.getsockname()[1]
-        # In this order: unset, the second reads as the first, and would be put back as that.
-        monkeypatch.setattr(app.conf, "broker_write_url", f"redis://127.0.0.1:{port}/0")
-        monkeypatch.setattr(app.conf, "broker_url", f"redis://127.0.0.1:{port}/0")
+        # In what overrides the settings: set as attributes, they would stay there afterwards.
+        overrides: Any = app.conf.changes
+        for name in ("broker_write_url", "broker_url"):
+            monkeypatch.setitem(overrides, name, f"redis://127.0.0.1:{port}/0")
         yield
 
 

@@ -330,10 +330,10 @@ def assert_is_over(http: httpx.Client, old: dict[str, str]) -> None:
 @pytest.mark.parametrize("moved", [DRF], indirect=True, ids=lambda scheme: scheme.heading)
 def test_the_command_of_the_guide_exchanges_an_old_token(moved: Moved) -> None:
     (command,) = COMMAND.findall((ROOT / "docs" / "adopt.md").read_text())
-    variables = {"OLD_TOKEN": moved.tokens["bob"][0]}
+    variables = {"OLD_TOKEN": moved.tokens["carol"][0]}
     pair = run_curl(command, str(moved.http.base_url), variables)
     assert pair["device"]["name"] == "My phone"
-    assert moved.http.get("/name", headers=bearer(pair["access_token"])).json() == "bob"
+    assert moved.http.get("/name", headers=bearer(pair["access_token"])).json() == "carol"
 
 
 def test_a_sign_out_everywhere_ends_old_tokens(moved: Moved) -> None:

@@ -11,11 +11,13 @@ from django.contrib.auth.hashers import Argon2PasswordHasher
 
 Result = TypeVar("Result")
 
-LOWEST_PRIORITY: Final = 19
+# A quarter of the time of a processor that others want as well. The lowest priority is a hundredth:
+# on a machine without a free processor, a hash would take half a minute instead of a second.
+NICENESS: Final = 5
 
 
 class BackgroundArgon2PasswordHasher(Argon2PasswordHasher):
-    """Django's Argon2id on one processor, in a thread that gives way to all others.
+    """Django's Argon2id on one processor, in a thread of a lower priority.
 
     Django's own has eight lanes (RFC 9106 section 3.1), so it takes every processor of a machine,
     however few passwords are hashed at once. Hashes of both are verified by both.
@@ -33,7 +35,7 @@ class BackgroundArgon2PasswordHasher(Argon2PasswordHasher):
 def in_background(call: Callable[[], Result]) -> Result:
     """Return the result of a call that releases Python's lock, or raise what it raises.
 
-    On Linux it runs at the lowest priority; elsewhere a thread has none of its own.
+    On Linux it runs at a lower priority; elsewhere a thread has none of its own.
     """
     # A thread cannot raise its priority again, so each call has a new one: 0.1 ms of some 100.
     with ThreadPoolExecutor(1, initializer=lower_priority) as executor:
@@ -41,6 +43,6 @@ def in_background(call: Callable[[], Result]) -> Result:
 
 
 def lower_priority() -> None:
-    """Let all other threads of this machine run first, on Linux."""
+    """Prefer all other threads of this machine to this one, on Linux."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)
+        os.nice(NICENESS)
