@@ -16,4 +16,4 @@ class Command(BaseCommand):
         while send_next_notification():
             count += 1
         waiting = Notification.objects.count()
-        self.stdout.write(f"Processed {count} notifications, {waiting} of which wait to be sent.")
+        self.stdout.write(f"Processed {count} notifications; {waiting} wait to be sent.")
