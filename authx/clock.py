@@ -1,9 +1,13 @@
 """The clock that all processes share: that of the database."""
 
 from datetime import datetime
+from typing import TypeAlias
 
 from django.db.models import Model
 from django.db.models.functions import Now
+
+# One that was read already, or the time of the statement that contains it.
+Instant: TypeAlias = "datetime | Now"
 
 
 def database_now() -> Now:

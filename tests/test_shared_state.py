@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from django.utils import timezone
 
+from authx.clock import database_now
 from authx.models import DeviceSession
 from authx.rest.serializers import LoginSerializer, TokenSerializer
 from authx.rest.views import base
@@ -26,8 +27,8 @@ def _revive(ids: list[Any]) -> list[Any]:
 
 def _sweep() -> list[Any]:
     for _ in range(6):
-        rows = sweep._ended_sessions()
-        while sweep._delete_batch(rows, 50, []):
+        rows = sweep._ended_sessions(database_now())
+        while sweep._delete_batch(sweep._prepare(rows), 50):
             pass
     return []
 

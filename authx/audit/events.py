@@ -125,12 +125,12 @@ def _log_after_commit(event: SecurityEvent) -> None:
     )
 
 
-def expired_events() -> models.QuerySet[SecurityEvent]:
+def expired_events(now: clock.Instant) -> models.QuerySet[SecurityEvent]:
     """Return the events that are older than their retention, oldest first.
 
     The sweep deletes them. One whose mail is still to be sent stays, and so do those after it.
     """
-    cutoff = clock.database_now() - conf.event_retention()
+    cutoff = now - conf.event_retention()
     unsent = Notification.objects.order_by("event_id").values("event_id")[:1]
     expired = SecurityEvent.objects.filter(created_at__lte=cutoff)
     # By the first one, which costs less than to look each of them up.
@@ -138,12 +138,12 @@ def expired_events() -> models.QuerySet[SecurityEvent]:
     return expired.order_by("created_at")
 
 
-def expired_notifications() -> models.QuerySet[Notification]:
+def expired_notifications(now: clock.Instant) -> models.QuerySet[Notification]:
     """Return the notifications that were not sent within the retention of their events.
 
     However short that is, a mail server may be away for a day.
     """
-    cutoff = clock.database_now() - max(conf.event_retention(), MAIL_LIFETIME)
+    cutoff = now - max(conf.event_retention(), MAIL_LIFETIME)
     return Notification.objects.filter(due_at__lte=cutoff).order_by("due_at")
 
 

@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic, sleep
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 from django.db import connections, models, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import ExpressionWrapper, Min, Q
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Least
@@ -63,6 +62,9 @@ class Lease:
 
     owner: UUID
     taken_at: datetime
+    # By the clock of the database. Rows are compared with it and not with an expression, which
+    # PostgreSQL would evaluate for each row.
+    began_at: datetime
     is_held: bool = True
 
     def extend(self) -> None:
@@ -92,9 +94,10 @@ def sweep() -> SweepReport:
         return SweepReport(skipped=True)
     began, report = monotonic(), SweepReport()
     try:
-        report.sessions = _delete_in_batches(_ended_sessions(), lease)
-        log_dropped_notifications(_delete_in_batches(expired_notifications(), lease))
-        report.events = _delete_in_batches(expired_events(), lease)
+        now = lease.began_at
+        report.sessions = _delete_in_batches(_ended_sessions(now), lease)
+        log_dropped_notifications(_delete_in_batches(expired_notifications(now), lease))
+        report.events = _delete_in_batches(expired_events(now), lease)
     finally:
         lease.give_back()
     if not lease.is_held:
@@ -106,7 +109,8 @@ def sweep() -> SweepReport:
 
 def count_sweepable() -> SweepReport:
     """Return what a sweep would delete now."""
-    return SweepReport(sessions=_ended_sessions().count(), events=expired_events().count())
+    now = clock.database_now()
+    return SweepReport(sessions=_ended_sessions(now).count(), events=expired_events(now).count())
 
 
 def sweep_lag() -> dict[str, timedelta]:
@@ -133,33 +137,44 @@ def _age(instant: Min) -> "ExpressionWrapper[Any]":
     return ExpressionWrapper(clock.database_now() - instant, output_field=models.DurationField())
 
 
-def _ended_sessions() -> models.QuerySet[DeviceSession]:
+def _ended_sessions(now: clock.Instant) -> models.QuerySet[DeviceSession]:
     """Return the sessions whose end is older than the retention.
 
     The day of the end is indexed; on the last day, the ends themselves decide.
     """
-    cutoff = clock.database_now() - conf.sweep_retention()
+    cutoff = now - conf.sweep_retention()
     return DeviceSession.objects.filter(
         Q(idle_expires_at__lte=cutoff) | Q(revoked_at__lte=cutoff),
         sweep_on__lte=UTCDate(cutoff),
     ).order_by("sweep_on")
 
 
+@dataclass(slots=True)
+class _Deletion:
+    """How to delete the rows of a query, and the keys of those that have to stay."""
+
+    rows: models.QuerySet[Any]
+    # Compiled once for all batches; none if Django has to collect what refers to the rows.
+    sql: str = ""
+    parameters: Sequence[Any] = ()
+    kept: list[Any] = field(default_factory=list)
+
+
 def _delete_in_batches(rows: models.QuerySet[Any], lease: Lease) -> int:
     """Delete rows until a batch is not full or the lease is lost; return how many."""
     size: int = conf.authx_setting("SWEEP_BATCH_SIZE")
-    deleted, kept = 0, list[Any]()
+    deletion, tried = _prepare(rows), 0
     while lease.is_held:
         began = monotonic()
-        count = _delete_batch(rows, size, kept)
+        count = _delete_batch(deletion, size)
         lease.extend()
-        deleted += count
+        tried += count
         if count < size:
             break
         seconds = monotonic() - began
         size = _next_size(size, seconds)
         sleep(_pause_after(seconds))
-    return deleted - len(kept)
+    return tried - len(deletion.kept)
 
 
 def _pause_after(seconds: float) -> float:
@@ -173,42 +188,44 @@ def _next_size(size: int, seconds: float) -> int:
     return min(max(within_a_step, min(size, MIN_BATCH)), max(size, MAX_BATCH))
 
 
-def _delete_batch(rows: models.QuerySet[Any], size: int, kept: list[Any]) -> int:
-    """Return how many rows were tried; the keys of those that have to stay are added to `kept`."""
-    # A row that a request has locked is left for the next sweep.
-    batch = rows.select_for_update(skip_locked=True, of=("self",))
-    connection = connections[rows.db]
-    if rows.model is DeviceSession and has_dependants(DeviceSession):
-        # Other apps have foreign keys to sessions: Django has to collect their rows.
+def _delete_batch(deletion: _Deletion, size: int) -> int:
+    """Return how many rows were tried."""
+    rows, kept = deletion.rows, deletion.kept
+    if not deletion.sql:
         keys = list(rows.exclude(pk__in=kept).values_list("pk", flat=True)[:size])
         kept += delete_with_dependants(rows, keys)
         return len(keys)
-    with transaction.atomic(using=rows.db):
-        # Compiled within the transaction that Django asks for; a single DELETE needs none.
-        sql, parameters = _delete_statement(batch, size, connection)
+    connection, sql = connections[rows.db], deletion.sql
     if connection.vendor == "postgresql" and connection.get_autocommit():
         sql += WITHOUT_WAITING
     with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+        cursor.execute(sql, (*deletion.parameters, size))
         count: int = cursor.rowcount
     return count
 
 
-def _delete_statement(
-    batch: models.QuerySet[Any], size: int, connection: BaseDatabaseWrapper
-) -> tuple[str, Sequence[Any]]:
-    """Return a DELETE over a limited and locked sub-select.
+def _prepare(rows: models.QuerySet[Any]) -> _Deletion:
+    """Return a DELETE over a locked sub-select, whose last parameter is the size of a batch.
 
     On PostgreSQL by physical address, which the lock keeps: looking each row up by its key again
     would take several times as long.
     """
-    table = connection.ops.quote_name(batch.model._meta.db_table)
+    if rows.model is DeviceSession and has_dependants(DeviceSession):
+        return _Deletion(rows)
+    connection = connections[rows.db]
+    table = connection.ops.quote_name(rows.model._meta.db_table)
     address, found = ADDRESSES.get(connection.vendor, ("rowid", "IN (%s)"))
     # Names of ours, quoted by Django; every value stays a parameter.
     column = RawSQL(f"{table}.{address}", ())  # noqa: S611 # nosec B611
-    addresses = batch.annotate(address=column).values("address")[:size]
-    sql, parameters = addresses.query.get_compiler(connection=connection).as_sql()
-    return f"DELETE FROM {table} WHERE {address} {found % sql}", parameters  # noqa: S608 # nosec B608
+    # A row that a request has locked is left for the next sweep.
+    batch = rows.select_for_update(skip_locked=True, of=("self",))
+    addresses = batch.annotate(address=column).values("address")
+    with transaction.atomic(using=rows.db):
+        # Compiled within the transaction that Django asks for; a single DELETE needs none.
+        sql, parameters = addresses.query.get_compiler(connection=connection).as_sql()
+    selected = found % f"{sql} LIMIT %s"
+    delete = f"DELETE FROM {table} WHERE {address} {selected}"  # noqa: S608 # nosec B608
+    return _Deletion(rows, delete, parameters)
 
 
 def _leases() -> models.QuerySet[SweepLease]:
@@ -216,16 +233,17 @@ def _leases() -> models.QuerySet[SweepLease]:
 
 
 def _take_lease() -> Lease | None:
-    now, lease = clock.database_now(), Lease(owner=uuid4(), taken_at=timezone.now())
+    now, owner = clock.database_now(), uuid4()
     # A row, not a database lock: those are lost behind PgBouncer in transaction mode.
     SweepLease.objects.bulk_create(
-        [SweepLease(pk=LEASE_ID, owner=lease.owner, leased_until=now)], ignore_conflicts=True
+        [SweepLease(pk=LEASE_ID, owner=owner, leased_until=now)], ignore_conflicts=True
     )
     with transaction.atomic(using=write_alias()):
         # One whose row is locked is taken. Waiting for it would keep a process of the worker from
         # the mail.
-        free = _leases().filter(leased_until__lte=now).select_for_update(skip_locked=True)
-        is_free = bool(free)
-        if is_free:
-            _leases().update(owner=lease.owner, leased_until=now + LEASE)
-    return lease if is_free else None
+        free = _leases().filter(leased_until__lte=now).annotate(read_at=now)
+        taken = free.select_for_update(skip_locked=True).first()
+        if taken is None:
+            return None
+        _leases().update(owner=owner, leased_until=now + LEASE)
+    return Lease(owner, taken_at=timezone.now(), began_at=clock.read_at(taken))
