@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.load.phases import STEADY_SHARE, Phase, pause_for
+from tests.load.phases import STEADY_SHARE, Phase, Span, pause_for
 from tests.load.phones import CALL, REFRESH, Answer
 from tests.load.report import tables
 from tests.load.usage import WAL, WAL_TOTALS, Mark, Storage
@@ -11,9 +11,13 @@ STORAGE = Storage(rows=10, total_bytes=15_000, index_bytes=2_000)
 
 
 def phase(*answers: Answer) -> Phase:
+    return Phase("steady", [span(*answers)])
+
+
+def span(*answers: Answer) -> Span:
     began = Mark(0, {"web": 1.0, "PostgreSQL": 1.0, "machine": 5.0}, "0/0")
     ended = Mark(10, {"web": 3.0, "PostgreSQL": 2.0, "machine": 12.0}, "0/1")
-    return Phase("steady", answers, began, ended, WAL(record_bytes=1000, image_bytes=4000))
+    return Span(answers, began, ended, WAL(record_bytes=1000, image_bytes=4000))
 
 
 def refreshes(*milliseconds: int, status: int = 200) -> list[Answer]:
@@ -38,6 +42,14 @@ def test_the_tables_divide_what_a_part_used_by_the_refreshes() -> None:
     text = tables([phase(*refreshes(10, 20, 30, 40))], STORAGE)
     assert "| steady | 500.00 | 250.00 | 250 | 1,250 |" in text
     assert "1500 a session, of which 200 in indexes" in text
+
+
+def test_spans_of_a_phase_count_together() -> None:
+    one = Phase("steady", [span(*refreshes(10, 20)), span(*refreshes(30, 40))])
+    assert one.rate(REFRESH) == pytest.approx(4 / 20)
+    assert one.percentile(50, REFRESH) == pytest.approx(0.025)
+    assert one.cores("web") == pytest.approx(0.2)
+    assert one.wal == WAL(record_bytes=2000, image_bytes=8000)
 
 
 def test_a_failure_is_in_the_report() -> None:

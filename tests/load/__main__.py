@@ -67,7 +67,7 @@ def measure(cluster: Cluster, arguments: Namespace) -> list[Phase]:
             if number:
                 seed(cluster, sessions=0, ended=arguments.ended, signed_in=0)
             say("sweep")
-            phases += run.sweep(pause, arguments.seconds)
+            phases += run.sweep(pause)
     return phases
 
 

@@ -1,18 +1,19 @@
 """The phases of a run, and what is known of each."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import quantiles
-from time import sleep
+from time import monotonic, sleep
 from typing import Final
 
 from celery import Celery
 
-from tests.cluster.programs import ROOT, until
+from tests.cluster.programs import ROOT
 from tests.cluster.topology import Cluster
 from tests.load.phones import CALL, SIGN_IN, Answer, Fleet
 from tests.load.usage import WAL, Mark, checkpoint, mark, wal_between
@@ -22,14 +23,17 @@ PHONES_SIGNING_IN: Final = 12
 WARM_UP_SECONDS: Final = 5
 STEADY_SHARE: Final = 0.5
 SWEEP_SECONDS: Final = 2400
+# A stopped worker must not lose its lease (authx.sessions.sweep.LEASE).
+TURN_SECONDS: Final = 10
+# What is under way ends; reading the marks of the turn before is over.
+SETTLE_SECONDS: Final = 1
 PERCENTILES: Final = 100
 
 
 @dataclass(frozen=True)
-class Phase:
+class Span:
     """What happened between two moments."""
 
-    name: str
     answers: Sequence[Answer]
     began: Mark
     ended: Mark
@@ -38,6 +42,36 @@ class Phase:
     @property
     def seconds(self) -> float:
         return self.ended.at - self.began.at
+
+    def used(self, part: str) -> float:
+        """Return the processor seconds of a part."""
+        return self.ended.seconds[part] - self.began.seconds[part]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Spans in which the same happened."""
+
+    name: str
+    spans: Sequence[Span]
+
+    @property
+    def answers(self) -> list[Answer]:
+        return [one for span in self.spans for one in span.answers]
+
+    @property
+    def seconds(self) -> float:
+        return sum(span.seconds for span in self.spans)
+
+    @property
+    def parts(self) -> list[str]:
+        """Return the parts whose processor time is known; the whole machine is the last."""
+        return list(self.spans[0].began.seconds)
+
+    @property
+    def wal(self) -> WAL:
+        logs = [span.wal for span in self.spans]
+        return WAL(sum(one.record_bytes for one in logs), sum(one.image_bytes for one in logs))
 
     def rate(self, *kinds: str) -> float:
         return len(self.of(*kinds)) / self.seconds
@@ -57,12 +91,12 @@ class Phase:
 
     def cores(self, part: str) -> float:
         """Return how many processors a part kept busy."""
-        return (self.ended.seconds[part] - self.began.seconds[part]) / self.seconds
+        return sum(span.used(part) for span in self.spans) / self.seconds
 
     @property
     def cores_of_others(self) -> float:
         """Return how many processors were busy with what is no part of the run."""
-        parts = [part for part in self.began.seconds if part != "machine"]
+        parts = [part for part in self.parts if part != "machine"]
         return self.cores("machine") - sum(map(self.cores, parts))
 
     @property
@@ -85,34 +119,53 @@ class Run:
         began = self.mark()
         sleep(seconds)
         ended = self.mark()
-        return self.phase(name, self.fleet.stop(), began, ended)
+        return Phase(name, [self.span(self.fleet.stop(), began, ended)])
 
-    def sweep(self, pause: float, seconds: float) -> tuple[Phase, Phase]:
-        """Return the time before and during a sweep by a worker, with the same phones."""
+    def sweep(self, pause: float) -> tuple[Phase, Phase]:
+        """Let a worker sweep; return the times in which it is stopped, and those in which it works.
+
+        They take turns: the latency of a cluster on one machine changes more from one minute to the
+        next than it does by a sweep.
+        """
         checkpoint(self.cluster)
         self.fleet.start(CALL, self.phones, pause)
         sleep(WARM_UP_SECONDS)
-        began = self.mark()
-        sleep(seconds)
-        sent = self.mark()
-        swept = self.sweeps()
+        before = self.sweeps()
         with Celery(broker=self.cluster.environment["REDIS_URL"]) as sender:
             sender.send_task("tasks.cleanup.sweep")
-        until(lambda: self.sweeps() > swept, "the sweep", SWEEP_SECONDS)
-        ended = self.mark()
+        turns: dict[bool, list[tuple[Mark, Mark]]] = {False: [], True: []}
+        began = monotonic()
+        while self.sweeps() == before:
+            assert monotonic() < began + SWEEP_SECONDS, "the sweep does not end"
+            for is_stopped, edges in turns.items():
+                self.signal_workers(signal.SIGSTOP if is_stopped else signal.SIGCONT)
+                edges.append(self.turn())
+        self.signal_workers(signal.SIGCONT)
         answers = self.fleet.stop()
-        return (
-            self.phase("before the sweep", answers, began, sent),
-            self.phase("during the sweep", answers, sent, ended),
+        stopped, working = (
+            # In the last turn, the sweep ended.
+            [self.span(answers, *edges) for edges in turns[is_stopped][:-1] or turns[is_stopped]]
+            for is_stopped in (True, False)
         )
+        return Phase("sweep is stopped", stopped), Phase("sweep works", working)
+
+    def turn(self) -> tuple[Mark, Mark]:
+        sleep(SETTLE_SECONDS)
+        began = self.mark()
+        sleep(TURN_SECONDS)
+        return began, self.mark()
+
+    def signal_workers(self, number: signal.Signals) -> None:
+        for program in self.cluster.celery:
+            program.signal_all(number)
 
     def sweeps(self) -> int:
         logs = [path.read_text() for path in self.cluster.directory.glob("worker-*.log")]
         return sum(log.count("sweep: ") - log.count("sweep: another") for log in logs)
 
-    def phase(self, name: str, answers: Sequence[Answer], began: Mark, ended: Mark) -> Phase:
+    def span(self, answers: Sequence[Answer], began: Mark, ended: Mark) -> Span:
         of_it = [one for one in answers if began.at <= one.began < ended.at]
-        return Phase(name, of_it, began, ended, wal_between(self.cluster, began, ended))
+        return Span(of_it, began, ended, wal_between(self.cluster, began, ended))
 
     def mark(self) -> Mark:
         pid = self.fleet.process.pid

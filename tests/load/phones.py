@@ -1,7 +1,9 @@
 """Phones in a closed loop, in a process of their own: each waits for its answer."""
 
+import gc
 import json
 import multiprocessing
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from http.client import HTTPConnection, HTTPException
@@ -20,6 +22,7 @@ CALLS_PER_REFRESH: Final = 4
 # Longer than any answer of the balancer takes.
 TIMEOUT: Final = 20  # seconds
 PHONES_PER_NETWORK: Final = 200
+SWITCH_SECONDS: Final = 0.0005
 REFRESH: Final = "refresh"
 CALL: Final = "call"
 SIGN_IN: Final = "sign-in"
@@ -69,6 +72,10 @@ class Fleet:
 
 
 def _main(pipe: Connection, port: int, raw_tokens: Sequence[str], users: int) -> None:
+    # Answers add up, and a collection would stop all phones; a thread waits for its turn no longer
+    # than a request takes.
+    gc.disable()
+    sys.setswitchinterval(SWITCH_SECONDS)
     shared = Shared(port, deque(raw_tokens), users)
     while True:
         what, phones, pause = pipe.recv()

@@ -18,7 +18,7 @@ def tables(phases: Sequence[Phase], storage: Storage) -> str:
 
 def _blocks(phases: Sequence[Phase]) -> Iterator[str]:
     yield _table([*HEADS, *_latency_heads()], map(_rates, phases))
-    parts = list(phases[0].began.seconds)[:-1]
+    parts = phases[0].parts[:-1]
     yield _table(
         ["cores busy", *parts, "others"],
         (
@@ -61,7 +61,7 @@ def _latency(phase: Phase, percent: int, kind: str) -> str:
 
 def _costs(phase: Phase) -> list[str]:
     count = len(phase.of(REFRESH, SIGN_IN)) or 1
-    parts = list(phase.began.seconds)[:-1]
+    parts = phase.parts[:-1]
     milliseconds = (phase.cores(part) * phase.seconds / count * MILLISECONDS for part in parts)
     wal = phase.wal
     return [
