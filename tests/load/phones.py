@@ -153,15 +153,16 @@ class Phone:
         if idempotency_key:
             headers["Idempotency-Key"] = idempotency_key
         content = json.dumps(body).encode() if body else None
-        began = monotonic()
+        began, rest = monotonic(), RANDOM.uniform(0.5, 1.5) * self.shared.pause
         try:
             self.http.request("POST" if body else "GET", path, content, headers)
             response = self.http.getresponse()
             status, answer = response.status, response.read()
+            rest = max(rest, float(response.getheader("Retry-After", "0")))
         except (OSError, HTTPException):
             self.http.close()
             status, answer = 0, b""
         self.shared.answers.append(Answer(kind, began, monotonic() - began, status))
-        sleep(RANDOM.uniform(0.5, 1.5) * self.shared.pause)
+        sleep(rest)
         found: dict[str, Any] = json.loads(answer) if status in range(200, 300) else {}
         return found
