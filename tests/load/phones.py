@@ -158,7 +158,10 @@ class Phone:
             self.http.request("POST" if body else "GET", path, content, headers)
             response = self.http.getresponse()
             status, answer = response.status, response.read()
-            rest = max(rest, float(response.getheader("Retry-After", "0")))
+            if wait := response.getheader("Retry-After"):
+                rest = float(wait)
+                # The balancer would close it meanwhile.
+                self.http.close()
         except (OSError, HTTPException):
             self.http.close()
             status, answer = 0, b""
