@@ -42,6 +42,19 @@ class ContextFilter(logging.Filter):
         return True
 
 
+class RefusalFilter(logging.Filter):
+    """Makes one line of a request that Django refuses by itself, such as one of an unknown host.
+
+    Django logs an error with a traceback. Strangers cause it at will, and nobody has to act on it.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.security."):
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.exc_info = record.exc_text = None
+        return True
+
+
 class JSONFormatter(JsonFormatter):
     """Formats a record as one line of ASCII, without control and bidirectional characters."""
 

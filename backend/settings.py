@@ -309,7 +309,10 @@ LOG_FORMAT = env.str(
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"context": {"()": "backend.logs.ContextFilter"}},
+    "filters": {
+        "context": {"()": "backend.logs.ContextFilter"},
+        "refusals": {"()": "backend.logs.RefusalFilter"},
+    },
     "formatters": {
         "json": {"()": "backend.logs.JSONFormatter"},
         "line": {
@@ -322,7 +325,7 @@ LOGGING = {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": LOG_FORMAT,
-            "filters": ["context"],
+            "filters": ["context", "refusals"],
         }
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},

@@ -14,7 +14,7 @@ STRICT = (
     *("--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes"),
     *("--erasableSyntaxOnly", "--verbatimModuleSyntax", "--skipLibCheck"),
     *("--target", "es2022", "--module", "es2022", "--moduleResolution", "bundler"),
-    *("--lib", "es2022,dom", "--types", "node", "--rootDir", str(ROOT)),
+    *("--lib", "es2022,dom", "--types", "node"),
 )
 
 
@@ -26,11 +26,17 @@ class Compiled(NamedTuple):
 
 def compile_program(name: str, directory: Path) -> Path:
     """Compile a program of tests/clients with TypeScript; return what Node runs."""
+    return compile_file(CLIENTS / f"{name}.ts", ROOT, directory)
+
+
+def compile_file(source: Path, root: Path, directory: Path) -> Path:
+    """Compile a file below `root`, and what it imports; return what Node runs."""
     compiler = CLIENTS / "node_modules" / "typescript" / "bin" / "tsc"
-    compile_it = ("node", compiler, *STRICT, "--outDir", directory, CLIENTS / f"{name}.ts")
+    places = ("--rootDir", root, "--typeRoots", CLIENTS / "node_modules" / "@types")
+    compile_it = ("node", compiler, *STRICT, *places, "--outDir", directory, source)
     subprocess.run(compile_it, cwd=CLIENTS, check=True)
     (directory / "package.json").write_text('{"type": "module"}')
-    return directory / "tests" / "clients" / f"{name}.js"
+    return directory / source.relative_to(root).with_suffix(".js")
 
 
 def compile_typescript(directory: Path) -> Compiled:

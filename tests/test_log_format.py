@@ -13,6 +13,7 @@ from unittest import mock
 import pytest
 from celery import current_app
 from django.conf import settings as django_settings
+from django.utils.module_loading import import_string
 
 from authx.audit.logs import ACCESS_DENIED, log_event
 from authx.context import RequestContext, use_context
@@ -157,6 +158,23 @@ def test_django_logs_neither_query_strings_nor_bodies(
     assert "evil.example" in text
     assert "broken" in text
     assert PASSWORD not in text
+
+
+@pytest.mark.django_db
+def test_a_refusal_that_a_stranger_causes_is_one_line_and_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = Phone().client
+    client.get("/users/me", headers={"host": "evil.example"})
+    client.post("/admin/login/", {str(number): "" for number in range(1001)})
+    handler = django_settings.LOGGING["handlers"]["console"]
+    configured = [django_settings.LOGGING["filters"][name]["()"] for name in handler["filters"]]
+    refusals = [record for record in caplog.records if record.name.startswith("django.security.")]
+    assert len({record.name for record in refusals}) == 2
+    for record in refusals:
+        assert all(import_string(path)().filter(record) for path in configured)
+        told = json.loads(JSONFormatter().format(record))
+        assert (told["level"], told.get("exc_info")) == ("WARNING", None)
 
 
 def test_a_denial_outside_of_a_request_has_an_empty_context(

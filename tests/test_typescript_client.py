@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -13,13 +14,13 @@ from django.contrib.auth.models import User
 
 from authx.models import DeviceSession, EventKind
 from authx.sessions.revoke import revoke_all
-from tests.app_process import compile_program
+from tests.app_process import compile_file, compile_program
 from tests.expiry import expire_access_tokens
 from tests.lossy_network import Network, running
 from tests.node_driver import needs_node, run_driver
 from tests.phone import PASSWORD
 from tests.ports import HOST
-from tests.web_server import of_this_run, web_server
+from tests.web_server import ROOT, of_this_run, web_server
 
 GRACE_PERIOD = {"REFRESH_TOKEN_GRACE_PERIOD": "1s"}
 # The other process of the app has refreshed twice: its pair stays, and the call gets through.
@@ -98,3 +99,26 @@ def test_the_client_stays_signed_in_until_the_session_ends(
     distinct = set().union(*keys)
     assert len(distinct) == len(keys)
     assert all(re.fullmatch(r"[!-~]{16,128}", key or "") for key in distinct)
+
+
+AROUND_THE_GUIDE = """
+const [base, username, password] = process.argv.slice(2) as [string, string, string];
+const installation_id = crypto.randomUUID();
+const navigate = (page: string) => { throw new Error(page); };
+"""
+
+
+def test_the_lines_of_the_guide_sign_in_call_and_sign_out(
+    network: Network, user: User, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "clients.md").read_text()
+    store, use = re.findall(r"^```ts\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    use = use.replace('"https://api.example.com"', "base").replace("/orders", "/users/me")
+    shutil.copy(ROOT / "docs" / "clients" / "session.ts", tmp_path)
+    program = tmp_path / "app.ts"
+    program.write_text(f"{store}{AROUND_THE_GUIDE}{use}console.log(await response.text());")
+    compiled = compile_file(program, tmp_path, tmp_path / "build")
+    report = run_driver(compiled, network.url, user.username, PASSWORD)
+    assert report["username"] == user.username
+    assert [sent.path for sent in network.sent] == ["/users/login", "/users/me", "/users/logout"]
+    assert not DeviceSession.objects.unrevoked().exists()
