@@ -119,7 +119,8 @@ class Run:
         began = self.mark()
         sleep(seconds)
         ended = self.mark()
-        return Phase(name, [self.span(self.fleet.stop(), began, ended)])
+        wal = wal_between(self.cluster, began, ended)
+        return Phase(name, [span(self.fleet.stop(), began, ended, wal)])
 
     def sweep(self, pause: float) -> tuple[Phase, Phase]:
         """Let a worker sweep; return the times in which it is stopped, and those in which it works.
@@ -133,27 +134,29 @@ class Run:
         before = self.sweeps()
         with Celery(broker=self.cluster.environment["REDIS_URL"]) as sender:
             sender.send_task("tasks.cleanup.sweep")
-        turns: dict[bool, list[tuple[Mark, Mark]]] = {False: [], True: []}
+        turns: dict[bool, list[tuple[Mark, Mark, WAL]]] = {False: [], True: []}
         began = monotonic()
         while self.sweeps() == before:
             assert monotonic() < began + SWEEP_SECONDS, "the sweep does not end"
-            for is_stopped, edges in turns.items():
+            for is_stopped, of_it in turns.items():
                 self.signal_workers(signal.SIGSTOP if is_stopped else signal.SIGCONT)
-                edges.append(self.turn())
+                of_it.append(self.turn())
         self.signal_workers(signal.SIGCONT)
         answers = self.fleet.stop()
         stopped, working = (
             # In the last turn, the sweep ended.
-            [self.span(answers, *edges) for edges in turns[is_stopped][:-1] or turns[is_stopped]]
+            [span(answers, *turn) for turn in turns[is_stopped][:-1] or turns[is_stopped]]
             for is_stopped in (True, False)
         )
         return Phase("sweep is stopped", stopped), Phase("sweep works", working)
 
-    def turn(self) -> tuple[Mark, Mark]:
+    def turn(self) -> tuple[Mark, Mark, WAL]:
         sleep(SETTLE_SECONDS)
         began = self.mark()
         sleep(TURN_SECONDS)
-        return began, self.mark()
+        ended = self.mark()
+        # At once: a checkpoint removes the log of the turns before.
+        return began, ended, wal_between(self.cluster, began, ended)
 
     def signal_workers(self, number: signal.Signals) -> None:
         for program in self.cluster.celery:
@@ -163,14 +166,15 @@ class Run:
         logs = [path.read_text() for path in self.cluster.directory.glob("worker-*.log")]
         return sum(log.count("sweep: ") - log.count("sweep: another") for log in logs)
 
-    def span(self, answers: Sequence[Answer], began: Mark, ended: Mark) -> Span:
-        of_it = [one for one in answers if began.at <= one.began < ended.at]
-        return Span(of_it, began, ended, wal_between(self.cluster, began, ended))
-
     def mark(self) -> Mark:
         pid = self.fleet.process.pid
         assert pid
         return mark(self.cluster, pid)
+
+
+def span(answers: Sequence[Answer], began: Mark, ended: Mark, wal: WAL) -> Span:
+    of_it = [one for one in answers if began.at <= one.began < ended.at]
+    return Span(of_it, began, ended, wal)
 
 
 def pause_for(phones: int, requests_per_second: float) -> float:
