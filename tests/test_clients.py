@@ -11,7 +11,6 @@ import pytest
 from django.contrib.auth.models import User
 
 from authx.models import DeviceSession, EventKind, SecurityEvent
-from authx.passwords.hashers import BackgroundArgon2PasswordHasher
 from authx.sessions.revoke import revoke_all
 from tests.app_process import AppProcess, Compiled, compile_typescript
 from tests.effort import chosen
@@ -21,7 +20,7 @@ from tests.lossy_network import Network, ScriptedNetwork, running
 from tests.node_driver import needs_node
 from tests.phone import PASSWORD
 from tests.ports import HOST
-from tests.web_server import of_this_run, web_server
+from tests.web_server import QUICK_HASHES, of_this_run, web_server
 
 # How long a response may take, in seconds; apps wait for 20.
 TIMEOUT = chosen(8, 20)
@@ -49,16 +48,15 @@ def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return compile_app(tmp_path_factory.mktemp("app"))
 
 
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[str]:
+    with web_server(tmp_path_factory.mktemp("web"), **of_this_run() | QUICK_HASHES) as server:
+        yield f"http://{HOST}:{server.port}"
+
+
 @pytest.fixture
-def network(tmp_path: Path, transactional_db: None) -> Iterator[ScriptedNetwork]:
-    # As the server hashes, so that a sign-in changes nothing.
-    hasher = BackgroundArgon2PasswordHasher()
-    password = hasher.encode(PASSWORD, hasher.salt())
-    User.objects.create(username="alice", password=password)
-    with (
-        web_server(tmp_path, **of_this_run()) as server,
-        running(ScriptedNetwork(f"http://{HOST}:{server.port}")) as network,
-    ):
+def network(url: str, alice: User) -> Iterator[ScriptedNetwork]:
+    with running(ScriptedNetwork(url)) as network:
         yield network
 
 

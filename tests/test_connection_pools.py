@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 
@@ -18,7 +17,7 @@ from backend.postgresql.base import DatabaseWrapper, TimeoutConnection
 from tests.cluster.programs import AS_DATABASE_USER, is_root, owned_directory
 from tests.phone import PASSWORD
 from tests.ports import HOST, free_port, listens
-from tests.web_server import of_this_run, until, web_server
+from tests.web_server import QUICK_HASHES, of_this_run, until, web_server
 
 pytestmark = [pytest.mark.waits, pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
@@ -77,9 +76,8 @@ def pgbouncer(tmp_path: Path) -> Iterator[str]:
 
 def live_through(directory: Path, database_url: str) -> None:
     """Sign in, use, refresh and sign out through gunicorn, several times, with its threads."""
-    # Of a hasher that the server knows; it upgrades the hash.
-    User.objects.update(password=PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1))
-    changes = of_this_run() | {"DATABASE_URL": database_url, "WEB_CONCURRENCY": "1"}
+    own = {"DATABASE_URL": database_url, "WEB_CONCURRENCY": "1"}
+    changes = of_this_run() | QUICK_HASHES | own
     with (
         web_server(directory, **changes) as server,
         httpx.Client(base_url=f"http://{HOST}:{server.port}", timeout=20) as http,

@@ -16,7 +16,6 @@ import pytest
 import requests
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session as AuthlibSession
-from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
 from oauthlib.oauth2 import OAuth2Error
 from requests_oauthlib import OAuth2Session
@@ -27,7 +26,7 @@ from tests.node_driver import CLIENTS, needs_node
 from tests.phone import PASSWORD
 from tests.ports import HOST
 from tests.services import new_service
-from tests.web_server import of_this_run, web_server
+from tests.web_server import QUICK_HASHES, of_this_run, web_server
 
 pytestmark = [pytest.mark.waits, pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
@@ -96,7 +95,8 @@ with_each_library = pytest.mark.parametrize("library", LIBRARIES)
 
 @pytest.fixture(scope="module")
 def url(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with web_server(tmp_path_factory.mktemp("live"), **of_this_run(), **SHORT_LIVES) as server:
+    changes = of_this_run() | QUICK_HASHES | SHORT_LIVES
+    with web_server(tmp_path_factory.mktemp("live"), **changes) as server:
         yield f"http://{HOST}:{server.port}"
 
 
@@ -115,9 +115,7 @@ def _plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def owner(transactional_db: None) -> User:
-    """Return somebody whose password the server knows how to check, and upgrades."""
-    hashed = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
-    return User.objects.create(username=f"owner-{uuid4().hex}", password=hashed)
+    return User.objects.create_user(f"owner-{uuid4().hex}", password=PASSWORD)
 
 
 def sign_in(url: str, owner: User) -> Pair:

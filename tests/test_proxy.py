@@ -13,13 +13,12 @@ from threading import Thread
 
 import httpx
 import pytest
-from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 
 from tests.phone import PASSWORD
 from tests.ports import HOST
 from tests.proxy import proxy
-from tests.web_server import WebServer, of_this_run, web_server
+from tests.web_server import QUICK_HASHES, WebServer, of_this_run, web_server
 
 pytestmark = [pytest.mark.waits, pytest.mark.django_db(transaction=True)]
 
@@ -30,15 +29,9 @@ NOBODY = f"{HOST}:1"
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[WebServer]:
     changes = {"ALLOWED_HOSTS": "localhost", "NUM_PROXIES": "1", "HTTPS_ONLY": "true"}
-    with web_server(tmp_path_factory.mktemp("web"), **of_this_run() | changes) as server:
+    variables = of_this_run() | QUICK_HASHES | changes
+    with web_server(tmp_path_factory.mktemp("web"), **variables) as server:
         yield server
-
-
-@pytest.fixture
-def alice(db: None) -> User:
-    """Return a user whose hash the server can check; that of other tests is for tests only."""
-    password = make_password(PASSWORD, hasher="pbkdf2_sha256")
-    return User.objects.create(username="alice", password=password)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 from django.contrib.auth.models import User
 
 from authx.models import DeviceSession
-from authx.passwords.hashers import BackgroundArgon2PasswordHasher
 from tests.effort import chosen
 from tests.expiry import expire_access_tokens
 from tests.lossy_network import DelayingNetwork, running
@@ -19,7 +18,7 @@ from tests.node_driver import CLIENTS, needs_node, run_driver
 from tests.phone import PASSWORD
 from tests.ports import HOST
 from tests.refresh_storm import Outcome, Pair, Storm, storm_in_threads
-from tests.web_server import of_this_run, web_server
+from tests.web_server import QUICK_HASHES, of_this_run, web_server
 
 Driver = Callable[[Storm, str, Sequence[Pair]], list[Outcome]]
 
@@ -47,7 +46,8 @@ class Report:
 def url(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of a server with the grace period of the storm."""
     changes = {"REFRESH_TOKEN_GRACE_PERIOD": f"{STORM.grace_period * 1000:.0f}ms"}
-    with web_server(tmp_path_factory.mktemp("storm"), **of_this_run() | changes) as server:
+    variables = of_this_run() | QUICK_HASHES | changes
+    with web_server(tmp_path_factory.mktemp("storm"), **variables) as server:
         yield f"http://{HOST}:{server.port}"
 
 
@@ -71,11 +71,10 @@ def in_threads(storm: Storm, url: str, pairs: Sequence[Pair]) -> list[Outcome]:
 
 def sign_in_users(url: str, storm: Storm) -> list[Pair]:
     """Sign in one new user a session, each from another address: the rate limits stay in force."""
-    hashed = BackgroundArgon2PasswordHasher().encode(PASSWORD, "a salt of some length")
     pairs = []
     first = User.objects.count()
     for number in range(first, first + storm.sessions):
-        user = User.objects.create(username=f"user-{number}", password=hashed)
+        user = User.objects.create_user(f"user-{number}", password=PASSWORD)
         with httpx.Client(
             transport=httpx.HTTPTransport(local_address=f"127.0.0.{number + 2}")
         ) as app:

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 
 from authx.models import DeviceSession, EventKind
@@ -20,7 +19,7 @@ from tests.lossy_network import Network, running
 from tests.node_driver import needs_node, run_driver
 from tests.phone import PASSWORD
 from tests.ports import HOST
-from tests.web_server import ROOT, of_this_run, web_server
+from tests.web_server import QUICK_HASHES, ROOT, of_this_run, web_server
 
 GRACE_PERIOD = {"REFRESH_TOKEN_GRACE_PERIOD": "1s"}
 # The other process of the app has refreshed twice: its pair stays, and the call gets through.
@@ -38,7 +37,7 @@ pytestmark = [
 def network(tmp_path: Path, transactional_db: None) -> Iterator[Network]:
     """Return a network in front of a server, which records what reaches it."""
     with (
-        web_server(tmp_path, **of_this_run() | GRACE_PERIOD) as server,
+        web_server(tmp_path, **of_this_run() | QUICK_HASHES | GRACE_PERIOD) as server,
         running(Network(f"http://{HOST}:{server.port}")) as network,
     ):
         yield network
@@ -46,9 +45,7 @@ def network(tmp_path: Path, transactional_db: None) -> Iterator[Network]:
 
 @pytest.fixture
 def user(transactional_db: None) -> User:
-    """Return a user whose password the server's own hashers know, unlike the quick one here."""
-    password = make_password(PASSWORD, hasher="pbkdf2_sha256")
-    return User.objects.create(username="alice", password=password)
+    return User.objects.create_user("alice", password=PASSWORD)
 
 
 def revoke() -> None:

@@ -27,7 +27,8 @@ PRODUCTION = {
     "NUM_PROXIES": "0",
 }
 
-
+# Most tests need a sign-in, and no hash that takes a fifth of a second.
+QUICK_HASHES = {"DJANGO_SETTINGS_MODULE": "tests.quick_settings"}
 KEPT = ("REDIS_URL", "SECRET_KEY", "HTTPS_ONLY", "PASSWORD_CHECKS_AT_ONCE")
 
 
