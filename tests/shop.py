@@ -37,16 +37,14 @@ def install_wheel(site: Path) -> None:
 class Shop:
     """The project `shop` with its app `accounts`."""
 
-    def __init__(self, root: Path, site: Path | None = None) -> None:
+    def __init__(self, root: Path, site: Path) -> None:
         self.root = root / "project"
-        self.site = site or root / "site"
+        self.site = site
         self.root.mkdir()
         call_command("startproject", "shop", self.root)
         (self.root / "accounts").mkdir()
         self.append("accounts/__init__.py", "")
         self.append("shop/settings.py", "INSTALLED_APPS += ['accounts']")
-        if site is None:
-            install_wheel(self.site)
 
     def copy(self, root: Path) -> "Shop":
         """Return a copy in another directory, with what is in its database."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from http import HTTPStatus
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -49,8 +50,8 @@ JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    shop = Shop(tmp_path_factory.mktemp("asgi"))
+def shop(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    shop = Shop(tmp_path_factory.mktemp("asgi"), wheel)
     shop.follow("Install")
     shop.append("accounts/async_views.py", ASYNC_VIEW)
     shop.append("shop/urls.py", ASYNC_URL)

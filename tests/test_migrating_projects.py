@@ -148,9 +148,9 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def populate(scheme: Scheme, directory: Path) -> tuple[Shop, Tokens]:
+def populate(scheme: Scheme, directory: Path, wheel: Path) -> tuple[Shop, Tokens]:
     """Return a project of the old scheme with users in it, and the tokens that each holds."""
-    shop = Shop(directory)
+    shop = Shop(directory, wheel)
     shop.append("shop/settings.py", f"{scheme.settings}\n{QUICK_HASHER}")
     lines = shop.shell(MIGRATE + MAKE_USERS + scheme.token)
     return shop, {name: line.split() for name, line in zip(USERS, lines, strict=True)}
@@ -192,10 +192,11 @@ class Moved:
 
 @pytest.fixture(scope="module")
 def populated(
+    wheel: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[Scheme], tuple[Shop, Tokens]]:
     """Return what gives the project of a scheme; to be copied, not changed."""
-    return cache(lambda scheme: populate(scheme, tmp_path_factory.mktemp("populated")))
+    return cache(lambda scheme: populate(scheme, tmp_path_factory.mktemp("populated"), wheel))
 
 
 @pytest.fixture(scope="module", params=[DRF, JWT, KNOX], ids=lambda scheme: scheme.heading)
@@ -396,8 +397,8 @@ def test_stock_knox_loses_nothing_on_the_way_there_and_back(
     ) == ["alice"]
 
 
-def test_a_database_that_never_had_stock_knox_works_as_well(tmp_path: Path) -> None:
-    shop = Shop(tmp_path)
+def test_a_database_that_never_had_stock_knox_works_as_well(wheel: Path, tmp_path: Path) -> None:
+    shop = Shop(tmp_path, wheel)
     shop.append("shop/settings.py", QUICK_HASHER)
     move_over(shop, KNOX)
     shop.shell(MAKE_USERS)

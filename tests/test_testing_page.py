@@ -14,8 +14,8 @@ HEADINGS = ("With pytest", "With Django's TestCase", "Clients")
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    shop = Shop(tmp_path_factory.mktemp("tested"))
+def shop(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    shop = Shop(tmp_path_factory.mktemp("tested"), wheel)
     shop.follow("Install")
     shop.follow(*HEADINGS, guide=PAGE)
     return shop

@@ -115,8 +115,8 @@ def test_the_wheel_asks_for_all_that_authx_imports(site: Path) -> None:
     assert imported - set(sys.stdlib_module_names) - OF_DJANGO - {"authx"} == asked_for
 
 
-def test_a_fresh_project_that_follows_the_guide_signs_users_in(tmp_path: Path) -> None:
-    shop = Shop(tmp_path)
+def test_a_fresh_project_that_follows_the_guide_signs_users_in(wheel: Path, tmp_path: Path) -> None:
+    shop = Shop(tmp_path, wheel)
     shop.follow("Install", "Users of your website", "Scheduled tasks")
     for name, headings in OPTIONAL.items():
         shop.follow(*headings, guide=ROOT / "docs" / name)
