@@ -167,8 +167,9 @@ def test_a_refusal_that_a_stranger_causes_is_one_line_and_no_error(
     client = Phone().client
     client.get("/users/me", headers={"host": "evil.example"})
     client.post("/admin/login/", {str(number): "" for number in range(1001)})
-    handler = django_settings.LOGGING["handlers"]["console"]
-    configured = [django_settings.LOGGING["filters"][name]["()"] for name in handler["filters"]]
+    logging_of_this: dict[str, Any] = django_settings.LOGGING
+    names = logging_of_this["handlers"]["console"]["filters"]
+    configured = [logging_of_this["filters"][name]["()"] for name in names]
     refusals = [record for record in caplog.records if record.name.startswith("django.security.")]
     assert len({record.name for record in refusals}) == 2
     for record in refusals:
