@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 export PORT
 # Like pip, uv trusts the certificates of this machine: a proxy may have its own.
 export UV_SYSTEM_CERTS := true
+# Tests start some hundred processes, which import the same modules: the first compiles them.
+unexport PYTHONDONTWRITEBYTECODE
 # A test that waits for a server leaves its core to another one.
 PYTEST := -m pytest --numprocesses=3 --dist=worksteal
 

@@ -30,6 +30,8 @@ __all__ = ["_watch", "watch"]
 
 # A test may import the entry point of the web server, which sets a timeout if there is none yet.
 settings_of_the_run.DATABASE_TIMEOUT = timedelta(0)
+# A test client loads the middleware anew, and WhiteNoise would list every static file each time.
+settings_of_the_run.WHITENOISE_AUTOREFRESH = True
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

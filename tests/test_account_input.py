@@ -16,7 +16,8 @@ from authx.models import DeviceSession
 from tests.account import BASE, browser, signed_in, with_address
 from tests.phone import Phone
 
-pytestmark = pytest.mark.django_db
+# Other tests cover the same lines, at less cost.
+pytestmark = [pytest.mark.django_db, pytest.mark.no_cover]
 
 # Percent-encoded: NUL, a lone surrogate, bytes that are no text, a line break, and very much.
 HOSTILE = [
