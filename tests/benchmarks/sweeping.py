@@ -10,6 +10,8 @@ TEMPLATE: Final = "ended"
 # Commands, and the databases that they work in.
 SWEEP: Final = "sweep"
 GIANT_DELETE: Final = "delete_at_once"
+# An odd number, so that one is in the middle: the clock of a shared machine tells much else.
+ROUNDS: Final = 3
 KIB_PER_MIB: Final = 1024
 
 
@@ -32,19 +34,23 @@ class Deletion:
 def measure_sweep(servers: Servers, rows: int) -> tuple[Deletion, Deletion]:
     """Return what the sweep did and what one giant DELETE did, each to its copy of a table.
 
-    The table holds as many live sessions as ended ones.
+    The table holds as many live sessions as ended ones. Of several rounds, it is the one whose
+    ratio is in the middle.
     """
     servers.create_database(TEMPLATE)
     with Worker(servers, "authx", TEMPLATE) as worker:
         worker.ask("add_ended_sessions", count=rows)
         worker.ask("add_live_sessions", count=rows)
-    for command in (SWEEP, GIANT_DELETE):
-        servers.create_database(command, template=TEMPLATE)
     servers.become_durable()
-    return _delete(servers, SWEEP, rows), _delete(servers, GIANT_DELETE, rows)
+    rounds = [
+        (_delete(servers, SWEEP, rows), _delete(servers, GIANT_DELETE, rows)) for _ in range(ROUNDS)
+    ]
+    by_ratio = sorted(rounds, key=lambda both: both[0].rate / both[1].rate)
+    return by_ratio[ROUNDS // 2]
 
 
 def _delete(servers: Servers, command: str, rows: int) -> Deletion:
+    servers.create_database(command, template=TEMPLATE)
     with (
         Worker(servers, "authx", command) as deleting,
         Worker(servers, "authx", command) as signing_in,
