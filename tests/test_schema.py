@@ -1,5 +1,7 @@
 """The API description in the repository is the one that the code gives, and says all of it."""
 
+import re
+import sys
 from http import HTTPStatus
 from io import StringIO
 from pathlib import Path
@@ -8,12 +10,14 @@ from typing import Any
 import pytest
 import yaml
 from django.core.management import call_command
+from rest_framework.serializers import Serializer
 
 from authx import urls, well_known
 from authx.contrib.account import api_urls as account_urls
 from authx.contrib.introspection import urls as introspection_urls
 from authx.contrib.openapi.operations import OPERATIONS as VIEWS
 from authx.rest.exceptions import ERROR_CODES, ERROR_RESPONSES
+from authx.rest.serializers import StrictCharField
 from tests.phone import CLIENT
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +43,32 @@ def test_the_committed_description_is_what_the_code_says() -> None:
     said = StringIO()
     call_command("spectacular", "--validate", "--fail-on-warn", stdout=said)
     assert said.getvalue().strip() == (ROOT / "schema.yaml").read_text().strip()
+
+
+def trimmed_fields() -> dict[str, dict[str, Any]]:
+    """Return what is said of each required string that loses the blanks at its ends."""
+    ours = [kind for kind in Serializer.__subclasses__() if kind.__module__.startswith("authx.")]
+    schemas = SCHEMA["components"]["schemas"]
+    return {
+        f"{kind.__name__}.{name}": schemas[
+            f"Authx{kind.__name__.removesuffix('Serializer')}Request"
+        ]["properties"][name]
+        for kind in ours
+        for name, field in kind().fields.items()
+        if isinstance(field, StrictCharField) and field.trim_whitespace and not field.allow_blank
+    }
+
+
+def test_a_string_of_blanks_is_valid_only_where_it_is_accepted() -> None:
+    blanks = "".join(filter(str.isspace, map(chr, range(sys.maxunicode + 1))))
+    found = trimmed_fields()
+    assert set(found) == {
+        *("LoginSerializer.username", "RecoverSerializer.username"),
+        *("DeviceChangeSerializer.name", "TokenSerializer.idempotency_key"),
+    }
+    for name, said in found.items():
+        assert not re.search(said["pattern"], blanks), name
+        assert re.search(said["pattern"], "a" * 16), name
 
 
 def test_it_is_openapi_3_1_and_served_to_anyone_whatever_they_carry() -> None:

@@ -18,6 +18,10 @@ VISIBLE: Final = (
     r"[^\x00-\x20\x7f-\xa0\u061c\u1680\u2000-\u200a\u200e\u200f"
     r"\u2028-\u202f\u205f\u2066-\u2069\u3000]"
 )
+# A character that is left when blanks at the ends are removed, as Python does.
+NOT_BLANK: Final = (
+    r"[^\x09-\x0d\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+)
 
 
 class AuthxViewExtension(OpenApiViewExtension):  # type: ignore[no-untyped-call]
@@ -81,6 +85,18 @@ class IdempotencyKeyDescription(OpenApiSerializerFieldExtension):  # type: ignor
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
         return {"type": "string", "pattern": IDEMPOTENCY_KEY_PATTERN}
+
+
+class UsernameDescription(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """Describes that a name is more than blanks."""
+
+    target_class = "authx.rest.serializers.UsernameField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        described: dict[str, Any] = auto_schema._map_serializer_field(
+            self.target, direction, bypass_extensions=True
+        )
+        return described | {"pattern": NOT_BLANK}
 
 
 class LabelDescription(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
