@@ -19,9 +19,7 @@ VISIBLE: Final = (
     r"\u2028-\u202f\u205f\u2066-\u2069\u3000]"
 )
 # A character that is left when blanks at the ends are removed, as Python does.
-NOT_BLANK: Final = (
-    r"[^\x09-\x0d\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
-)
+NOT_BLANK: Final = r"[^\x09-\x0d\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 
 
 class AuthxViewExtension(OpenApiViewExtension):  # type: ignore[no-untyped-call]
