@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from authx.contrib.openapi.extensions import NOT_BLANK
 from tests.projects import tell
 
 pytestmark = pytest.mark.waits
@@ -229,7 +230,7 @@ REST_FRAMEWORK["DEFAULT_SCHEMA_CLASS"] = "drf_spectacular.openapi.AutoSchema"
         "twins": "invalid_grant",
         "deleted": [200, 302, [0, 0, 0]],
         "last event": "deleted",
-        "body": {"type": "string", "maxLength": 320},
+        "body": {"type": "string", "pattern": NOT_BLANK, "maxLength": 320},
         "required": ["email", "password"],
     }
 
