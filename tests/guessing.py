@@ -30,3 +30,9 @@ def sign_in_from(address: str, **options: Any) -> "ErrorResponse":
 def forge(address: str = ELSEWHERE) -> "ErrorResponse":
     """Present a bearer token that nobody minted."""
     return Phone(pair={"access_token": "axa_forged"}).send("GET", "me", REMOTE_ADDR=address)
+
+
+def altered(raw_token: str, place: int = 1) -> str:
+    """Return a token with another character at a place, counted from its end."""
+    other = "B" if raw_token[-place] == "A" else "A"
+    return raw_token[: len(raw_token) - place] + other + raw_token[len(raw_token) - place + 1 :]

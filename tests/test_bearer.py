@@ -16,6 +16,7 @@ from authx.sessions import use
 from authx.sessions.state import access_expiry, rejection_reason
 from authx.sessions.use import use_access_token
 from tests.conftest import NOON, Clock, Statements
+from tests.guessing import altered
 from tests.phone import Phone, error_of
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def make_revoked(phone: Phone, clock: Clock) -> None:
 
 
 def make_forged(phone: Phone, clock: Clock) -> None:
-    phone.pair["access_token"] = phone.access_token[:-8] + "AAAAAAAA"
+    phone.pair["access_token"] = altered(phone.access_token)
 
 
 def make_rotated(phone: Phone, clock: Clock) -> None:

@@ -12,6 +12,7 @@ from authx.contrib.introspection.models import Service
 from authx.models import DeviceSession
 from tests.conftest import NOON, Clock, Statements
 from tests.failing_database import fail_every_statement
+from tests.guessing import altered
 from tests.phone import CLIENT, Phone, error_of
 from tests.services import FORM, basic, introspect, new_service, post_introspection
 
@@ -86,7 +87,7 @@ def swept(phone: Phone, clock: Clock) -> str:
 
 
 def forged(phone: Phone, clock: Clock) -> str:
-    return phone.access_token[:-4] + "AAAA"
+    return altered(phone.access_token)
 
 
 def refresh_token(phone: Phone, clock: Clock) -> str:

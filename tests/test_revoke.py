@@ -10,6 +10,7 @@ import pytest
 from authx.models import DeviceSession, EventKind
 from authx.sessions.revoke import revoke_all
 from tests.conftest import Clock
+from tests.guessing import altered
 from tests.phone import Phone, error_of
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def already_revoked(phone: Phone, clock: Clock) -> str:
 
 
 def forged(phone: Phone, clock: Clock) -> str:
-    return phone.refresh_token[:-8] + "AAAAAAAA"
+    return altered(phone.refresh_token)
 
 
 def with_another_prefix(phone: Phone, clock: Clock) -> str:

@@ -22,6 +22,7 @@ from backend.celery import app
 from tasks import cleanup
 from tests.conftest import Clock, Statements
 from tests.forging import mint_with
+from tests.guessing import altered
 from tests.phone import PASSWORD, Phone, error_of
 from tests.services import introspect, new_service
 
@@ -235,7 +236,7 @@ def forgeries_of(raw_token: str) -> list[str]:
     ahead = Token(token.kind, token.session_id, token.generation + 1, tokens.new_secret())
     return [
         raw_token[:-1],
-        raw_token[:-1] + ("A" if raw_token[-1] != "A" else "B"),
+        altered(raw_token),
         raw_token + "A",
         other_kind + raw_token[4:],
         mint_with("somebody else's key", token),
