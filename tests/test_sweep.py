@@ -305,16 +305,16 @@ def commits() -> Iterator[Callable[[], list[str]]]:
 
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_batch_waits_for_no_standby_and_nothing_else_commits_like_that(
+def test_a_batch_waits_for_no_disk_and_nothing_else_commits_like_that(
     alice: User, commits: Callable[[], list[str]]
 ) -> None:
     a_session(alice, timezone.now() - FAR)
     assert sweep() == SweepReport(sessions=1)
-    assert commits() == ["local"]
+    assert commits() == ["off"]
     a_session(alice, timezone.now() - FAR)
     with transaction.atomic():
         assert sweep() == SweepReport(sessions=1)
-    assert commits() == ["local", "on"]
+    assert commits() == ["off", "on"]
     with connection.cursor() as cursor:
         cursor.execute("SHOW synchronous_commit")
         assert cursor.fetchone() == ("on",)

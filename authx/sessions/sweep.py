@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 # How long the lease of a killed sweep blocks the next one.
 LEASE: Final = timedelta(seconds=60)
 LEASE_ID: Final = 1
-# The size of a batch is adjusted so that it takes about this long, its commit included.
+# The size of a batch is adjusted so that it takes about this long. A commit waits until the WAL
+# before it is on disk, that of the batch included.
 BATCH_SECONDS: Final = 0.005
 # For each batch, the sweep rests so many times as long, and leaves disk and processor to requests.
 REST: Final = 9
@@ -37,11 +38,9 @@ MIN_COLLECTED_BATCH: Final = 20
 MAX_BATCH: Final = 250_000
 # The physical address of a row, and how PostgreSQL finds rows by it without a join.
 ADDRESSES: Final = {"postgresql": ("ctid", "= ANY(ARRAY(%s))")}
-# The commit of a batch waits for no standby: a row that comes back with it has ended all the same,
-# and the next sweep deletes it. It waits for the disk, because PostgreSQL skips a deleted row only
-# once its commit is there; until then, each further batch would look at all of them again.
-# Evaluated once, for this one statement.
-WITHOUT_STANDBY: Final = " AND (SELECT set_config('synchronous_commit', 'local', true)) = 'local'"
+# The commit of a batch waits for no disk and no standby: a row that comes back after a crash has
+# ended all the same, and the next sweep deletes it. Evaluated once, for this one statement.
+WITHOUT_WAITING: Final = " AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'"
 # The most by which a batch grows or shrinks from the one before it.
 STEP: Final = 4
 LAG_SAMPLE: Final = 1000
@@ -192,8 +191,9 @@ def _pause_after(seconds: float) -> float:
 def _next_size(size: int, seconds: float, smallest: int) -> int:
     """Return the size of the next batch.
 
-    While an old snapshot is open (a dump, a report), PostgreSQL cannot skip deleted rows, and each
-    batch looks at all of them. That takes as long for a small batch, so shrinking ends somewhere.
+    PostgreSQL can skip deleted rows only once their commit is on disk and no open snapshot (a dump,
+    a report) is older; until then, each batch looks at all of them. That takes as long for a small
+    batch, so shrinking ends somewhere.
     """
     wanted = int(size * BATCH_SECONDS / max(seconds, 0.001))
     within_a_step = min(max(wanted, size // STEP), size * STEP)
@@ -209,7 +209,7 @@ def _delete_batch(deletion: _Deletion, size: int) -> int:
         return len(keys)
     connection, sql = connections[rows.db], deletion.sql
     if connection.vendor == "postgresql" and connection.get_autocommit():
-        sql += WITHOUT_STANDBY
+        sql += WITHOUT_WAITING
     with connection.cursor() as cursor:
         cursor.execute(sql, (*deletion.parameters, size))
         count: int = cursor.rowcount
