@@ -77,9 +77,9 @@ DEFAULTS: Final[dict[str, Any]] = {
     # Consecutive failures that lock a password until it is changed; at most a hundred (NIST SP
     # 800-63B-4 section 3.2.2).
     "MAX_PASSWORD_FAILURES": 100,
-    # How many passwords one process hashes at once; None is one less than it has processors. As
-    # many more wait, for PASSWORD_CHECK_WAIT at most; the others are answered 503.
-    "PASSWORD_CHECKS_AT_ONCE": None,
+    # How many passwords one process hashes at once. As many more wait, for PASSWORD_CHECK_WAIT at
+    # most; the others are answered 503.
+    "PASSWORD_CHECKS_AT_ONCE": 1,
     "PASSWORD_CHECK_WAIT": timedelta(seconds=2),
     # Refreshes and revocations of one session. An app refreshes about four times an hour; twenty
     # parallel requests that all refresh and retry stay far below.

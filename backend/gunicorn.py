@@ -60,7 +60,8 @@ def on_starting(_server: Any) -> None:
         socket.create_server(operator_address()).close()
 
 
-def post_worker_init(_worker: Any) -> None:
+def post_worker_init(worker: Any) -> None:
+    warn_of_taken_threads(worker)
     # Loaded now, because it needs the models.
     serve_in_background = import_string("backend.monitoring.serve_in_background")
     serve_in_background(import_string("backend.monitoring.SharingServer"))
@@ -69,6 +70,17 @@ def post_worker_init(_worker: Any) -> None:
     gc.freeze()
     # A thread that has read its query's result would wait 5 ms for one that computes.
     sys.setswitchinterval(SWITCH_INTERVAL)
+
+
+def warn_of_taken_threads(worker: Any) -> None:
+    """Log if a flood of sign-ins could take every thread of a process."""
+    taken = 2 * import_string("authx.passwords.bulkhead.size")()
+    if taken >= worker.cfg.threads:
+        worker.log.warning(
+            "of %d threads, password checks may take %d: see PASSWORD_CHECKS_AT_ONCE",
+            worker.cfg.threads,
+            taken,
+        )
 
 
 def child_exit(_server: Any, worker: Any) -> None:

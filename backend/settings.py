@@ -253,7 +253,7 @@ AUTHX = {
     "SWEEP_RETENTION": env.timedelta("SWEEP_RETENTION", timedelta(days=7)),
     "SWEEP_BATCH_SIZE": env.int("SWEEP_BATCH_SIZE", 1000),
     "THROTTLE_STORAGE_URL": clients_of(RATE_LIMITS_URL).counters,
-    "PASSWORD_CHECKS_AT_ONCE": env.int("PASSWORD_CHECKS_AT_ONCE", None),
+    "PASSWORD_CHECKS_AT_ONCE": env.int("PASSWORD_CHECKS_AT_ONCE", 1),
     "EVENT_RETENTION": env.timedelta("EVENT_RETENTION", timedelta(days=180)),
     "REQUEST_START_HEADER": env.str("REQUEST_START_HEADER", None),
     "TRACE_SESSION_ID": env.bool("TRACE_SESSION_ID", default=True),

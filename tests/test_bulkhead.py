@@ -1,6 +1,5 @@
 """A flood of sign-ins takes neither the processors nor the threads of everybody else."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +8,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock, patch
 
 import pytest
 from django.contrib.auth.models import User
@@ -19,11 +19,10 @@ from authx.passwords import bulkhead
 from authx.passwords.bulkhead import (
     Bulkhead,
     available_memory,
-    cpu_quota,
-    default_size,
     memory_for_hashing,
     place_for_hashing,
 )
+from backend.gunicorn import threads, warn_of_taken_threads
 from tests.conftest import Clock, Statements
 from tests.guessing import guess, statuses
 from tests.phone import PASSWORD, Phone, error_of
@@ -170,41 +169,28 @@ def test_the_admin_answers_503_too(admin_user: User, client: Any) -> None:
     assert answer.headers["Retry-After"]
 
 
+@pytest.mark.parametrize(
+    ("places", "threads", "is_warned"),
+    [(1, 4, False), (3, 8, False), (2, 4, True), (3, 4, True), (1, 2, True), (1, 1, True)],
+)
+def test_a_web_server_warns_if_password_checks_can_take_all_threads(
+    settings: Any, places: int, threads: int, is_warned: bool
+) -> None:
+    settings.AUTHX = settings.AUTHX | {"PASSWORD_CHECKS_AT_ONCE": places}
+    worker = Mock(**{"cfg.threads": threads})
+    warn_of_taken_threads(worker)
+    assert worker.log.warning.called is is_warned
+
+
+def test_a_flood_leaves_threads_to_others_on_a_machine_of_any_size(settings: Any) -> None:
+    del settings.AUTHX["PASSWORD_CHECKS_AT_ONCE"]
+    with patch("os.cpu_count", return_value=64), patch("os.sched_getaffinity", lambda _: range(64)):
+        assert bulkhead.size() * 2 < threads
+
+
 def test_who_is_signed_in_is_not_affected(phone: Phone, someone_hashes: Callable[[], Any]) -> None:
     with someone_hashes():
         assert phone.refresh().is_signed_in
-
-
-@pytest.mark.parametrize(("count", "size"), [(0.5, 1), (1, 1), (2, 1), (4, 3)])
-def test_one_processor_is_left_to_others(
-    monkeypatch: pytest.MonkeyPatch, count: float, size: int
-) -> None:
-    monkeypatch.setattr(bulkhead, "processors", lambda: count)
-    assert default_size() == size
-
-
-@pytest.mark.parametrize(
-    ("content", "count"),
-    [("150000 100000\n", 1.5), ("max 100000\n", float("inf")), ("", float("inf"))],
-)
-def test_the_processors_of_a_container_are_known(
-    tmp_path: Path, content: str, count: float
-) -> None:
-    file = tmp_path / "cpu.max"
-    file.write_text(content)
-    assert cpu_quota(file) == count
-    assert cpu_quota(tmp_path / "missing") == float("inf")
-
-
-def test_the_processors_of_this_process_are_counted_without_affinity_too(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    bulkhead.processors.cache_clear()
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    monkeypatch.setattr(bulkhead, "CPU_QUOTA", Path("missing"))
-    assert bulkhead.processors() == 3
-    bulkhead.processors.cache_clear()
 
 
 @pytest.mark.parametrize(

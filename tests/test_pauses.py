@@ -10,9 +10,10 @@ from tests.web_server import ROOT, environment
 # collection, as a share of all objects.
 SCRIPT = """
 import gc, sys
+from unittest.mock import Mock
 import backend.wsgi
 from backend.gunicorn import post_worker_init
-post_worker_init(None)
+post_worker_init(Mock(**{"cfg.threads": 4}))
 print(len(gc.get_objects()) / gc.get_freeze_count(), sys.getswitchinterval())
 """
 

@@ -26,6 +26,7 @@ OWN = [
     ("authx.E020", {"SIGN_IN_RATES_PER_SITE": []}),
     ("authx.E072", {"PASSWORD_CHECKS_AT_ONCE": 0}),
     ("authx.E072", {"PASSWORD_CHECKS_AT_ONCE": "2"}),
+    ("authx.E072", {"PASSWORD_CHECKS_AT_ONCE": None}),
     ("authx.E073", {"PASSWORD_CHECK_WAIT": 2}),
     ("authx.E073", {"PASSWORD_CHECK_WAIT": timedelta(seconds=11)}),
     ("authx.E021", {"MAX_PASSWORD_FAILURES": 0}),

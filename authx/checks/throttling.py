@@ -118,10 +118,10 @@ def _check_sharing() -> Iterator[CheckMessage]:
 
 def _check_bulkhead() -> Iterator[CheckMessage]:
     size = conf.authx_setting("PASSWORD_CHECKS_AT_ONCE")
-    if size is not None and (type(size) is not int or size < 1):
+    if type(size) is not int or size < 1:
         yield Error(
             f"AUTHX['PASSWORD_CHECKS_AT_ONCE'] is {size!r}.",
-            hint="Set a whole number from 1, or None for one less than there are processors.",
+            hint="Set a whole number from 1, less than half of the threads of a process.",
             id="authx.E072",
         )
     wait = conf.authx_setting("PASSWORD_CHECK_WAIT")

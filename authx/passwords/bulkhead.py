@@ -1,10 +1,11 @@
 """How many passwords one process hashes at the same time.
 
 A hash is meant to be expensive: Argon2id takes a processor and 100 MiB for as long as it runs. A
-flood of sign-ins would otherwise take both from the requests of those who are signed in.
+flood of sign-ins would otherwise take both from the requests of those who are signed in. As many
+wait as are hashed: both take a thread of the web server, so twice as many have to be fewer than its
+threads, however many processors there are.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +20,6 @@ from authx import conf
 from authx.errors import OverloadedError
 from authx.signals import password_checks_changed
 
-# What a container is given (cgroup v2): "QUOTA PERIOD" in microseconds, or "max PERIOD".
-CPU_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 # In bytes, or "max"; and that of the machine.
 MEMORY_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")
 MEMORY: Final = Path("/proc/meminfo")
@@ -94,34 +93,13 @@ def require_room() -> None:
 
 def size() -> int:
     """Return how many passwords this process hashes at once."""
-    configured: int | None = conf.authx_setting("PASSWORD_CHECKS_AT_ONCE")
-    return default_size() if configured is None else configured
+    configured: int = conf.authx_setting("PASSWORD_CHECKS_AT_ONCE")
+    return configured
 
 
 @lru_cache(maxsize=8)
 def _bulkhead(places: int) -> Bulkhead:
     return Bulkhead(places)
-
-
-def default_size() -> int:
-    """Return the number of processors of this process without one, at least 1."""
-    return max(1, int(processors()) - 1)
-
-
-@lru_cache(maxsize=1)
-def processors() -> float:
-    """Return how many processors this process may use, by its affinity and its cgroup."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(float(count or 1), cpu_quota(CPU_QUOTA))
-
-
-def cpu_quota(path: Path) -> float:
-    """Return the processors that a file such as `cpu.max` grants; infinity without a limit."""
-    try:
-        quota, period = path.read_text().split()
-        return int(quota) / int(period)
-    except (OSError, ValueError):
-        return UNLIMITED
 
 
 def memory_for_hashing() -> int:
