@@ -12,8 +12,22 @@ logger = logging.getLogger(__name__)
 
 def has_dependants(model: type[models.Model]) -> bool:
     """Return whether another model has a foreign key to this one."""
+    return bool(_relations(model))
+
+
+def without_protected(sessions: models.QuerySet[DeviceSession]) -> models.QuerySet[DeviceSession]:
+    """Leave out the sessions that a foreign key with PROTECT or RESTRICT keeps."""
+    for relation in _relations(DeviceSession):
+        if relation.on_delete in (models.PROTECT, models.RESTRICT):
+            refers = models.Q(**{relation.field.name: models.OuterRef("pk")})
+            rows = relation.related_model._base_manager.filter(refers)
+            sessions = sessions.exclude(models.Exists(rows))
+    return sessions
+
+
+def _relations(model: type[models.Model]) -> list[Any]:
     fields = model._meta.get_fields(include_hidden=True)
-    return any(field.auto_created and not field.concrete for field in fields)
+    return [field for field in fields if field.auto_created and not field.concrete]
 
 
 def delete_with_dependants(sessions: models.QuerySet[DeviceSession], keys: list[Any]) -> list[Any]:

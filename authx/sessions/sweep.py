@@ -18,7 +18,11 @@ from authx import clock, conf
 from authx.audit.events import expired_events, expired_notifications, log_dropped_notifications
 from authx.models import DeviceSession, SecurityEvent, SweepLease, write_alias
 from authx.models.sessions import UTCDate
-from authx.sessions.dependants import delete_with_dependants, has_dependants
+from authx.sessions.dependants import (
+    delete_with_dependants,
+    has_dependants,
+    without_protected,
+)
 from authx.signals import sweep_finished
 
 logger = logging.getLogger(__name__)
@@ -118,11 +122,13 @@ def count_sweepable() -> SweepReport:
 def sweep_lag() -> dict[str, timedelta]:
     """Return by table how long the oldest row has been overdue for the sweep; zero for none.
 
-    Of the sessions with the oldest day of end, LAG_SAMPLE are read: on a busy day many rows have
-    not ended yet, and this runs at every scrape of the metrics.
+    Sessions that another app keeps do not count. Of those with the oldest day of end, LAG_SAMPLE
+    are read: on a busy day many rows have not ended yet, and this runs at every scrape of the
+    metrics.
     """
     oldest = (
-        DeviceSession.objects.filter(sweep_on__lte=UTCDate(clock.database_now()))
+        without_protected(DeviceSession.objects.all())
+        .filter(sweep_on__lte=UTCDate(clock.database_now()))
         .order_by("sweep_on")
         .annotate(ended_at=Least(Coalesce("revoked_at", "idle_expires_at"), "idle_expires_at"))
     )[:LAG_SAMPLE]
