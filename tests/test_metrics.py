@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import path
@@ -358,11 +358,23 @@ def test_the_oldest_unsent_mail_has_an_age(clock: Clock, alice: User) -> None:
 
 
 def test_without_a_database_a_scrape_says_so_and_reports_no_false_zero(db: None) -> None:
-    with connection.execute_wrapper(fail_every_statement(OperationalError("away"))):
+    with (
+        transaction.atomic(),
+        connection.execute_wrapper(fail_every_statement(OperationalError("away"))),
+    ):
         found = state()
     assert found["authx_database_up", ""] == 0
     assert {name for name, _ in found} == {"authx_database_up", "authx_rate_limit_store_up"}
     assert state()["authx_database_up", ""] == 1
+
+
+@pytest.mark.postgresql
+def test_a_database_that_accepts_no_writes_is_not_up(db: None) -> None:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+        assert state()["authx_database_up", ""] == 0
+        transaction.set_rollback(True)
 
 
 def test_without_a_store_a_scrape_says_that_limits_count_for_each_process(
@@ -377,5 +389,5 @@ def test_without_a_store_a_scrape_says_that_limits_count_for_each_process(
 def test_a_scrape_takes_a_bounded_number_of_statements(phone: Phone, statements: Any) -> None:
     with statements() as executed:
         state()
-    assert len(executed) == 3
+    assert len(executed) == 4
     assert PASSWORD not in str(executed.sql)
