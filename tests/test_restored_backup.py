@@ -250,8 +250,10 @@ def test_a_stranger_cannot_make_up_a_record(
         (["INFO authx.security session_logout user=1 session=None ip=::1 reason="], 1),
         (["starting", *2 * ['web-1 | {"event": "session_logout", "timestamp": "2026-11']], 2),
         (['{"event": "session_logout"}'], 1),
+        (['{"event": ["session_logout"]}'], 1),
+        (['{"jsonPayload": {"event": "session_logout"}, "timestamp": "2026-11-27T15:00:00Z"}'], 1),
     ],
-    ids=["empty", "no record", "the line format", "cut off", "no time"],
+    ids=["empty", "no record", "line", "cut off", "no time", "a list", "in another object"],
 )
 def test_a_log_without_a_readable_record_fails(
     phone: Phone, tmp_path: Path, lines: list[str], unreadable: int

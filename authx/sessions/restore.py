@@ -85,16 +85,17 @@ def read_changes(lines: Iterable[str]) -> LoggedChanges:
     changes = LoggedChanges()
     for number, line in enumerate(lines, start=1):
         record = _record(line)
-        if record is None:
+        if record is None or "event" not in record:
             if MENTIONS.search(line):
-                # Of another form, or cut off.
+                # Of another form, cut off, or inside of another object.
                 changes.note_unreadable(number)
-        elif record.get("event") in READ:
-            try:
+            continue
+        try:
+            if record["event"] in READ:
                 changes.note_read(_read(record, changes))
-            except (KeyError, TypeError, ValueError, ValidationError):
-                # Of another program.
-                changes.note_unreadable(number)
+        except (KeyError, TypeError, ValueError, ValidationError):
+            # Of another program.
+            changes.note_unreadable(number)
     return changes
 
 
