@@ -7,6 +7,7 @@ from tests.cluster.accounts import Account
 from tests.cluster.balancer import unavailable
 from tests.cluster.counts import Counts
 from tests.cluster.report import table
+from tests.cluster.scenarios import ANSWERING, SCENARIOS, silent
 
 
 def pair(session_id: str) -> dict[str, object]:
@@ -50,3 +51,12 @@ def test_each_broken_promise_fails_a_run_and_is_in_the_table() -> None:
         getattr(counts, name).append("what happened")
         assert counts.is_broken
         assert "| 1 |" in table({"scenario": counts})
+
+
+def test_a_scenario_whose_node_answers_nothing_shows_nothing() -> None:
+    assert set(ANSWERING) <= set(SCENARIOS)
+    for name, nodes in ANSWERING.items():
+        assert silent(name, dict.fromkeys(nodes, 1)) == []
+        old = {node.replace("version 2", "version 1"): 1 for node in nodes[1:]}
+        assert f"{nodes[0]} answered nothing" in silent(name, old)
+    assert silent("quiet", {}) == []

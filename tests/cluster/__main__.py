@@ -13,7 +13,7 @@ from tests.cluster.counts import Counts
 from tests.cluster.fleet import PHONES_PER_USER, Fleet
 from tests.cluster.programs import require_programs
 from tests.cluster.report import as_json, details, table
-from tests.cluster.scenarios import ASYNCHRONOUS, SCENARIOS, NotRunError, say
+from tests.cluster.scenarios import ASYNCHRONOUS, SCENARIOS, NotRunError, say, silent
 from tests.cluster.topology import Cluster
 
 MAX_DETAILS: Final = 20
@@ -55,6 +55,7 @@ def run(name: str, cluster: Cluster, fleet: Fleet, results: dict[str, Counts]) -
         return
     fleet.settle()
     counts = results[name] = fleet.end()
+    counts.unexpected += silent(name, counts.served_by)
     # A phone whose last rotation was lost as well cannot show that its session is back.
     counts.alive += cluster.database.undone(counts.ended)
     say(f"  {monotonic() - began:.0f} s")

@@ -23,6 +23,8 @@ MAX_JITTER: Final = 4  # seconds
 NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 # Says nothing about tokens: the client waits and tries again.
 NOT_NOW: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+# Neither the service is away nor can the app do anything.
+NO_SUCCESS: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.UNAUTHORIZED})
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Client:
             self.count(by if by != "api's" else str(response.status_code))
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self._note_failure(began)
-        elif response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+        elif response.status_code not in NO_SUCCESS:
             self._note_success()
         self.shared.counts.served_by[response.headers.get(SERVED_BY, "nobody")] += 1
         return response

@@ -5,6 +5,7 @@ from asyncio import sleep, wait_for
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import Any, Final
 
 import httpx
@@ -21,6 +22,8 @@ END_OTHERS: Final = 0.003
 LOSE: Final = 0.15
 # The longest that a phone waits before it breaks a connection off.
 CUT_AFTER: Final = 0.06  # seconds
+# An access token counts as expired this long before its end.
+MARGIN: Final = 1  # second
 
 INVALID_TOKEN: Final = (401, "invalid_token")
 INVALID_GRANT: Final = (400, "invalid_grant")
@@ -38,6 +41,8 @@ class Phone:
         )
         self.pair: Pair | None = None
         self.key = ""
+        # When the pair was asked for: its access token is at most as old as that.
+        self.asked_at = 0.0
 
     async def run(self) -> None:
         # Not all at the same moment.
@@ -61,7 +66,7 @@ class Phone:
         device = {"installation_id": self.installation, "name": self.installation}
         body = {"username": self.account.username, "password": PASSWORD, "device": device}
         ending_all = self.account.ending_all
-        response = await self.client.insist(lambda: self.client.send("POST", "login", json=body))
+        response = await self.client.insist(partial(self._ask_for_pair, "login", json=body))
         if response is not None and self.client.expect(response, "login"):
             self.client.count("sign-ins")
             self._keep(response, ending_all)
@@ -136,16 +141,25 @@ class Phone:
                 break
             headers = {"Authorization": f"Bearer {self.pair['access_token']}"}
             send = partial(self.client.send, method, path, headers=headers, **options)
+            session_id, expires_at = self._session_id(), self.asked_at + self.pair["expires_in"]
             response = await self.client.insist(send)
             if response is None or response.status_code != httpx.codes.UNAUTHORIZED:
                 break
+            is_live = monotonic() < expires_at - MARGIN
+            if is_live and session_id not in self.account.ending:
+                detail = f"{path}: 401 {code_of(response)} for a live access token"
+                self.client.shared.counts.unexpected.append(detail)
             await self.refresh()
         return response
 
     async def _try_refresh(self) -> httpx.Response | None:
         body = {"grant_type": "refresh_token", "refresh_token": self._pair()["refresh_token"]}
         headers = {"Idempotency-Key": self.key}
-        return await self.client.send("POST", "token", json=body, headers=headers)
+        return await self._ask_for_pair("token", json=body, headers=headers)
+
+    async def _ask_for_pair(self, path: str, **options: Any) -> httpx.Response | None:
+        self.asked_at = monotonic()
+        return await self.client.send("POST", path, **options)
 
     async def _lose_answer(self, attempt: Callable[[], Awaitable[object]]) -> None:
         """Send a request, and break off before its answer, or do not read it."""

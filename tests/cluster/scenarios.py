@@ -2,13 +2,13 @@
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import sleep
 from typing import Final
 
 import psutil
 
-from tests.cluster.application import CommandError, manage
+from tests.cluster.application import WEB_NODES, CommandError, manage
 from tests.cluster.programs import is_root, until
 from tests.cluster.topology import Cluster
 
@@ -23,6 +23,8 @@ STALL_SECONDS: Final = 14
 LAG_SECONDS: Final = 10
 RECOVERY_SECONDS: Final = 120
 MIGRATION_ATTEMPTS: Final = 20
+NEW_VERSION: Final = "2"
+CLOCK_AHEAD: Final = "ahead"  # the version of the node with the wrong clock
 
 Scenario = Callable[[Cluster], None]
 
@@ -84,7 +86,7 @@ def web_nodes_rolled(cluster: Cluster) -> None:
     """Send SIGTERM to one web node after the other, and start it with another version."""
     for node in cluster.web:
         node.stop()
-        node.start(RELEASE="2")
+        node.start(RELEASE=NEW_VERSION)
         sleep(PAUSE_SECONDS)
 
 
@@ -99,7 +101,7 @@ def web_clock_ahead(cluster: Cluster) -> None:
     """Set the clock of one web node an hour ahead."""
     node = cluster.web[-1]
     node.stop()
-    node.start(CLOCK_AHEAD="1h", RELEASE="ahead")
+    node.start(CLOCK_AHEAD="1h", RELEASE=CLOCK_AHEAD)
     sleep(QUIET_SECONDS)
     node.stop()
     node.start()
@@ -146,6 +148,17 @@ SCENARIOS: Final[dict[str, Scenario]] = {
 ASYNCHRONOUS: Final[dict[str, Scenario]] = {
     one.__name__.replace("_", "-"): one for one in (quiet, standby_lags_first)
 }
+
+# Who has to answer requests in a scenario, or else it shows nothing.
+ANSWERING: Final = {
+    "web-nodes-rolled": [f"web-{node} version {NEW_VERSION}" for node in range(1, WEB_NODES + 1)],
+    "web-clock-ahead": [f"web-{WEB_NODES} version {CLOCK_AHEAD}"],
+}
+
+
+def silent(name: str, served_by: Mapping[str, int]) -> list[str]:
+    """Return what is to be reported of nodes that had to answer in a scenario and did not."""
+    return [f"{one} answered nothing" for one in ANSWERING.get(name, []) if not served_by.get(one)]
 
 
 def say(line: str) -> None:

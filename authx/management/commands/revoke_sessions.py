@@ -6,7 +6,7 @@ from typing import Any, TextIO
 from django.core.management.base import BaseCommand, CommandError
 
 from authx.models import EventKind
-from authx.sessions.restore import revoke_ahead_of_database
+from authx.sessions.restore import LoggedChanges, read_changes, revoke_ahead_of_database
 from authx.sessions.revoke import revoke_all, revoke_all_users
 from authx.usernames import find_user_by_name
 
@@ -39,12 +39,21 @@ class Command(BaseCommand):
 
     def _revoke_ahead(self, log: TextIO) -> None:
         with log:
-            report = revoke_ahead_of_database(log)
-        self._report(report.revoked)
-        if report.unreadable:
-            self.stdout.write(f"{report.unreadable} records of the log could not be read.")
-        if report.passwords_changed:
-            keys = ", ".join(report.passwords_changed)
+            changes = read_changes(log)
+        if not changes.read:
+            raise CommandError(
+                f"No record of a change to a session could be read, and nothing was revoked. "
+                f"{_unreadable(changes)}The log must be the JSON log of the web servers."
+            )
+        self.stdout.write(
+            f"Read {changes.read} records of changes to sessions, "
+            f"from {changes.oldest.isoformat()} to {changes.newest.isoformat()}."
+        )
+        self._report(revoke_ahead_of_database(changes))
+        if changes.unreadable:
+            self.stdout.write(_unreadable(changes))
+        if changes.passwords_changed:
+            keys = ", ".join(sorted(changes.passwords_changed))
             self.stdout.write(
                 f"These users have changed their password since, and the database has the old one: "
                 f"{keys} (primary keys). Let them set a new one."
@@ -58,3 +67,12 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(f"There is no user {name!r}.")
         return user.pk
+
+
+def _unreadable(changes: LoggedChanges) -> str:
+    if not changes.unreadable:
+        return ""
+    return (
+        f"{changes.unreadable} lines that mention such a change could not be read, "
+        f"the first is line {changes.first_unreadable}. "
+    )
