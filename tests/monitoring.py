@@ -17,9 +17,11 @@ DIRECTORY: Final = ROOT / "docker" / "monitoring"
 RULES: Final = DIRECTORY / "rules.yaml"
 RULE_TESTS: Final = DIRECTORY / "rules.test.yaml"
 CONFIGURATION: Final = DIRECTORY / "prometheus.yaml"
+IN_KUBERNETES: Final = DIRECTORY / "prometheus-kubernetes.yaml"
 # What the samples of a metric are called.
 SUFFIXES: Final = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_count", "_sum"]}
-FROM_PROMETHEUS: Final = {"up": set[str](), "ALERTS": {"alertname", "alertstate"}}
+# `process` is set by the examples of a configuration.
+FROM_PROMETHEUS: Final = {"up": {"process"}, "ALERTS": {"alertname", "alertstate"}}
 # Every series has these.
 OF_A_TARGET: Final = {"job", "instance"}
 
@@ -89,6 +91,12 @@ def unknown_names(query: str, text: str, known: dict[str, set[str]]) -> list[str
         found += [f"{name} {label}" for label, _ in MATCHER.findall(matchers) if label not in own]
     used = [name for group in GROUPING.findall(query) for name in re.findall(r"\w+", group)]
     return found + [name for name in used + TEMPLATE.findall(text) if name not in labels]
+
+
+def of_any_job(query: str) -> list[str]:
+    """Return the metrics of a query that it reads from other jobs too."""
+    series = [one for one in METRIC.findall(query) if one[0] != "ALERTS"]
+    return [name for name, matchers in series if ("job", "authx") not in MATCHER.findall(matchers)]
 
 
 def matched_values(label: str) -> Iterator[str]:

@@ -94,13 +94,18 @@ def without_delay(rules: str) -> str:
 
 
 @contextmanager
-def prometheus(directory: Path, ports: list[int]) -> Iterator[Prometheus]:
-    """Run Prometheus for a block, with the project's rules and a second instead of minutes."""
+def prometheus(directory: Path, **ports: int) -> Iterator[Prometheus]:
+    """Run Prometheus for a block, with the project's rules and a second instead of minutes.
+
+    The ports are those of processes, by their kind: web, worker, beat.
+    """
     (directory / "rules.yaml").write_text(without_delay(monitoring.RULES.read_text()))
     configuration = yaml.safe_load(monitoring.CONFIGURATION.read_text())
     configuration["global"] = dict.fromkeys(configuration["global"], SECOND)
-    targets = [f"{HOST}:{port}" for port in ports]
-    configuration["scrape_configs"][0]["static_configs"] = [{"targets": targets}]
+    configuration["scrape_configs"][0]["static_configs"] = [
+        {"targets": [f"{HOST}:{port}"], "labels": {"process": process}}
+        for process, port in ports.items()
+    ]
     (directory / "prometheus.yaml").write_text(yaml.safe_dump(configuration))
     server = Prometheus()
     command = [

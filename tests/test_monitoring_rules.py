@@ -10,6 +10,7 @@ import pytest
 import yaml
 from celery import states
 from django.urls import reverse
+from prometheus_client import REGISTRY
 
 from authx.audit.logs import ALL_LOG_EVENTS
 from authx.context import RequestContext, use_context
@@ -21,6 +22,8 @@ PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(
     PROMTOOL is None, reason="promtool is not installed: Debian has it in the package prometheus"
 )
+CONFIGURATIONS = [monitoring.CONFIGURATION, monitoring.IN_KUBERNETES]
+PASSWORD_ROUTES = "authx:(login|password|reauthenticate)|authx_account(_api)?:.*|admin:.*"
 HEADING = re.compile(r"^### (\w+)$", re.MULTILINE)
 
 
@@ -76,17 +79,86 @@ def test_every_value_that_a_query_looks_for_occurs() -> None:
     assert set(monitoring.matched_values("outcome")) <= outcomes
     assert set(monitoring.matched_values("event")) <= {event.name for event in ALL_LOG_EVENTS}
     assert set(monitoring.matched_values("state")) <= states.READY_STATES
-    assert set(map(reverse, monitoring.matched_values("route"))) == {"/users/token"}
+    assert set(monitoring.matched_values("route")) == {"authx:token", PASSWORD_ROUTES}
+    assert reverse("authx:token") == "/users/token"
     with use_context(RequestContext(ip="2001:db8::1")):
         limits = [*sign_in_limits("alice"), device_bucket(1, uuid4())]
     (pattern,) = set(monitoring.matched_values("limit"))
     assert [limit.kind for limit in limits if not re.fullmatch(pattern, limit.kind)] == []
 
 
-def test_every_target_is_of_the_job_that_the_alerts_select() -> None:
-    configuration = yaml.safe_load(monitoring.CONFIGURATION.read_text())
-    jobs = {job["job_name"] for job in configuration["scrape_configs"]}
-    assert set(monitoring.matched_values("job")) == jobs
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("authx:login", True),
+        ("authx:password", True),
+        ("authx:reauthenticate", True),
+        ("authx_account_api:recover-confirm", True),
+        ("authx_account:sign-in", True),
+        ("authx_account:password", True),
+        ("authx_account:recover-password", True),
+        ("admin:login", True),
+        ("admin:password_change", True),
+        ("authx:token", False),
+        ("authx:me", False),
+        ("authx:logout", False),
+        ("authx_introspection:introspect", False),
+    ],
+)
+def test_the_routes_that_check_passwords_have_an_alert_of_their_own(
+    name: str, is_one: bool
+) -> None:
+    # Their 503s can be caused by anybody.
+    assert reverse(name)
+    assert bool(re.fullmatch(PASSWORD_ROUTES, name)) == is_one
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_every_target_is_of_the_job_that_the_alerts_select(configuration: Path) -> None:
+    scrapes = yaml.safe_load(configuration.read_text())["scrape_configs"]
+    assert set(monitoring.matched_values("job")) == {job["job_name"] for job in scrapes}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ('authx_x{job="authx"} / authx_y{a="b", job="authx"}', []),
+        ('authx_x{job="authx"} / authx_y', ["authx_y"]),
+        ('up{job="staging"}', ["up"]),
+        ('ALERTS{alertstate="firing"}', []),
+    ],
+)
+def test_a_query_that_reads_other_jobs_is_found(query: str, found: list[str]) -> None:
+    assert monitoring.of_any_job(query) == found
+
+
+def test_no_query_reads_the_metrics_of_another_deployment() -> None:
+    queries = monitoring.alert_queries() | monitoring.dashboard_queries()
+    found = {name: monitoring.of_any_job(query) for name, (query, _) in queries.items()}
+    assert {name: metrics for name, metrics in found.items() if metrics} == {}
+
+
+def test_web_servers_have_the_label_that_an_alert_selects_in_every_example() -> None:
+    assert set(monitoring.matched_values("process")) == {"web"}
+    listed, discovered = (
+        yaml.safe_load(path.read_text())["scrape_configs"][0] for path in CONFIGURATIONS
+    )
+    processes = [targets["labels"]["process"] for targets in listed["static_configs"]]
+    assert processes == ["web", "worker", "beat"]
+    component = "__meta_kubernetes_pod_label_app_kubernetes_io_component"
+    assert {"source_labels": [component], "target_label": "process"} in discovered[
+        "relabel_configs"
+    ]
+    web = (monitoring.ROOT / "docker" / "kubernetes" / "base" / "web.yaml").read_text()
+    labels = next(yaml.safe_load_all(web))["spec"]["template"]["metadata"]["labels"]
+    assert labels["app.kubernetes.io/component"] == "web"
+
+
+@pytest.mark.django_db
+def test_a_process_has_the_series_of_dropped_mail_from_its_start() -> None:
+    # `increase` does not see the event that makes a series appear.
+    name = "authx_security_events_total"
+    assert REGISTRY.get_sample_value(name, {"event": "notification_dropped"}) is not None
 
 
 def test_every_alert_has_a_severity_and_says_what_it_is() -> None:
@@ -120,9 +192,19 @@ def test_the_rules_pass_their_tests() -> None:
 
 
 @needs_promtool
-def test_the_example_of_a_configuration_is_valid() -> None:
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_the_examples_of_a_configuration_are_valid(configuration: Path, tmp_path: Path) -> None:
+    # Debian builds Prometheus without this kind of discovery, so nothing here reads its options.
+    kubernetes, static = "kubernetes_sd_configs", [{"targets": ["web:9000"]}]
+    settings = yaml.safe_load(configuration.read_text())
+    (job,) = settings["scrape_configs"]
+    settings["scrape_configs"] = [
+        {"static_configs": static} | {key: job[key] for key in job if key != kubernetes}
+    ]
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(settings))
+    shutil.copy(monitoring.RULES, tmp_path)
     assert f"{len(monitoring.alerts())} rules found" in promtool(
-        "check", "config", monitoring.CONFIGURATION
+        "check", "config", tmp_path / "prometheus.yaml"
     )
 
 
