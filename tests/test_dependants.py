@@ -1,16 +1,17 @@
 """A row of another app that protects a session costs the sweep that session alone."""
 
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import pytest
 from django.contrib.auth.models import User
-from django.db.models import ProtectedError
+from django.db.models import CASCADE, PROTECT, ProtectedError
 from django.db.models.deletion import Collector
 from pytest_django import Settings
 
-from authx.models import DeviceSession
-from authx.sessions import sweep
+from authx.models import DeviceSession, SecurityEvent
+from authx.sessions import dependants, sweep
 from tests.conftest import Clock
 from tests.phone import Phone
 
@@ -47,3 +48,17 @@ def test_a_protected_session_costs_that_row_alone(
         assert set(DeviceSession.objects.values_list("pk", flat=True)) == kept
         monkeypatch.undo()
         assert sweep.sweep().sessions == 2
+
+
+def test_a_session_that_a_foreign_key_protects_counts_as_no_delay(
+    phone: Phone, tablet: Phone
+) -> None:
+    # Stands for a model of a project whose rows refer to sessions: each sign-in has an event.
+    field = SimpleNamespace(name="session_id")
+    protects = SimpleNamespace(on_delete=PROTECT, field=field, related_model=SecurityEvent)
+    cascades = SimpleNamespace(on_delete=CASCADE, field=field, related_model=SecurityEvent)
+    everything = DeviceSession.objects.all()
+    with mock.patch.object(dependants, "_relations", return_value=[cascades]):
+        assert dependants.without_protected(everything).count() == 2
+    with mock.patch.object(dependants, "_relations", return_value=[cascades, protects]):
+        assert dependants.without_protected(everything).count() == 0
