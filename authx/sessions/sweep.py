@@ -18,11 +18,7 @@ from authx import clock, conf
 from authx.audit.events import expired_events, expired_notifications, log_dropped_notifications
 from authx.models import DeviceSession, SecurityEvent, SweepLease, write_alias
 from authx.models.sessions import UTCDate
-from authx.sessions.dependants import (
-    delete_with_dependants,
-    has_dependants,
-    without_protected,
-)
+from authx.sessions.dependants import delete_with_dependants, has_dependants, without_protected
 from authx.signals import sweep_finished
 
 logger = logging.getLogger(__name__)
