@@ -1,6 +1,7 @@
 """The files below docker/ are valid, restrict every container, and contain no secret."""
 
 import json
+import os
 import re
 import shutil
 import ssl
@@ -12,11 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import monitoring
 from tests.proxy import create_secrets
 from tests.source_code import ROOT
 
 DOCKER = ROOT / "docker"
 KUBERNETES = DOCKER / "kubernetes"
+README = (DOCKER / "README.md").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONCE = {"secrets", "migrate", "ready"}
@@ -112,10 +115,27 @@ def rendered(directory: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("name", ["base", "example"])
-def test_the_manifests_match_the_schemas_of_kubernetes(tmp_path: Path, name: str) -> None:
+@pytest.fixture
+def with_cronjobs(tmp_path: Path) -> Path:
+    """Return a deployment like the example, with the alternative to worker and beat."""
+    directory = tmp_path / "deployment"
+    directory.mkdir()
+    base, cronjobs = (
+        os.path.relpath(KUBERNETES / name, directory) for name in ("base", "cronjobs")
+    )
+    parts = {"resources": [base], "components": [cronjobs]}
+    (directory / "kustomization.yaml").write_text(yaml.safe_dump(parts))
+    return directory
+
+
+@pytest.fixture(params=["base", "example", "cronjobs"])
+def deployment(request: pytest.FixtureRequest, with_cronjobs: Path) -> Path:
+    return with_cronjobs if request.param == "cronjobs" else KUBERNETES / request.param
+
+
+def test_the_manifests_match_the_schemas_of_kubernetes(tmp_path: Path, deployment: Path) -> None:
     manifests = tmp_path / "manifests.yaml"
-    manifests.write_text(rendered(KUBERNETES / name))
+    manifests.write_text(rendered(deployment))
     validator = [program("kubernetes-validate"), "--strict", "--quiet", str(manifests)]
     result = subprocess.run(validator, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -131,10 +151,10 @@ def pods(node: Any) -> list[dict[str, Any]]:
     return own + [pod for inner in node.values() for pod in pods(inner)]
 
 
-@pytest.mark.parametrize(("name", "count"), [("base", 4), ("example", 4)])
-def test_every_pod_is_restricted(name: str, count: int) -> None:
-    found = pods(list(yaml.safe_load_all(rendered(KUBERNETES / name))))
-    assert len(found) == count
+def test_every_pod_is_restricted(deployment: Path) -> None:
+    found = pods(list(yaml.safe_load_all(rendered(deployment))))
+    # web, migrate, and worker and beat or two CronJobs.
+    assert len(found) == 4
     for pod in found:
         assert pod["automountServiceAccountToken"] is False
         assert pod["securityContext"]["runAsNonRoot"]
@@ -148,9 +168,99 @@ def test_every_pod_is_restricted(name: str, count: int) -> None:
             assert "env" not in container
 
 
-def test_the_alternative_to_beat_starts_the_tasks_of_beat() -> None:
-    documents = list(yaml.safe_load_all(rendered(KUBERNETES / "example")))
-    kinds = {(one["kind"], one["metadata"]["name"]) for one in documents}
-    assert {("CronJob", "sweep"), ("CronJob", "notifications"), ("Deployment", "web")} <= kinds
-    assert not {("Deployment", "beat"), ("Deployment", "worker")} & kinds
-    assert "manage.py" in json.dumps(documents)
+def documents(directory: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the rendered documents by kind and name."""
+    found = yaml.safe_load_all(rendered(directory))
+    return {(one["kind"], one["metadata"]["name"]): one for one in found}
+
+
+def test_the_example_has_worker_and_beat_whose_metrics_the_alerts_read() -> None:
+    kinds = {kind for kind, _ in documents(KUBERNETES / "example")}
+    assert "CronJob" not in kinds
+    assert {("Deployment", "beat"), ("Deployment", "worker"), ("Deployment", "web")} <= set(
+        documents(KUBERNETES / "example")
+    )
+
+
+def test_the_alternative_to_beat_starts_the_tasks_of_beat(with_cronjobs: Path) -> None:
+    found = documents(with_cronjobs)
+    assert {("CronJob", "sweep"), ("CronJob", "notifications"), ("Deployment", "web")} <= set(found)
+    assert not {("Deployment", "beat"), ("Deployment", "worker")} & set(found)
+    assert "manage.py" in json.dumps(found["CronJob", "sweep"])
+    assert "components: [../cronjobs]" in README
+
+
+def test_the_alerts_to_remove_with_cronjobs_exist() -> None:
+    sentence = README.partition("so remove the alerts ")[2].partition(".")[0]
+    listed = set(re.findall(r"`(\w+)`", sentence))
+    assert listed == {"BeatSilent", "TaskFailing", "NotificationDropped"}
+    assert listed <= {alert["alert"] for alert in monitoring.alerts()}
+
+
+def test_a_web_pod_that_starts_in_an_outage_is_not_killed() -> None:
+    web = documents(KUBERNETES / "base")["Deployment", "web"]
+    (container,) = web["spec"]["template"]["spec"]["containers"]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["path"] == "/health/live"
+
+
+def test_a_release_applies_what_the_migrations_need_first() -> None:
+    parts = {"settings", "migrate"}
+    label = "app.kubernetes.io/component"
+    first = {
+        name
+        for name, one in documents(KUBERNETES / "example").items()
+        if one["metadata"].get("labels", {}).get(label) in parts
+    }
+    assert first == {
+        ("Job", "migrate"),
+        ("ConfigMap", "device-sessions"),
+        ("ServiceAccount", "device-sessions"),
+    }
+    # The template of a Job cannot change, so that of the last release goes first.
+    commands = [
+        "kubectl delete job migrate --ignore-not-found --wait",
+        "--selector 'app.kubernetes.io/component in (settings, migrate)'",
+        "kubectl wait --for condition=complete",
+        "kubectl apply --kustomize PATH\n",
+    ]
+    places = [README.index(command) for command in commands]
+    assert places == sorted(places)
+
+
+def test_the_ingress_has_only_annotations_that_its_controller_knows() -> None:
+    found = [
+        one for (kind, _), one in documents(KUBERNETES / "example").items() if kind == "Ingress"
+    ]
+    names = {name for one in found for name in one["metadata"]["annotations"]}
+    prefix = "nginx.ingress.kubernetes.io/"
+    assert {name.removeprefix(prefix) for name in names} <= {
+        "force-ssl-redirect",
+        "limit-connections",
+        "limit-rps",
+        "proxy-body-size",
+        "proxy-connect-timeout",
+        "proxy-next-upstream",
+        "proxy-next-upstream-timeout",
+        "proxy-next-upstream-tries",
+        "proxy-read-timeout",
+    }
+
+
+def test_the_ingress_repeats_a_refresh_on_another_node_and_no_other_request() -> None:
+    found = documents(KUBERNETES / "example")
+    paths = {
+        path["path"]: one["metadata"]["annotations"][
+            "nginx.ingress.kubernetes.io/proxy-next-upstream"
+        ]
+        for (kind, _), one in found.items()
+        if kind == "Ingress"
+        for path in one["spec"]["rules"][0]["http"]["paths"]
+    }
+    assert paths == {"/": "error timeout", "/users/token": "error timeout non_idempotent"}
+
+
+def test_pods_reach_servers_and_sentinels() -> None:
+    policy = documents(KUBERNETES / "base")["NetworkPolicy", "device-sessions"]
+    ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+    assert ports == {53, 5432, 6432, 6379, 26379, 587}
