@@ -17,12 +17,13 @@ from tests.web_server import ROOT, until
 CONFIGURATION = ROOT / "docker" / "proxy" / "nginx.conf"
 
 
-def create_secrets(directory: Path) -> None:
+def create_secrets(directory: Path, *arguments: str) -> None:
     """Run the script that makes the secrets of docker/compose.yaml, all for this user."""
     names = ("APP_USER", "POSTGRESQL_USER", "VALKEY_USER", "PROXY_USER")
     own = dict.fromkeys(names, str(os.getuid()))
     environment = {"PATH": os.environ["PATH"], "SECRETS": str(directory), **own}
-    subprocess.run([ROOT / "docker" / "create-secrets"], env=environment, check=True)
+    script = str(ROOT / "docker" / "create-secrets")
+    subprocess.run([script, *arguments], env=environment, check=True)
 
 
 @contextmanager

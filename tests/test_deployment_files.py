@@ -95,16 +95,50 @@ def test_no_file_contains_a_secret() -> None:
     assert {name: secrets for name, secrets in found.items() if secrets} == {}
 
 
+def contents(directory: Path) -> dict[str, bytes]:
+    found = (path for path in directory.rglob("*") if path.is_file())
+    return {str(path.relative_to(directory)): path.read_bytes() for path in found}
+
+
+def public(directory: Path) -> set[str]:
+    return {name for name in contents(directory) if (directory / name).stat().st_mode & 0o077}
+
+
 def test_secrets_are_made_once_and_for_their_reader_alone(tmp_path: Path) -> None:
     create_secrets(tmp_path)
-    made = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    made = contents(tmp_path)
     create_secrets(tmp_path)
-    assert {path: path.read_bytes() for path in made} == made
-    public = {path.name for path in made if path.stat().st_mode & 0o077}
-    assert public == {"ca.pem"}
+    assert contents(tmp_path) == made
+    assert public(tmp_path) == {"ca.pem"}
     assert len((tmp_path / "app" / "secret-key").read_text()) >= 50
     context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
     assert len(context.get_ca_certs()) == 1
+
+
+def test_certificates_are_renewed_and_passwords_and_keys_stay(tmp_path: Path) -> None:
+    create_secrets(tmp_path)
+    made = contents(tmp_path)
+    create_secrets(tmp_path, "renew")
+    renewed = contents(tmp_path)
+    servers = {"proxy": "localhost", "postgresql": "postgresql", "valkey": "valkey"}
+    changed = {f"{name}/{part}.pem" for name in servers for part in ("cert", "key")} | {"ca.pem"}
+    assert {name for name in made if made[name] != renewed[name]} == changed
+    assert renewed.keys() == made.keys()
+    assert public(tmp_path) == {"ca.pem"}
+    for name, host in servers.items():
+        certificate, key = (tmp_path / name / f"{part}.pem" for part in ("cert", "key"))
+        # Fails unless the key is that of the certificate.
+        ssl.create_default_context().load_cert_chain(certificate, key)
+        verify = ["openssl", "verify", "-CAfile", str(tmp_path / "ca.pem"), "-verify_hostname"]
+        subprocess.run([*verify, host, str(certificate)], check=True)
+
+
+def test_a_misspelled_argument_changes_no_secret(tmp_path: Path) -> None:
+    create_secrets(tmp_path)
+    made = contents(tmp_path)
+    with pytest.raises(subprocess.CalledProcessError):
+        create_secrets(tmp_path, "renwe")
+    assert contents(tmp_path) == made
 
 
 def rendered(directory: Path) -> str:
