@@ -55,9 +55,8 @@ are many, {few:,} where there are few.
   sessions as ended ones, while another process signs users in continuously. Both are measured in
   wall-clock time, so they include the disk, and full-page images are on, as in production. The
   pauses of the sweep between its batches are left out: it rests nine times as long as it works. Of
-  three rounds, this is the one whose ratio is in the middle. Its batches take 5 ms, for the sake of
-  the requests beside them ([capacity](capacity.md#the-sweep)), which costs about a third of the
-  rate: with batches of 20 ms, the ratio was 0.62 and 0.68.
+  three rounds, this is the one whose ratio is in the middle. Its batches are short, for the sake of
+  the requests beside them, which costs a part of the rate ([capacity](capacity.md#the-sweep)).
 - **The flood**: one process of the web server with four threads and Argon2id, over HTTP on the same
   machine. 24 phones refresh and use their sessions at a steady pace, alone and then beside 64
   clients, each of which signs in again one second after every response, whatever it was.
