@@ -1,6 +1,7 @@
 """System checks of the policy of this deployment; those of authx itself are in authx.checks."""
 
 from collections.abc import Callable, Iterator
+from email.utils import parseaddr
 from typing import Any, Final
 
 from django.conf import settings
@@ -139,6 +140,12 @@ def _check_mail() -> Iterator[CheckMessage]:
             f"{settings.EMAIL_BACKEND} delivers no mail: no user is notified of a new device.",
             hint="Set EMAIL_BACKEND (here: the variable EMAIL_URL) to a mail server.",
             id="backend.W003",
+        )
+    elif is_public() and is_loopback(parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]):
+        yield CheckWarning(
+            f"Mail is sent from {settings.DEFAULT_FROM_EMAIL}, which many mail servers refuse.",
+            hint="Set DEFAULT_FROM_EMAIL to an address of your domain.",
+            id="backend.W004",
         )
 
 

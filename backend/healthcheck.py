@@ -1,4 +1,8 @@
-"""`python -m backend.healthcheck`: exit status 0 if the process of this container is alive."""
+"""`python -m backend.healthcheck`: exit status 0 if the process of this container is alive.
+
+With an argument, such as /health/ready or /metrics, it asks for that page. It prints the answer,
+for people: the image has no curl.
+"""
 
 import sys
 from http import HTTPStatus
@@ -9,15 +13,18 @@ from backend.operator_port import operator_port
 TIMEOUT = 5  # seconds
 
 
-def main() -> int:
-    """Ask for /health/live on the operator's port of this machine."""
+def main(page: str = "/health/live") -> int:
+    """Ask for a page on the operator's port of this machine."""
     connection = HTTPConnection("127.0.0.1", operator_port(), timeout=TIMEOUT)
     try:
-        connection.request("GET", "/health/live")
-        return int(connection.getresponse().status != HTTPStatus.OK)
-    except (OSError, HTTPException):
+        connection.request("GET", page)
+        response = connection.getresponse()
+        sys.stdout.write(response.read().decode())
+    except (OSError, HTTPException) as error:
+        sys.stdout.write(f"No answer: {error}\n")
         return 1
+    return int(response.status != HTTPStatus.OK)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -5,10 +5,14 @@ This is loaded before Django is set up; the pages are in backend.monitoring.
 """
 
 import atexit
+import fcntl
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
+from time import time
 from typing import Final
 
 from django.utils.module_loading import import_string
@@ -17,6 +21,9 @@ from environs import FileAwareEnv
 env = FileAwareEnv()
 MEMORY: Final = "/dev/shm"  # noqa: S108 # nosec B108 -- mkdtemp chooses names in it
 METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
+PREFIX: Final = "metrics-"
+# A directory is locked a moment after it is created.
+MIN_AGE_SECONDS: Final = 60
 
 
 def operator_port() -> int | None:
@@ -50,7 +57,11 @@ def share_metrics() -> None:
     """
     if operator_port() is None or METRICS_DIR in os.environ:
         return
-    directory = tempfile.mkdtemp(prefix=f"metrics-{os.getpid()}-", dir=memory_dir())
+    parent = memory_dir() or tempfile.gettempdir()
+    remove_left_behind(Path(parent))
+    directory = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent)
+    # Until this process and those that it forks have ended, however they end.
+    fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_EX)
     os.environ[METRICS_DIR] = directory
     owner = os.getpid()
 
@@ -60,6 +71,24 @@ def share_metrics() -> None:
             shutil.rmtree(directory, ignore_errors=True)
 
     atexit.register(remove)
+
+
+def remove_left_behind(parent: Path) -> None:
+    """Remove the metrics of servers that were killed; a pod keeps its memory when it restarts one.
+
+    A lock and no process number says whether a server is alive: containers may share the directory.
+    """
+    for directory in parent.glob(f"{PREFIX}*"):
+        # Of another user, or removed by another server meanwhile.
+        with suppress(OSError):
+            if time() - directory.stat().st_mtime < MIN_AGE_SECONDS:
+                continue
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory)
+            finally:
+                os.close(descriptor)
 
 
 def forget_process(pid: int) -> None:

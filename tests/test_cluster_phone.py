@@ -1,7 +1,8 @@
 """What a phone of `make cluster` counts, shown with servers that do one thing wrong."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from http import HTTPStatus
 from itertools import count
 from typing import Any
@@ -15,7 +16,10 @@ from tests.cluster.client import Shared
 from tests.cluster.phone import Phone
 
 LIFETIME = 11
-Respond = Callable[[httpx.Request], httpx.Response]
+Respond = (
+    Callable[[httpx.Request], httpx.Response]
+    | Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
+)
 
 
 class Server:
@@ -65,6 +69,28 @@ def test_a_server_that_refuses_every_access_token_breaks_a_promise() -> None:
 def test_an_expired_access_token_is_refreshed_and_breaks_nothing() -> None:
     phone = signed_in(HTTPStatus.UNAUTHORIZED, HTTPStatus.OK)
     phone.asked_at -= LIFETIME
+    asyncio.run(phone.call())
+    counts = phone.client.shared.counts
+    assert counts.numbers["refreshes"] == 1
+    assert not counts.is_broken
+
+
+def test_a_refresh_that_was_broken_off_makes_the_token_no_younger() -> None:
+    phone = signed_in(HTTPStatus.UNAUTHORIZED, HTTPStatus.OK)
+    phone.asked_at -= LIFETIME
+    connected = phone.client.http
+
+    async def hang(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(LIFETIME)
+        raise AssertionError
+
+    async def break_off() -> None:
+        phone.client.http = phone_with(hang).client.http
+        with suppress(TimeoutError):
+            await asyncio.wait_for(phone.refresh(), 0.01)
+
+    asyncio.run(break_off())
+    phone.client.http = connected
     asyncio.run(phone.call())
     counts = phone.client.shared.counts
     assert counts.numbers["refreshes"] == 1

@@ -94,6 +94,7 @@ def _production(settings: Any) -> None:
     settings.SECURE_SSL_REDIRECT = True
     settings.PASSWORD_HASHERS = PASSWORD_HASHERS
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.DEFAULT_FROM_EMAIL = "noreply@example.com"
     settings.CACHES = {"default": REDIS_CACHE | {"LOCATION": "redis://a.example.com/2"}}
     settings.CELERY_BROKER_URL = "redis://:secret@a.example.com"
     settings.AUTHX = settings.AUTHX | {"THROTTLE_STORAGE_URL": "redis://a.example.com:6379/1"}
@@ -111,6 +112,8 @@ DJANGO = [
         ("backend.W003", "EMAIL_BACKEND", f"django.core.mail.backends.{name}.EmailBackend")
         for name in ("console", "dummy", "filebased", "locmem")
     ),
+    ("backend.W004", "DEFAULT_FROM_EMAIL", "noreply@localhost"),
+    ("backend.W004", "DEFAULT_FROM_EMAIL", "The shop <noreply@localhost>"),
     ("authx.E030", "SECRET_KEY", KEY[:49]),
     ("authx.E030", "SECRET_KEY", "abcd" * 20),
     ("authx.E030", "SECRET_KEY", f"django-insecure-{KEY}"),

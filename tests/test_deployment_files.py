@@ -24,7 +24,13 @@ COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONCE = {"secrets", "migrate", "ready"}
 SECRET = re.compile(
-    r"(?i)\b(?:password|secret|token|key)\b\s*[:=]\s*[\"']?[\w+/-]{12,}|BEGIN [A-Z ]*PRIVATE KEY"
+    r"""(?ix)
+    (?:\b|_) (?:password|secret|token|key) \b \s* [:=] \s* ["']? [\w+/-]{12,}
+    | \b requirepass \s+ [\w+/-]{12,}
+    # In a URL.
+    | :// [^\s/@]* : [\w+/-]{8,} @
+    | BEGIN\ [A-Z ]*PRIVATE\ KEY
+    """
 )
 
 
@@ -57,6 +63,19 @@ def test_every_container_is_restricted(service: str) -> None:
         assert settings.get("user") != "0:0"
 
 
+def test_no_log_fills_the_disk() -> None:
+    for service in SERVICES.values():
+        assert service["logging"]["options"] == {"max-size": "50m", "max-file": "10"}
+
+
+def test_the_health_check_of_the_proxy_asks_for_a_host_that_is_allowed() -> None:
+    hosts = SERVICES["web"]["environment"]["ALLOWED_HOSTS"]
+    # The first one is that of links in mails.
+    assert hosts == "${ALLOWED_HOSTS:-localhost},localhost"
+    (url,) = [one for one in SERVICES["proxy"]["healthcheck"]["test"] if "://" in one]
+    assert url.startswith("https://localhost:8443/")
+
+
 def test_migrations_run_once_before_every_process() -> None:
     for name in ("web", "worker", "beat"):
         needed = SERVICES[name]["depends_on"]
@@ -82,8 +101,13 @@ def test_no_port_is_published_to_other_machines_unless_asked() -> None:
     [
         ("password: hunter2hunter2", True),
         ("SECRET_KEY_FILE: /secrets/app/secret-key", False),
+        ("POSTGRES_PASSWORD: hunter2hunter2", True),
+        ("SECRET_KEY: 5up3rs3cr3tvalue00", True),
+        ("DATABASE_URL: postgres://app:hunter2hunter2@db/app", True),
+        ("requirepass hunter2hunter2", True),
         ("-----BEGIN EC PRIVATE KEY-----", True),
-        ('requirepass "$broker"', False),
+        ("requirepass $broker", False),
+        ("postgres://app:$database@postgresql/app", False),
     ],
 )
 def test_the_rule_on_secrets_sees_them(text: str, found: bool) -> None:
@@ -147,7 +171,8 @@ def rendered(directory: Path) -> str:
         pytest.skip("kubectl is not installed")
     version = [kubectl, "version", "--client", "--output", "json"]
     client = json.loads(subprocess.run(version, capture_output=True, check=True).stdout)
-    if client.get("kustomizeVersion", "v4") < "v5":
+    major = re.match(r"v(\d+)\.", client.get("kustomizeVersion", ""))
+    if major is None or int(major[1]) < 5:
         pytest.skip("kubectl is older than 1.27, whose kustomize knows our fields")
     command = [kubectl, "kustomize", str(directory)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -224,7 +249,9 @@ def test_the_alternative_to_beat_starts_the_tasks_of_beat(with_cronjobs: Path) -
     found = documents(with_cronjobs)
     assert {("CronJob", "sweep"), ("CronJob", "notifications"), ("Deployment", "web")} <= set(found)
     assert not {("Deployment", "beat"), ("Deployment", "worker")} & set(found)
-    assert "manage.py" in json.dumps(found["CronJob", "sweep"])
+    for name, command in (("sweep", "sweep"), ("notifications", "send_notifications")):
+        (pod,) = pods(found["CronJob", name])
+        assert [one["args"] for one in pod["containers"]] == [["python", "manage.py", command]]
     assert "components: [../cronjobs]" in README
 
 
@@ -246,36 +273,59 @@ def test_a_release_applies_what_the_migrations_need_first() -> None:
     parts = {"settings", "migrate"}
     label = "app.kubernetes.io/component"
     first = {
-        name
-        for name, one in documents(KUBERNETES / "example").items()
+        (kind, name.partition("sessions-")[0])
+        for (kind, name), one in documents(KUBERNETES / "example").items()
         if one["metadata"].get("labels", {}).get(label) in parts
     }
     assert first == {
         ("Job", "migrate"),
-        ("ConfigMap", "device-sessions"),
+        ("ConfigMap", "device-"),
         ("ServiceAccount", "device-sessions"),
         # Where a policy denies everything else, the Job could not reach the database.
         ("NetworkPolicy", "device-sessions"),
     }
+
+
+def test_a_failed_command_of_a_release_ends_it() -> None:
+    block = README.partition("```sh\nkubectl delete job")[2].partition("```")[0]
+    *commands, last = block.strip().splitlines()
+    assert all(command.endswith(" &&") for command in commands)
     # The template of a Job cannot change, so that of the last release goes first.
-    commands = [
-        "kubectl delete job migrate --ignore-not-found --wait",
-        "--selector 'app.kubernetes.io/component in (settings, migrate)'",
-        "kubectl wait --for condition=complete",
-        "kubectl apply --kustomize PATH\n",
+    assert [command.split()[:2] for command in commands] == [
+        ["migrate", "--ignore-not-found"],
+        ["kubectl", "apply"],
+        ["kubectl", "wait"],
     ]
-    places = [README.index(command) for command in commands]
-    assert places == sorted(places)
+    assert "--selector 'app.kubernetes.io/component in (settings, migrate)'" in commands[1]
+    assert last == "kubectl apply --kustomize PATH"
 
 
-def test_the_ingress_has_only_annotations_that_its_controller_knows() -> None:
+def test_changed_settings_restart_the_pods_and_keep_those_of_the_old_version(
+    tmp_path: Path,
+) -> None:
+    changed = tmp_path / "deployment"
+    changed.mkdir()
+    settings = {"name": "device-sessions", "behavior": "merge", "literals": ["NUM_PROXIES=2"]}
+    parts = {
+        "resources": [os.path.relpath(KUBERNETES / "base", changed)],
+        "configMapGenerator": [settings],
+    }
+    (changed / "kustomization.yaml").write_text(yaml.safe_dump(parts))
+    found = [documents(directory) for directory in (KUBERNETES / "base", changed)]
+    names = [name for one in found for kind, name in one if kind == "ConfigMap"]
+    assert len(set(names)) == 2
+    for one, name in zip(found, names, strict=True):
+        for pod in pods(list(one.values())):
+            assert pod["containers"][0]["envFrom"] == [{"configMapRef": {"name": name}}]
+
+
+def test_the_ingress_has_only_annotations_of_the_documentation_of_its_controller() -> None:
     found = [
         one for (kind, _), one in documents(KUBERNETES / "example").items() if kind == "Ingress"
     ]
     names = {name for one in found for name in one["metadata"]["annotations"]}
     prefix = "nginx.ingress.kubernetes.io/"
     assert {name.removeprefix(prefix) for name in names} <= {
-        "force-ssl-redirect",
         "limit-connections",
         "limit-rps",
         "proxy-body-size",
@@ -284,6 +334,7 @@ def test_the_ingress_has_only_annotations_that_its_controller_knows() -> None:
         "proxy-next-upstream-timeout",
         "proxy-next-upstream-tries",
         "proxy-read-timeout",
+        "ssl-redirect",
     }
 
 

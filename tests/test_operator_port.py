@@ -1,9 +1,12 @@
 """Health and metrics are served by every process, on a port of their own and nowhere else."""
 
+import fcntl
+import json
 import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +21,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from prometheus_client.parser import text_string_to_metric_families
 
 from backend import monitoring
+from backend.operator_port import remove_left_behind
 from tests.failing_database import fail_every_statement
 from tests.phone import PASSWORD, Phone
 from tests.ports import HOST, free_port, listens
@@ -188,6 +192,42 @@ def test_the_files_of_the_metrics_end_with_the_server_and_requests_of_the_dead_c
     assert until(lambda: not metrics_of(server), seconds=PATIENCE)
 
 
+@pytest.mark.waits
+def test_a_server_removes_the_metrics_of_one_that_was_killed(tmp_path: Path) -> None:
+    port = free_port()
+    changes = {"OPERATOR_PORT": str(port), "WEB_CONCURRENCY": "1"}
+    with web_server(tmp_path, **changes) as killed:
+        assert until(lambda: listens(port), seconds=PATIENCE)
+        (directory,) = MEMORY.glob(f"metrics-{killed.pid}-*")
+        for process in [(master := psutil.Process(killed.pid)), *master.children()]:
+            process.kill()
+        assert until(lambda: not listens(port), seconds=PATIENCE)
+    assert directory.exists()
+    an_hour_ago = time.time() - 3600
+    os.utime(directory, (an_hour_ago, an_hour_ago))
+    with web_server(tmp_path, **changes) as server:
+        assert until(lambda: listens(port), seconds=PATIENCE)
+        assert metrics_of(server)
+    assert not directory.exists()
+
+
+def test_the_metrics_of_a_server_that_lives_or_starts_stay(tmp_path: Path) -> None:
+    left, living, starting = (tmp_path / f"metrics-{name}" for name in ("1-a", "2-b", "3-c"))
+    other = tmp_path / "mine"
+    for directory in (left, living, starting, other):
+        directory.mkdir()
+        (directory / "counter_1.db").touch()
+    for directory in (left, living, other):
+        os.utime(directory, (0, 0))
+    descriptor = os.open(living, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    remove_left_behind(tmp_path)
+    assert set(tmp_path.iterdir()) == {living, starting, other}
+    os.close(descriptor)
+    remove_left_behind(tmp_path)
+    assert set(tmp_path.iterdir()) == {starting, other}
+
+
 def metrics_of(server: WebServer) -> list[Path]:
     """Return the files in which a web server adds its metrics up; one for each process and kind."""
     return list(MEMORY.glob(f"metrics-{server.pid}-*/*.db"))
@@ -205,16 +245,22 @@ def test_a_web_server_without_a_database_lives_is_not_ready_and_the_check_of_a_c
     port = free_port()
     environment = os.environ | {"OPERATOR_PORT": str(port)}
 
-    def check() -> int:
-        command = [*PYTHON, "backend.healthcheck"]
-        return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    def check(*page: str) -> tuple[int, str]:
+        command = [*PYTHON, "backend.healthcheck", *page]
+        result = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        return result.returncode, result.stdout
 
-    assert check() == 1
+    status, text = check()
+    assert (status, text.partition(":")[0]) == (1, "No answer")
     with web_server(tmp_path, OPERATOR_PORT=str(port)):
         assert until(lambda: listens(port), seconds=PATIENCE)
         assert httpx.get(f"http://{HOST}:{port}/health/ready").status_code == 503
         assert counted(port, "authx_database_up") == 0
-        assert check() == 0
+        assert check() == (0, '{"status": "ok"}\n')
+        status, text = check("/health/ready")
+        assert (status, json.loads(text)["database"]) == (1, "unavailable")
 
 
 @pytest.mark.waits

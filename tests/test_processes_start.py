@@ -49,6 +49,7 @@ def variables(clone: Path, port: int) -> dict[str, str]:
         "ALLOWED_HOSTS": "api.example.com",
         "NUM_PROXIES": "1",
         "EMAIL_URL": "smtp://127.0.0.1:1",
+        "DEFAULT_FROM_EMAIL": "noreply@example.com",
     }
     shared = of_this_run()
     required = {name: shared[name] for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")}

@@ -41,8 +41,10 @@ class Phone:
         )
         self.pair: Pair | None = None
         self.key = ""
-        # When the pair was asked for: its access token is at most as old as that.
+        # When the stored pair was asked for: its access token is at most as old as that.
         self.asked_at = 0.0
+        # The last time that any pair was asked for.
+        self.tried_at = 0.0
 
     async def run(self) -> None:
         # Not all at the same moment.
@@ -158,7 +160,7 @@ class Phone:
         return await self._ask_for_pair("token", json=body, headers=headers)
 
     async def _ask_for_pair(self, path: str, **options: Any) -> httpx.Response | None:
-        self.asked_at = monotonic()
+        self.tried_at = monotonic()
         return await self.client.send("POST", path, **options)
 
     async def _lose_answer(self, attempt: Callable[[], Awaitable[object]]) -> None:
@@ -173,7 +175,7 @@ class Phone:
         self.client.shared.counts.note_write()
         is_same = self.pair is not None and self.pair["device"]["id"] == pair["device"]["id"]
         if not is_same or pair["generation"] > self._pair()["generation"]:
-            self.pair, self.key = pair, ""
+            self.pair, self.key, self.asked_at = pair, "", self.tried_at
             self.account.keep(self.installation, pair, ending_all=ending_all)
 
     def _note_signed_out(self, pair: Pair) -> None:
