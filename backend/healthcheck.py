@@ -10,12 +10,16 @@ from http.client import HTTPConnection, HTTPException
 
 from backend.operator_port import operator_port
 
+LIVE = "/health/live"
 TIMEOUT = 5  # seconds
+# For a page that asks the database, which may be frozen: DATABASE_TIMEOUT is shorter.
+PATIENCE = 15  # seconds
 
 
-def main(page: str = "/health/live") -> int:
+def main(page: str = LIVE) -> int:
     """Ask for a page on the operator's port of this machine."""
-    connection = HTTPConnection("127.0.0.1", operator_port(), timeout=TIMEOUT)
+    timeout = TIMEOUT if page == LIVE else PATIENCE
+    connection = HTTPConnection("127.0.0.1", operator_port(), timeout=timeout)
     try:
         connection.request("GET", page)
         response = connection.getresponse()
@@ -27,4 +31,4 @@ def main(page: str = "/health/live") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(*sys.argv[1:2]))

@@ -21,7 +21,7 @@ from environs import FileAwareEnv
 env = FileAwareEnv()
 MEMORY: Final = "/dev/shm"  # noqa: S108 # nosec B108 -- mkdtemp chooses names in it
 METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
-PREFIX: Final = "metrics-"
+PREFIX: Final = "authx-metrics-"
 # A directory is locked a moment after it is created.
 MIN_AGE_SECONDS: Final = 60
 
@@ -60,8 +60,10 @@ def share_metrics() -> None:
     parent = memory_dir() or tempfile.gettempdir()
     remove_left_behind(Path(parent))
     directory = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent)
-    # Until this process and those that it forks have ended, however they end.
-    fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_EX)
+    # Until this process and those that it forks have ended, however they end. NFS cannot lock a
+    # directory, and so removes none.
+    with suppress(OSError):
+        fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_EX)
     os.environ[METRICS_DIR] = directory
     owner = os.getpid()
 
@@ -74,12 +76,12 @@ def share_metrics() -> None:
 
 
 def remove_left_behind(parent: Path) -> None:
-    """Remove the metrics of servers that were killed; a pod keeps its memory when it restarts one.
+    """Remove the metrics of processes that were killed; a pod keeps them when it restarts one.
 
     A lock and no process number says whether a server is alive: containers may share the directory.
     """
     for directory in parent.glob(f"{PREFIX}*"):
-        # Of another user, or removed by another server meanwhile.
+        # That of a server, of another user, or removed by another process meanwhile.
         with suppress(OSError):
             if time() - directory.stat().st_mtime < MIN_AGE_SECONDS:
                 continue

@@ -21,7 +21,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from prometheus_client.parser import text_string_to_metric_families
 
 from backend import monitoring
-from backend.operator_port import remove_left_behind
+from backend.operator_port import PREFIX, remove_left_behind
 from tests.failing_database import fail_every_statement
 from tests.phone import PASSWORD, Phone
 from tests.ports import HOST, free_port, listens
@@ -196,9 +196,11 @@ def test_the_files_of_the_metrics_end_with_the_server_and_requests_of_the_dead_c
 def test_a_server_removes_the_metrics_of_one_that_was_killed(tmp_path: Path) -> None:
     port = free_port()
     changes = {"OPERATOR_PORT": str(port), "WEB_CONCURRENCY": "1"}
+    before = set(MEMORY.glob(f"{PREFIX}*"))
     with web_server(tmp_path, **changes) as killed:
         assert until(lambda: listens(port), seconds=PATIENCE)
-        (directory,) = MEMORY.glob(f"metrics-{killed.pid}-*")
+        directory = metrics_of(killed)[0].parent
+        assert directory not in before
         for process in [(master := psutil.Process(killed.pid)), *master.children()]:
             process.kill()
         assert until(lambda: not listens(port), seconds=PATIENCE)
@@ -212,7 +214,7 @@ def test_a_server_removes_the_metrics_of_one_that_was_killed(tmp_path: Path) -> 
 
 
 def test_the_metrics_of_a_server_that_lives_or_starts_stay(tmp_path: Path) -> None:
-    left, living, starting = (tmp_path / f"metrics-{name}" for name in ("1-a", "2-b", "3-c"))
+    left, living, starting = (tmp_path / f"{PREFIX}{name}" for name in ("1-a", "2-b", "3-c"))
     other = tmp_path / "mine"
     for directory in (left, living, starting, other):
         directory.mkdir()
@@ -230,7 +232,7 @@ def test_the_metrics_of_a_server_that_lives_or_starts_stay(tmp_path: Path) -> No
 
 def metrics_of(server: WebServer) -> list[Path]:
     """Return the files in which a web server adds its metrics up; one for each process and kind."""
-    return list(MEMORY.glob(f"metrics-{server.pid}-*/*.db"))
+    return list(MEMORY.glob(f"{PREFIX}{server.pid}-*/*.db"))
 
 
 def worker_pids(server: WebServer) -> set[int]:
