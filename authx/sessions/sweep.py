@@ -28,7 +28,7 @@ LEASE: Final = timedelta(seconds=60)
 LEASE_ID: Final = 1
 # The size of a batch is adjusted so that it takes about this long. A commit waits until the WAL
 # before it is on disk, that of the batch included.
-BATCH_SECONDS: Final = 0.005
+BATCH_SECONDS: Final = 0.01
 # For each batch, the sweep rests so many times as long, and leaves disk and processor to requests.
 REST: Final = 9
 MAX_PAUSE_SECONDS: Final = 1.0
