@@ -42,7 +42,8 @@ types: $(VENV)/.test
 deployment: $(VENV)/.test  ## Deployment checks, migrations, schema.
 	@SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
 	  DATABASE_URL='postgres://db.invalid/app?sslmode=verify-full' REDIS_URL=rediss://redis.invalid \
-	  ALLOWED_HOSTS=api.example.com NUM_PROXIES=1 CORS_ALLOWED_ORIGINS=https://app.example.com EMAIL_URL=smtp://mail.invalid \
+	  ALLOWED_HOSTS=api.example.com NUM_PROXIES=1 CORS_ALLOWED_ORIGINS=https://app.example.com \
+	  EMAIL_URL=smtp://mail.invalid DEFAULT_FROM_EMAIL=noreply@example.com \
 	  $(BIN)/python -W error manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file .local/schema.yaml
