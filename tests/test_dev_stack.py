@@ -194,7 +194,7 @@ def seen(stack: Stack) -> Seen:
     processes = directory.processes()
     password = (directory.path / "demo-password").read_text()
     story = {"URL": directory.url, "PASSWORD": password, "GRACE_PERIOD": "1"}
-    pasted = directory.execute("bash", "-c", stack.text().partition("with bash:\n")[2])
+    pasted = directory.execute("bash", "-c", lines_to_try(stack.text()))
     told = directory.execute(*STORY, **story)
     wrong_password = directory.execute(*STORY, **story | {"PASSWORD": "wrong"})
     managed = directory.manage("revoke_sessions --user demo")
@@ -237,10 +237,20 @@ def valkey_of(environment: str) -> tuple[int, str]:
     return int(found["port"]), found["password"]
 
 
+def lines_to_try(text: str) -> str:
+    """Return what a person would paste; records of the log may follow at any moment."""
+    return text.partition("with bash:\n\n")[2].partition("\n\n")[0]
+
+
 def sign_in(url: str, password: str) -> dict[str, str]:
     response = httpx.post(f"{url}/users/login", json={"username": "demo", "password": password})
     pair: dict[str, str] = response.json()
     return pair
+
+
+def test_records_of_the_log_are_not_pasted() -> None:
+    printed = "with bash:\n\n# Sign in.\ncurl\n\n10:24:02 worker | INFO sweep: 0 sessions\n"
+    assert lines_to_try(printed) == "# Sign in.\ncurl"
 
 
 def test_printed_lines_work_when_pasted(seen: Seen) -> None:
